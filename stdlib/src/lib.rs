@@ -1,1 +1,26 @@
-//! Placeholder.
+//! What runbooks can use: the host modules, a folder each, all alike, in one visible list; and the Rhai
+//! libraries and platform components embedded from `stdlib/lib/` and `stdlib/platform/`.
+//!
+//! A module folder has `mod.rs` (author's page and function table), option structs and plans beside each
+//! function, `client.rs` (the only file that does IO) and `errors.rs`.
+
+pub mod target;
+
+use aegis_engine::function::{Module, Services};
+
+use target::{Surroundings, Target};
+
+/// Every host module that talks to the outside, in the order a reader should meet them.
+#[must_use]
+pub fn modules() -> Vec<Module> {
+    vec![
+        // one line a module
+    ]
+}
+
+/// The clients of a target. Opens no connection: each client connects at its first call.
+#[must_use]
+pub fn services(_target: &Target, _surroundings: &Surroundings) -> Services {
+    Services::default()
+    // one line a module
+}
