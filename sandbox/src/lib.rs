@@ -1,1 +1,13 @@
-//! Placeholder.
+//! The embedded Kubernetes API: the default target of every runbook.
+//!
+//! | folder | what it holds |
+//! |---|---|
+//! | `ambient` | the clock and randomness, from outside |
+//! | `kinds` | which kinds are served |
+//! | `store` | objects, events, the log on disk |
+//!
+//! It stands alone: it knows nothing of runbooks, and everything talks to it over HTTP.
+
+pub mod ambient;
+pub mod kinds;
+pub mod store;

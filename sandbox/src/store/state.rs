@@ -1,0 +1,201 @@
+//! Everything the cluster knows, in memory: objects by place, one version, and the recent events.
+//!
+//! Objects read from a snapshot stay text until somebody asks for them, so that a large cluster
+//! starts as fast as a small one.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::Bound;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use serde_json::Value;
+use tokio::sync::watch;
+
+use super::{Event, EventKind, Key, Object, Resource, TooOld};
+
+/// Events kept for one resource; a watch that falls further behind must list again.
+pub(super) const HISTORY: usize = 8192;
+
+type Place = (Arc<str>, Arc<str>);
+
+/// An object, or the text it will be parsed from.
+pub(super) struct Slot {
+    text: Bytes,
+    object: OnceLock<Object>,
+}
+
+impl Slot {
+    pub(super) fn new(object: Object) -> Self {
+        Self { text: Bytes::new(), object: OnceLock::from(object) }
+    }
+
+    /// `text` was checked against its checksum, so it is what we once wrote.
+    pub(super) fn unread(text: Bytes) -> Self {
+        Self { text, object: OnceLock::new() }
+    }
+
+    pub(super) fn object(&self) -> &Object {
+        self.object.get_or_init(|| Arc::new(serde_json::from_slice(&self.text).unwrap_or(Value::Null)))
+    }
+
+    /// The object as one line of JSON, without parsing it when it still is text.
+    pub(super) fn json(&self) -> Bytes {
+        match self.object.get() {
+            Some(object) => object.to_string().into(),
+            None => self.text.clone(),
+        }
+    }
+}
+
+impl Clone for Slot {
+    fn clone(&self) -> Self {
+        match self.object.get() {
+            Some(object) => Self::new(object.clone()),
+            None => Self::unread(self.text.clone()),
+        }
+    }
+}
+
+/// The recent events of one resource, or of all.
+struct Feed {
+    events: VecDeque<Arc<Event>>,
+    /// Every event after this version is in `events`.
+    floor: u64,
+    newest: watch::Sender<u64>,
+}
+
+impl Feed {
+    fn new(floor: u64) -> Self {
+        Self { events: VecDeque::new(), floor, newest: watch::Sender::new(floor) }
+    }
+
+    fn push(&mut self, event: Arc<Event>) {
+        if self.events.len() == HISTORY
+            && let Some(evicted) = self.events.pop_front()
+        {
+            self.floor = evicted.version;
+        }
+        self.newest.send_replace(event.version);
+        self.events.push_back(event);
+    }
+
+    fn after(&self, version: u64) -> Result<Vec<Arc<Event>>, TooOld> {
+        if version < self.floor {
+            return Err(TooOld { requested: version, oldest: self.floor });
+        }
+        let start = self.events.partition_point(|event| event.version <= version);
+        Ok(self.events.range(start..).cloned().collect())
+    }
+}
+
+/// The objects, the version and the events.
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) version: u64,
+    /// Events up to here are not known (they are in the snapshot).
+    base: u64,
+    shelves: HashMap<Resource, BTreeMap<Place, Slot>>,
+    feeds: HashMap<Option<Resource>, Feed>,
+}
+
+impl State {
+    /// An empty state whose version and event history begin at `version`.
+    pub(super) fn starting_at(version: u64) -> Self {
+        Self { version, base: version, ..Self::default() }
+    }
+
+    pub(super) fn get(&self, key: &Key) -> Option<Object> {
+        let place = (key.namespace.clone(), key.name.clone());
+        self.shelves.get(&key.resource)?.get(&place).map(|slot| slot.object().clone())
+    }
+
+    pub(super) fn list(&self, resource: &Resource, namespace: Option<&str>) -> Vec<Object> {
+        let Some(shelf) = self.shelves.get(resource) else {
+            return Vec::new();
+        };
+        match namespace {
+            None => shelf.values().map(|slot| slot.object().clone()).collect(),
+            Some(namespace) => shelf
+                .range((Bound::Included((namespace.into(), "".into())), Bound::<Place>::Unbounded))
+                .take_while(|((there, _), _)| &**there == namespace)
+                .map(|(_, slot)| slot.object().clone())
+                .collect(),
+        }
+    }
+
+    /// How many objects of a resource there are, without reading them.
+    pub(super) fn count(&self, resource: &Resource) -> usize {
+        self.shelves.get(resource).map_or(0, BTreeMap::len)
+    }
+
+    /// Puts, replaces or (with none) removes an object.
+    pub(super) fn set(&mut self, key: &Key, slot: Option<Slot>) {
+        let place = (key.namespace.clone(), key.name.clone());
+        let shelf = self.shelves.entry(key.resource.clone()).or_default();
+        match slot {
+            Some(slot) => shelf.insert(place, slot),
+            None => shelf.remove(&place),
+        };
+    }
+
+    /// Undoes an event that was applied with [`State::set`] but never published.
+    pub(super) fn revert(&mut self, event: &Event) {
+        self.set(&event.key, event.previous.clone().map(Slot::new));
+    }
+
+    /// Lets watches see an event.
+    pub(super) fn publish(&mut self, event: Arc<Event>) {
+        self.feed(Some(event.key.resource.clone())).push(event.clone());
+        self.feed(None).push(event);
+    }
+
+    pub(super) fn events_after(
+        &self,
+        resource: &Option<Resource>,
+        version: u64,
+    ) -> Result<Vec<Arc<Event>>, TooOld> {
+        match self.feeds.get(resource) {
+            Some(feed) => feed.after(version),
+            None => Feed::new(self.base).after(version),
+        }
+    }
+
+    pub(super) fn wake(&mut self, resource: &Option<Resource>) -> watch::Receiver<u64> {
+        self.feed(resource.clone()).newest.subscribe()
+    }
+
+    fn feed(&mut self, resource: Option<Resource>) -> &mut Feed {
+        let base = self.base;
+        self.feeds.entry(resource).or_insert_with(|| Feed::new(base))
+    }
+
+    /// Every object with its place, for a snapshot.
+    pub(super) fn slots(&self) -> Vec<(Key, Slot)> {
+        self.shelves
+            .iter()
+            .flat_map(|(resource, shelf)| shelf.iter().map(move |(place, slot)| (resource, place, slot)))
+            .map(|(resource, (namespace, name), slot)| {
+                let key =
+                    Key { resource: resource.clone(), namespace: namespace.clone(), name: name.clone() };
+                (key, slot.clone())
+            })
+            .collect()
+    }
+
+    /// Applies a change read from the log, and remembers it as an event.
+    pub(super) fn replay(&mut self, version: u64, key: Key, object: Option<Object>) {
+        let previous = self.get(&key);
+        let kind = match (&previous, &object) {
+            (None, _) => EventKind::Added,
+            (Some(_), Some(_)) => EventKind::Modified,
+            (Some(_), None) => EventKind::Deleted,
+        };
+        self.set(&key, object.clone().map(Slot::new));
+        self.version = version;
+        if let Some(object) =
+            object.or_else(|| previous.as_ref().map(|last| super::with_version(last, version)))
+        {
+            self.publish(Arc::new(Event { version, key, kind, object, previous }));
+        }
+    }
+}

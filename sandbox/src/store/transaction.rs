@@ -1,0 +1,129 @@
+//! Reading and writing atomically: changes are made at once, and undone when the work fails.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::lifecycle::{self, DeleteOptions, Deleted};
+use super::log::Log;
+use super::state::{Slot, State};
+use super::{Error, Event, EventKind, Key, Object, Resource};
+use crate::ambient::Ambient;
+use crate::kinds::Kinds;
+
+/// The store while it is locked for one atomic piece of work.
+pub struct Transaction<'a> {
+    state: &'a mut State,
+    kinds: &'a Kinds,
+    ambient: &'a Ambient,
+    started_at: u64,
+    events: Vec<Event>,
+}
+
+impl<'a> Transaction<'a> {
+    pub(super) fn begin(state: &'a mut State, kinds: &'a Kinds, ambient: &'a Ambient) -> Self {
+        let started_at = state.version;
+        Self { state, kinds, ambient, started_at, events: Vec::new() }
+    }
+
+    /// One object, or none; sees the transaction's own writes.
+    pub fn get(&self, key: &Key) -> Option<Object> {
+        self.state.get(key)
+    }
+
+    /// The objects of a resource, by namespace and name; sees the transaction's own writes.
+    pub fn list(&self, resource: &Resource, namespace: Option<&str>) -> Vec<Object> {
+        self.state.list(resource, namespace)
+    }
+
+    /// The kinds this cluster serves.
+    pub fn kinds(&self) -> &Kinds {
+        self.kinds
+    }
+
+    /// The cluster's clock and randomness.
+    pub fn ambient(&self) -> &Ambient {
+        self.ambient
+    }
+
+    /// See [`super::Store::create`].
+    pub fn create(&mut self, key: &Key, mut object: Value) -> Result<Object, Error> {
+        if let Some(existing) = self.get(key) {
+            let terminating = lifecycle::is_terminating(&existing);
+            return Err(Error::AlreadyExists { key: key.clone(), terminating });
+        }
+        let kind = self.kinds.of(&key.resource);
+        lifecycle::birth(&mut object, key, kind.as_deref(), self.ambient);
+        Ok(self.record(EventKind::Added, key, object, None))
+    }
+
+    /// See [`super::Store::update`].
+    pub fn update(&mut self, key: &Key, mut object: Value) -> Result<Object, Error> {
+        let old = self.get(key).ok_or_else(|| Error::NotFound(key.clone()))?;
+        let stored_version = &old["metadata"]["resourceVersion"];
+        let expected = &object["metadata"]["resourceVersion"];
+        if expected.as_str().is_some_and(|expected| !expected.is_empty()) && expected != stored_version {
+            return Err(Error::Conflict(key.clone()));
+        }
+        let kind = self.kinds.of(&key.resource);
+        lifecycle::change(&old, &mut object, key, kind.as_deref());
+        if lifecycle::is_finished(key, &object) {
+            return Ok(self.record(EventKind::Deleted, key, object, Some(old)));
+        }
+        if object == *old {
+            return Ok(old);
+        }
+        Ok(self.record(EventKind::Modified, key, object, Some(old)))
+    }
+
+    /// See [`super::Store::delete`].
+    pub fn delete(&mut self, key: &Key, options: &DeleteOptions) -> Result<Deleted, Error> {
+        let old = self.get(key).ok_or_else(|| Error::NotFound(key.clone()))?;
+        options.check(key, &old)?;
+        let mut object = Value::clone(&old);
+        lifecycle::mark_for_deletion(&mut object, key, options, self.ambient);
+        if lifecycle::is_finished(key, &object) {
+            // The last state is what was stored: an object that goes at once was never terminating.
+            let last = Value::clone(&old);
+            return Ok(Deleted::Removed(self.record(EventKind::Deleted, key, last, Some(old))));
+        }
+        if object == *old {
+            return Ok(Deleted::Marked(old));
+        }
+        Ok(Deleted::Marked(self.record(EventKind::Modified, key, object, Some(old))))
+    }
+
+    fn record(&mut self, kind: EventKind, key: &Key, mut object: Value, previous: Option<Object>) -> Object {
+        self.state.version += 1;
+        let version = self.state.version;
+        object["metadata"]["resourceVersion"] = Value::String(version.to_string());
+        let object = Arc::new(object);
+        let slot = (kind != EventKind::Deleted).then(|| Slot::new(object.clone()));
+        self.state.set(key, slot);
+        self.events.push(Event { version, key: key.clone(), kind, object: object.clone(), previous });
+        object
+    }
+
+    pub(super) fn commit(self, log: Option<&Log>) -> Result<(), Error> {
+        if self.events.is_empty() {
+            return Ok(());
+        }
+        if let Some(log) = log
+            && let Err(source) = log.append(&self.events)
+        {
+            self.revert();
+            return Err(Error::Log(source));
+        }
+        for event in self.events {
+            self.state.publish(Arc::new(event));
+        }
+        Ok(())
+    }
+
+    pub(super) fn revert(self) {
+        for event in self.events.iter().rev() {
+            self.state.revert(event);
+        }
+        self.state.version = self.started_at;
+    }
+}
