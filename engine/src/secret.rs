@@ -24,6 +24,10 @@ const PLACEHOLDER: &str = "$secret";
 /// A piece of a secret this long is still secret: shorter ones occur in ordinary text.
 const WINDOW: usize = 8;
 
+/// A text shorter than this is kept as a placeholder but not masked elsewhere: it occurs everywhere, and
+/// masking it would blank ordinary text.
+const SHORTEST: usize = 4;
+
 /// A secret text. Prints as `***`; only host functions open it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Arc<str>);
@@ -127,6 +131,31 @@ impl Vault {
         json!({ PLACEHOLDER: fingerprint })
     }
 
+    /// True when a placeholder stands anywhere in the value.
+    #[must_use]
+    pub fn holds(value: &Value) -> bool {
+        match value {
+            Value::Object(map) => is_placeholder(value) || map.values().any(Self::holds),
+            Value::Array(items) => items.iter().any(Self::holds),
+            _ => false,
+        }
+    }
+
+    /// The same shape with every text, and every number long enough to tell something, made a secret: the
+    /// answer of a pure function that was given a secret.
+    #[must_use]
+    pub fn sealed(&self, value: &Value) -> Value {
+        match value {
+            Value::String(text) => self.seal(&Secret::new(text)),
+            Value::Number(number) if number.to_string().len() >= SHORTEST => {
+                self.seal(&Secret::new(number.to_string()))
+            }
+            Value::Object(map) => map.iter().map(|(k, v)| (k.clone(), self.sealed(v))).collect(),
+            Value::Array(items) => items.iter().map(|item| self.sealed(item)).collect(),
+            other => other.clone(),
+        }
+    }
+
     /// The secret behind a placeholder.
     #[must_use]
     pub fn secret(&self, placeholder: &Value) -> Option<Secret> {
@@ -202,8 +231,9 @@ fn mask_value(matcher: &AhoCorasick, value: &Value) -> Value {
 }
 
 fn matcher<'a>(secrets: impl Iterator<Item = &'a Secret>) -> Option<AhoCorasick> {
+    let told = secrets.filter(|secret| secret.open().len() >= SHORTEST);
     let mut patterns: Vec<Vec<u8>> =
-        secrets.flat_map(|secret| variants(secret.open())).flat_map(windows).collect();
+        told.flat_map(|secret| variants(secret.open())).flat_map(windows).collect();
     patterns.sort();
     patterns.dedup();
     patterns.retain(|pattern| !pattern.is_empty());
@@ -315,5 +345,16 @@ mod tests {
         assert_eq!(vault.opened(&json!({ "password": sealed })), json!({ "password": "hunter2hunter2" }));
         assert_eq!(Vault::new("other").opened(&sealed), Value::Null);
         assert_eq!(format!("{} {:?}", Secret::new("x"), Secret::new("x")), "*** ***");
+    }
+
+    #[test]
+    fn what_is_made_of_a_secret_is_secret_and_short_parts_do_not_blank_ordinary_text() {
+        let vault = Vault::new("run");
+        let made = json!({ "user": "a", "password": "hunter2", "pin": 48151, "port": 5, "tls": true });
+        let sealed = vault.sealed(&made);
+        assert!(Vault::holds(&json!([1, { "deep": sealed }])) && !Vault::holds(&made));
+        assert_eq!((&sealed["port"], &sealed["tls"]), (&json!(5), &json!(true)));
+        assert_eq!(vault.opened(&sealed)["password"], json!("hunter2"));
+        assert_eq!(vault.masked("a hunter2 at 48151"), "a *** at ***");
     }
 }

@@ -50,6 +50,9 @@ pub struct Description {
     /// True when the answer is secret: the script gets it as a `Secret`, it is never recorded, and a
     /// resumed run reads it again.
     pub secret: bool,
+    /// True when the answer is made of the arguments and nothing else (`text`). If one of them was secret,
+    /// the answer is handled as with `secret`: sealed by `Vault::sealed`, and computed again on resume.
+    pub pure: bool,
 }
 
 impl Description {
@@ -68,6 +71,7 @@ impl Description {
             example: "",
             waits: false,
             secret: false,
+            pure: false,
         }
     }
 }
