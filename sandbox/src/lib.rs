@@ -4,10 +4,14 @@
 //! |---|---|
 //! | `ambient` | the clock and randomness, from outside |
 //! | `kinds` | which kinds are served |
+//! | `patch` | the four patch types and field ownership |
+//! | `schema` | what objects look like: types, defaults, validation |
 //! | `store` | objects, events, the log on disk |
 //!
 //! It stands alone: it knows nothing of runbooks, and everything talks to it over HTTP.
 
 pub mod ambient;
 pub mod kinds;
+pub mod patch;
+pub mod schema;
 pub mod store;
