@@ -4,6 +4,7 @@
 //! A module folder has `mod.rs` (author's page and function table), option structs and plans beside each
 //! function, `client.rs` (the only file that does IO) and `errors.rs`.
 
+pub mod exec;
 pub mod target;
 
 use aegis_engine::function::{Module, Services};
@@ -14,13 +15,14 @@ use target::{Surroundings, Target};
 #[must_use]
 pub fn modules() -> Vec<Module> {
     vec![
+        exec::module(),
         // one line a module
     ]
 }
 
 /// The clients of a target. Opens no connection: each client connects at its first call.
 #[must_use]
-pub fn services(_target: &Target, _surroundings: &Surroundings) -> Services {
-    Services::default()
+pub fn services(_target: &Target, surroundings: &Surroundings) -> Services {
+    Services::default().with(exec::Exec::new(surroundings))
     // one line a module
 }
