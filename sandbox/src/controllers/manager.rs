@@ -1,0 +1,338 @@
+//! The manager: wakes controllers, asks them for plans, carries the plans out.
+//!
+//! One task, one key at a time, and every plan is made on a picture that holds all writes before it:
+//! so two runs of one scenario take the same steps, and no controller needs to guess what its own
+//! earlier writes did.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use super::api::{Api, Deletion, Part, Refused};
+use super::cache::{Cache, Key};
+use super::controller::{Again, Change, Controller, Marks, Plan, World, Write};
+use super::events::{Note, Record, Recorder};
+use super::fields::{Fields, Object, set};
+use super::queue::Queue;
+use super::settings::Settings;
+use crate::ambient::Ambient;
+use crate::store::{Event, EventKind, Store, Watch};
+
+/// More steps than this without rest means that two controllers undo each other's work.
+const RESTLESS: usize = 2_000_000;
+
+/// Runs a list of controllers over one cluster.
+pub struct Manager {
+    controllers: &'static [Controller],
+    queues: Vec<Queue>,
+    cache: Cache,
+    marks: Marks,
+    recorder: Recorder,
+    settings: Settings,
+    store: Store,
+    watch: Option<Watch>,
+    api: Arc<dyn Api>,
+}
+
+impl Manager {
+    /// A manager that has not looked at the cluster yet.
+    pub fn new(
+        controllers: &'static [Controller],
+        store: Store,
+        api: Arc<dyn Api>,
+        settings: Settings,
+    ) -> Self {
+        Self {
+            controllers,
+            queues: controllers.iter().map(|_| Queue::default()).collect(),
+            cache: Cache::default(),
+            marks: Marks::default(),
+            recorder: Recorder::default(),
+            settings,
+            store,
+            watch: None,
+            api,
+        }
+    }
+
+    /// The controllers' picture of the cluster.
+    pub fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// Runs for as long as it is polled, in the cluster's time.
+    pub async fn run(mut self) {
+        loop {
+            while self.step().await {
+                tokio::task::yield_now().await;
+            }
+            let wait = self.next(Queue::next).map(|at| self.until(at));
+            let ambient = self.ambient().clone();
+            let Some(watch) = &mut self.watch else { continue };
+            let changed = watch.next();
+            let events = match wait {
+                None => changed.await,
+                Some(wait) => tokio::select! {
+                    events = changed => events,
+                    () = ambient.sleep(wait) => continue,
+                },
+            };
+            match events {
+                Ok(events) => self.take_in(&events),
+                Err(_) => self.watch = None,
+            }
+        }
+    }
+
+    /// Works until nothing is under way, moving a pinned clock over the waits between, but by no more
+    /// than `limit`. Upkeep that falls due on the way is done as well. Answers the time that passed.
+    pub async fn settle(&mut self, limit: Duration) -> Duration {
+        let mut passed = Duration::ZERO;
+        for _ in 0..RESTLESS {
+            if self.step().await {
+                continue;
+            }
+            let Some(wait) = self.next(Queue::next_work).map(|at| self.until(at)) else { break };
+            // Upkeep that comes first is done at its own time.
+            let wait = self.next(Queue::next).map_or(wait, |at| self.until(at).min(wait));
+            if passed + wait > limit {
+                break;
+            }
+            self.ambient().advance(wait);
+            passed += wait;
+        }
+        passed
+    }
+
+    /// Lets `span` of a pinned clock pass, doing everything at the time it is due.
+    pub async fn advance(&mut self, span: Duration) {
+        let end = self.ambient().now() + SignedDuration::try_from(span).unwrap_or_default();
+        for _ in 0..RESTLESS {
+            if self.step().await {
+                continue;
+            }
+            match self.next(Queue::next).filter(|at| *at <= end) {
+                Some(at) => self.ambient().advance(self.until(at)),
+                None => break,
+            }
+        }
+        self.ambient().advance(self.until(end));
+        while self.step().await {}
+    }
+
+    /// Takes in what changed and reconciles one key that is due; answers whether there was one.
+    pub async fn step(&mut self) -> bool {
+        self.catch_up();
+        let now = self.ambient().now();
+        for index in 0..self.controllers.len() {
+            if let Some(key) = self.queues[index].take(now) {
+                self.reconcile(index, key).await;
+                return true;
+            }
+        }
+        false
+    }
+
+    async fn reconcile(&mut self, index: usize, key: Key) {
+        let world = World {
+            cache: &self.cache,
+            ambient: self.store.ambient(),
+            settings: &self.settings,
+            failure: self.queues[index].failure(&key),
+            marks: &self.marks,
+        };
+        let plan = (self.controllers[index].reconcile)(&key, &world);
+        let again = plan.again;
+        let now = self.ambient().now();
+        match self.carry_out(index, plan).await {
+            Ok(()) => self.queues[index].succeeded(&key),
+            Err(Dropped::Stale) => return self.queues[index].add(key, now, false),
+            Err(Dropped::Refused(refused)) => {
+                tracing::debug!(controller = self.controllers[index].name, ?key, %refused, "a write was refused");
+                self.queues[index].failed(key.clone(), refused.message, now);
+            }
+        }
+        let (after, upkeep) = match again {
+            None => return,
+            Some(Again::Soon(after)) => (after, false),
+            Some(Again::Upkeep(after)) => (after, true),
+        };
+        let at = now + SignedDuration::try_from(after).unwrap_or(SignedDuration::from_hours(24 * 365));
+        self.queues[index].add(key, at, upkeep);
+    }
+
+    async fn carry_out(&mut self, index: usize, plan: Plan) -> Result<(), Dropped> {
+        let mut versions = Versions::default();
+        for write in plan.writes {
+            self.write(index, write, &mut versions).await?;
+        }
+        Ok(())
+    }
+
+    async fn write(&mut self, index: usize, write: Write, versions: &mut Versions) -> Result<(), Dropped> {
+        let manager = self.controllers[index].manager;
+        match write {
+            Write::Create(object) => {
+                let created = self.api.create(manager, object).await;
+                created.map(|object| versions.keep(&object)).map_err(Dropped::Refused)
+            }
+            Write::Ensure(object) => match self.api.create(manager, object).await {
+                Err(refused) if refused.is_present() => Ok(()),
+                made => made.map(|_| ()).map_err(Dropped::Refused),
+            },
+            Write::Replace(object) => self.replace(manager, object, Part::Main, versions).await,
+            Write::Status(object) => self.replace(manager, object, Part::Status, versions).await,
+            Write::Bind { pod, node } => tolerate(self.api.bind(manager, &pod, &node).await),
+            Write::Delete { object, grace, propagation } => {
+                tolerate(self.api.delete(manager, &object, Deletion { grace, propagation }).await)
+            }
+            Write::Note(note) => self.record(index, &note).await,
+        }
+    }
+
+    async fn replace(
+        &self,
+        manager: &str,
+        mut object: Value,
+        part: Part,
+        versions: &mut Versions,
+    ) -> Result<(), Dropped> {
+        versions.freshen(&mut object);
+        let replaced = self.api.replace(manager, object, part).await;
+        tolerate(replaced.map(|object| versions.keep(&object)))
+    }
+
+    async fn record(&mut self, index: usize, note: &Note) -> Result<(), Dropped> {
+        let controller = &self.controllers[index];
+        let record = self.recorder.record(note, controller.name, &self.cache, self.store.ambient());
+        let written = match record {
+            Record::New(event) => self.api.create(controller.manager, event).await,
+            Record::Again(event) => self.api.replace(controller.manager, event, Part::Main).await,
+        };
+        // Losing a note must not hold up work: namespaces that go refuse new ones.
+        if let Err(refused) = written {
+            tracing::debug!(%refused, reason = note.reason, "an event was not recorded");
+        }
+        Ok(())
+    }
+
+    /// Brings the picture up to date; starts over when it fell too far behind.
+    fn catch_up(&mut self) {
+        loop {
+            let Some(watch) = &mut self.watch else {
+                self.look_at_everything();
+                continue;
+            };
+            match watch.try_next() {
+                Ok(events) => return self.take_in(&events),
+                Err(_) => self.watch = None,
+            }
+        }
+    }
+
+    fn take_in(&mut self, events: &[Arc<Event>]) {
+        for event in events {
+            match event.kind {
+                EventKind::Deleted => self.gone(&Key::of(&event.object), &event.object),
+                EventKind::Added | EventKind::Modified => self.seen(event.object.clone()),
+            }
+        }
+    }
+
+    /// Reads the whole cluster and follows it from there.
+    fn look_at_everything(&mut self) {
+        let version = self.store.version();
+        let mut known = std::mem::take(&mut self.cache);
+        let mut shelves: Vec<_> = self.store.kinds().all().iter().map(|kind| kind.storage.clone()).collect();
+        shelves.sort();
+        shelves.dedup();
+        let everything: Vec<Object> =
+            shelves.iter().flat_map(|shelf| self.store.list(shelf, None).items).collect();
+        for object in &everything {
+            known.drop(&Key::of(object));
+            self.cache.put(object.clone());
+        }
+        for object in everything {
+            self.wake(&object, None, false);
+        }
+        for object in known.everything() {
+            self.wake(&object, None, true);
+        }
+        self.watch = self.store.watch_all(version).ok();
+    }
+
+    fn seen(&mut self, object: Object) {
+        let previous = self.cache.put(object.clone());
+        self.wake(&object, previous.as_ref(), false);
+    }
+
+    fn gone(&mut self, key: &Key, object: &Object) {
+        self.cache.drop(key);
+        self.marks.forget(object.uid());
+        if key.kind == "Event" {
+            self.recorder.forget(&key.namespace, &key.name);
+        }
+        self.wake(object, None, true);
+    }
+
+    fn wake(&mut self, object: &Object, previous: Option<&Object>, gone: bool) {
+        let kind = super::fields::kind_of(object);
+        let now = self.store.ambient().now();
+        let change = Change { kind: &kind, object, previous, gone };
+        for (controller, queue) in self.controllers.iter().zip(&mut self.queues) {
+            for key in (controller.wakes)(&change, &self.cache) {
+                queue.add(key, now, false);
+            }
+        }
+    }
+
+    fn next(&self, of: fn(&Queue) -> Option<Timestamp>) -> Option<Timestamp> {
+        self.queues.iter().filter_map(of).min()
+    }
+
+    fn until(&self, at: Timestamp) -> Duration {
+        Duration::try_from(at.duration_since(self.ambient().now())).unwrap_or_default()
+    }
+
+    fn ambient(&self) -> &Ambient {
+        self.store.ambient()
+    }
+}
+
+/// Why the rest of a plan was dropped.
+enum Dropped {
+    /// The object changed since it was read: plan again.
+    Stale,
+    /// The API refuses.
+    Refused(Refused),
+}
+
+/// A target that is gone needs no write; one that changed needs another look.
+fn tolerate<T>(answer: Result<T, Refused>) -> Result<(), Dropped> {
+    match answer {
+        Ok(_) => Ok(()),
+        Err(refused) if refused.is_absent() => Ok(()),
+        Err(refused) if refused.code == 409 => Err(Dropped::Stale),
+        Err(refused) => Err(Dropped::Refused(refused)),
+    }
+}
+
+/// The versions that a plan's own writes made, so that a second write to one object is not stale.
+#[derive(Default)]
+struct Versions(HashMap<String, String>);
+
+impl Versions {
+    fn keep(&mut self, object: &Value) {
+        let version = object.text("/metadata/resourceVersion").to_owned();
+        self.0.insert(object.uid().to_owned(), version);
+    }
+
+    fn freshen(&mut self, object: &mut Value) {
+        if let Some(version) = self.0.get(object.uid()) {
+            set(object, "/metadata/resourceVersion", version.clone().into());
+        }
+    }
+}
