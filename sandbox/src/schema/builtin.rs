@@ -241,7 +241,8 @@ fn schema_reference(schema: &Value) -> Option<String> {
 
 fn plain(type_name: &str, field: &str, schema: &Value) -> Shape {
     if schema["x-kubernetes-int-or-string"] == json!(true) {
-        return Shape::Scalar(Scalar::IntOrString);
+        let is_quantity = type_name.ends_with(".Quantity");
+        return Shape::Scalar(if is_quantity { Scalar::Quantity } else { Scalar::IntOrString });
     }
     let format = schema["format"].as_str().unwrap_or_default();
     match schema["type"].as_str() {

@@ -5,10 +5,22 @@
 //! | `shape`   | [`Schema`], the one view all merging and defaulting code reads    |
 //! | `builtin` | schemas of built-in kinds, from the k8s-openapi types             |
 //! | `facts`   | list types and merge keys, which that library does not carry     |
+//! | `decode`  | [`decode`]: a body as its kind's type would hold it               |
+//! | `defaults`| [`fill_defaults`], [`first_status`]                              |
+//! | `quantity`| [`Quantity`]: `500m`, `2Gi`                                      |
+//! | `cause`   | [`Cause`]: one field error                                       |
 
 mod builtin;
+mod cause;
+mod decode;
+mod defaults;
 mod facts;
+mod quantity;
 mod shape;
 
 pub use builtin::{BuiltinKind, KINDS, OBJECT_META, builtin, builtin_kind, json_schemas, object_meta};
+pub use cause::Cause;
+pub use decode::{Decoded, decode};
+pub use defaults::{fill_defaults, first_status};
+pub use quantity::Quantity;
 pub use shape::{ListKind, ListPatch, ListShape, Node, ObjectShape, Scalar, Schema, Shape};

@@ -102,8 +102,10 @@ pub enum Scalar {
     Number,
     /// True or false.
     Boolean,
-    /// `IntOrString` and `Quantity`: number or string.
+    /// `IntOrString`: number or string.
     IntOrString,
+    /// An amount such as `500m` or `2Gi`.
+    Quantity,
     /// Base64 text.
     Bytes,
     /// RFC 3339 time in whole seconds.
@@ -146,6 +148,16 @@ impl Schema {
     #[must_use]
     pub fn shape(&self) -> &Shape {
         &self.node().shape
+    }
+
+    /// Whether the value is this scalar.
+    pub(crate) fn shape_is(&self, scalar: Scalar) -> bool {
+        matches!(self.shape(), Shape::Scalar(found) if *found == scalar)
+    }
+
+    /// Whether the value is a whole number and nothing else.
+    pub(crate) fn shape_is_integer(&self) -> bool {
+        self.shape_is(Scalar::Int32) || self.shape_is(Scalar::Int64)
     }
 
     /// The object view, if the value is an object.

@@ -77,7 +77,9 @@ fn scalar_misfit(scalar: Scalar, value: &Value) -> Option<String> {
         Scalar::String | Scalar::Bytes | Scalar::Time | Scalar::MicroTime => value.is_string(),
         Scalar::Int32 | Scalar::Int64 | Scalar::Number => value.is_number(),
         Scalar::Boolean => value.is_boolean(),
-        Scalar::IntOrString => value.is_string() || value.is_number() || value.is_boolean(),
+        Scalar::IntOrString | Scalar::Quantity => {
+            value.is_string() || value.is_number() || value.is_boolean()
+        }
     };
     let expected = match scalar {
         Scalar::Int32 | Scalar::Int64 | Scalar::Number => "numeric (int or float)",
