@@ -6,6 +6,7 @@
 
 pub mod exec;
 pub mod target;
+pub mod text;
 
 use aegis_engine::function::{Module, Services};
 
@@ -16,6 +17,7 @@ use target::{Surroundings, Target};
 pub fn modules() -> Vec<Module> {
     vec![
         exec::module(),
+        text::module(),
         // one line a module
     ]
 }
