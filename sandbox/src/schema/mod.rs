@@ -7,20 +7,28 @@
 //! | `facts`   | list types and merge keys, which that library does not carry     |
 //! | `decode`  | [`decode`]: a body as its kind's type would hold it               |
 //! | `defaults`| [`fill_defaults`], [`first_status`]                              |
+//! | `validate`| rules of single built-in kinds                                    |
+//! | `custom`  | [`CustomType`]: what CustomResourceDefinitions describe           |
+//! | `object_type` | [`ObjectType`], the one door to all of this for the API       |
 //! | `quantity`| [`Quantity`]: `500m`, `2Gi`                                      |
 //! | `cause`   | [`Cause`]: one field error                                       |
 
 mod builtin;
 mod cause;
+mod custom;
 mod decode;
 mod defaults;
 mod facts;
+mod object_type;
 mod quantity;
 mod shape;
+mod validate;
 
 pub use builtin::{BuiltinKind, KINDS, OBJECT_META, builtin, builtin_kind, json_schemas, object_meta};
 pub use cause::Cause;
+pub use custom::{CustomType, definition_problems, first_definition_status};
 pub use decode::{Decoded, decode};
 pub use defaults::{fill_defaults, first_status};
+pub use object_type::ObjectType;
 pub use quantity::Quantity;
 pub use shape::{ListKind, ListPatch, ListShape, Node, ObjectShape, Scalar, Schema, Shape};
