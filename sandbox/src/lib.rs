@@ -3,17 +3,24 @@
 //! | folder | what it holds |
 //! |---|---|
 //! | `ambient` | the clock and randomness, from outside |
+//! | `api` | HTTP requests: routing, reading, watching, writing, refusing |
 //! | `controllers` | what keeps the cluster as its objects say: workloads, scheduler, kubelet, nodes |
 //! | `kinds` | which kinds are served |
 //! | `patch` | the four patch types and field ownership |
 //! | `schema` | what objects look like: types, defaults, validation |
+//! | `serve` | a state directory as a running cluster, and taking over |
 //! | `store` | objects, events, the log on disk |
 //!
 //! It stands alone: it knows nothing of runbooks, and everything talks to it over HTTP.
 
 pub mod ambient;
+pub mod api;
 pub mod controllers;
 pub mod kinds;
 pub mod patch;
+mod protobuf;
 pub mod schema;
+pub mod serve;
 pub mod store;
+
+pub use serve::{Options, Sandbox};

@@ -143,6 +143,7 @@ fn kind(row: &Row) -> Kind {
         verbs: verbs(plural).to_vec(),
         subresources: subresources.iter().map(subresource).collect(),
         generation,
+        selectable_fields: Vec::new(),
         custom: false,
         storage: storage(group, plural),
     }

@@ -41,6 +41,8 @@ pub struct Kind {
     pub subresources: Vec<Subresource>,
     /// Whether its objects count their generation.
     pub generation: bool,
+    /// Field paths that custom resources may be selected by, besides name and namespace.
+    pub selectable_fields: Vec<String>,
     /// Whether a CustomResourceDefinition defines it.
     pub custom: bool,
     /// Where its objects are stored: the same for all versions, and for the groups that share one.

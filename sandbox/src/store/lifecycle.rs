@@ -114,18 +114,28 @@ pub fn remove_finalizer(object: &mut Value, name: &str) {
     }
 }
 
-/// Gives a new object what every object has.
+/// Gives a new object what every object has. A uid or creation time that the caller chose stays.
 pub(super) fn birth(object: &mut Value, key: &Key, kind: Option<&Kind>, ambient: &Ambient) {
     if !object["metadata"].is_object() {
         object["metadata"] = json!({});
+    }
+    if let Some(kind) = kind
+        && !object["kind"].is_string()
+    {
+        object["kind"] = kind.kind.clone().into();
+        object["apiVersion"] = kind.api_version().into();
     }
     let metadata = &mut object["metadata"];
     metadata["name"] = json!(&*key.name);
     if !key.namespace.is_empty() {
         metadata["namespace"] = json!(&*key.namespace);
     }
-    metadata["uid"] = ambient.uid().into();
-    metadata["creationTimestamp"] = ambient.timestamp().into();
+    if !metadata["uid"].is_string() {
+        metadata["uid"] = ambient.uid().into();
+    }
+    if !metadata["creationTimestamp"].is_string() {
+        metadata["creationTimestamp"] = ambient.timestamp().into();
+    }
     if kind.is_some_and(|kind| kind.generation) {
         metadata["generation"] = 1.into();
     }

@@ -72,7 +72,10 @@ struct Inner {
     log: Option<Log>,
     kinds: Kinds,
     ambient: Ambient,
+    observers: RwLock<Vec<Observer>>,
 }
+
+type Observer = Box<dyn Fn(&Event) + Send + Sync>;
 
 impl Store {
     /// An empty store that is gone with the process.
@@ -87,7 +90,7 @@ impl Store {
     }
 
     fn with(state: State, log: Option<Log>, kinds: Kinds, ambient: Ambient) -> Self {
-        Self(Arc::new(Inner { state: RwLock::new(state), log, kinds, ambient }))
+        Self(Arc::new(Inner { state: RwLock::new(state), log, kinds, ambient, observers: RwLock::default() }))
     }
 
     /// The kinds this cluster serves.
@@ -114,6 +117,17 @@ impl Store {
     pub fn list(&self, resource: &Resource, namespace: Option<&str>) -> List {
         let state = self.read();
         List { items: state.list(resource, namespace), version: state.version }
+    }
+
+    /// The objects of a resource as they were at `version`, as far back as events are kept.
+    pub fn list_at(
+        &self,
+        resource: &Resource,
+        namespace: Option<&str>,
+        version: u64,
+    ) -> Result<List, TooOld> {
+        let items = self.read().list_at(resource, namespace, version)?;
+        Ok(List { items, version })
     }
 
     /// The objects of a resource whose labels match, in one namespace or in all.
@@ -168,7 +182,13 @@ impl Store {
         let mut state = self.write();
         let mut transaction = Transaction::begin(&mut state, &self.0.kinds, &self.0.ambient);
         let answer = match work(&mut transaction) {
-            Ok(answer) => transaction.commit(self.0.log.as_ref()).map(|()| answer).map_err(E::from),
+            Ok(answer) => match transaction.commit(self.0.log.as_ref()) {
+                Ok(events) => {
+                    self.tell_observers(&events);
+                    Ok(answer)
+                }
+                Err(error) => Err(error.into()),
+            },
             Err(error) => {
                 transaction.revert();
                 Err(error)
@@ -211,6 +231,21 @@ impl Store {
             }),
         }
         .map_err(Error::Log)
+    }
+
+    /// Calls `observer` with every change, after it happened and before its writer gets an answer.
+    /// It runs while the store is locked: it must be quick and must not use the store.
+    pub fn observe(&self, observer: impl Fn(&Event) + Send + Sync + 'static) {
+        self.0.observers.write().unwrap_or_else(PoisonError::into_inner).push(Box::new(observer));
+    }
+
+    fn tell_observers(&self, events: &[Arc<Event>]) {
+        let observers = self.0.observers.read().unwrap_or_else(PoisonError::into_inner);
+        for event in events {
+            for observer in observers.iter() {
+                observer(event);
+            }
+        }
     }
 
     /// Compacts on a thread of its own, so that no writer waits for it.

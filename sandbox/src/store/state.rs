@@ -123,6 +123,31 @@ impl State {
         }
     }
 
+    /// Goes back from the present by undoing the events since.
+    pub(super) fn list_at(
+        &self,
+        resource: &Resource,
+        namespace: Option<&str>,
+        version: u64,
+    ) -> Result<Vec<Object>, TooOld> {
+        let since = self.events_after(&Some(resource.clone()), version)?;
+        let text =
+            |object: &Object, field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
+        let place = |object: &Object| (text(object, "namespace"), text(object, "name"));
+        let mut items: BTreeMap<_, _> =
+            self.list(resource, namespace).into_iter().map(|object| (place(&object), object)).collect();
+        for event in
+            since.iter().rev().filter(|event| namespace.is_none_or(|name| &*event.key.namespace == name))
+        {
+            let place = (event.key.namespace.to_string(), event.key.name.to_string());
+            match &event.previous {
+                Some(previous) => items.insert(place, previous.clone()),
+                None => items.remove(&place),
+            };
+        }
+        Ok(items.into_values().collect())
+    }
+
     /// How many objects of a resource there are, without reading them.
     pub(super) fn count(&self, resource: &Resource) -> usize {
         self.shelves.get(resource).map_or(0, BTreeMap::len)

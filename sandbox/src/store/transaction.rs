@@ -76,6 +76,14 @@ impl<'a> Transaction<'a> {
         Ok(self.record(EventKind::Modified, key, object, Some(old)))
     }
 
+    /// Like [`Transaction::update`], but the change is no new wish: the generation stays.
+    pub fn update_quietly(&mut self, key: &Key, mut object: Value) -> Result<Object, Error> {
+        let old = self.get(key).ok_or_else(|| Error::NotFound(key.clone()))?;
+        lifecycle::change(&old, &mut object, key, None);
+        object["metadata"]["generation"] = old["metadata"]["generation"].clone();
+        Ok(self.record(EventKind::Modified, key, object, Some(old)))
+    }
+
     /// See [`super::Store::delete`].
     pub fn delete(&mut self, key: &Key, options: &DeleteOptions) -> Result<Deleted, Error> {
         let old = self.get(key).ok_or_else(|| Error::NotFound(key.clone()))?;
@@ -104,9 +112,9 @@ impl<'a> Transaction<'a> {
         object
     }
 
-    pub(super) fn commit(self, log: Option<&Log>) -> Result<(), Error> {
+    pub(super) fn commit(self, log: Option<&Log>) -> Result<Vec<Arc<Event>>, Error> {
         if self.events.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         if let Some(log) = log
             && let Err(source) = log.append(&self.events)
@@ -114,10 +122,11 @@ impl<'a> Transaction<'a> {
             self.revert();
             return Err(Error::Log(source));
         }
-        for event in self.events {
-            self.state.publish(Arc::new(event));
+        let events: Vec<Arc<Event>> = self.events.into_iter().map(Arc::new).collect();
+        for event in &events {
+            self.state.publish(event.clone());
         }
-        Ok(())
+        Ok(events)
     }
 
     pub(super) fn revert(self) {

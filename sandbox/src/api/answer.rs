@@ -1,0 +1,209 @@
+//! Successful answers: an object or a list in the form the client wants.
+
+use axum::body::Body;
+use axum::response::Response;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use serde_json::{Map, Value, json};
+
+use super::Call;
+use super::accept::{Accept, Format, View, negotiate};
+use super::columns as table;
+use super::status::Status;
+use crate::kinds::Kind;
+use crate::store::Object;
+
+/// An answer without a body of objects, such as a page.
+pub(super) fn json_response(code: u16, body: &Value) -> Response {
+    text_response(code, "application/json", format!("{body}\n"))
+}
+
+/// An answer of any text.
+pub(super) fn text_response(code: u16, content_type: &str, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let content_type = HeaderValue::from_str(content_type).unwrap_or(HeaderValue::from_static("text/plain"));
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    response
+}
+
+/// Adds a `Warning` header for each sentence.
+pub(super) fn with_warnings(mut response: Response, warnings: &[String]) -> Response {
+    for warning in warnings {
+        let quoted = warning.replace('\\', "\\\\").replace('"', "\\\"").replace(['\n', '\r'], " ");
+        if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{quoted}\"")) {
+            response.headers_mut().append(HeaderName::from_static("warning"), value);
+        }
+    }
+    response
+}
+
+/// Answers with one object of the called kind.
+pub(super) fn object_response(call: &Call, code: u16, object: &Object) -> Result<Response, Status> {
+    let accept = negotiate(&call.headers)?;
+    let kind = &*call.path.kind;
+    let value = match &accept.view {
+        View::Whole => return encode(accept.format, code, || object.to_string(), || Value::clone(object)),
+        View::Metadata(version) => partial(object, version),
+        View::Table(version) => {
+            let meta = json!({"resourceVersion": object["metadata"]["resourceVersion"]});
+            let shape = TableShape { kind, version, include: included(call)? };
+            shape.table(std::slice::from_ref(object), &meta, true)
+        }
+    };
+    encode(accept.format, code, || value.to_string(), || value.clone())
+}
+
+/// Answers with a bare value, such as a Status of success or a review.
+pub(super) fn value_response(call: &Call, code: u16, value: &Value) -> Result<Response, Status> {
+    let accept = negotiate(&call.headers).unwrap_or(Accept { format: Format::Json, view: View::Whole });
+    encode(accept.format, code, || value.to_string(), || value.clone())
+}
+
+/// Answers with a value that is no object of the API, in JSON or YAML.
+pub(super) fn negotiated(headers: &HeaderMap, code: u16, value: &Value) -> Result<Response, Status> {
+    let format = negotiate(headers).map_or(Format::Json, |accept| accept.format);
+    encode(format, code, || value.to_string(), || value.clone())
+}
+
+/// Answers with a list; `meta` is its metadata.
+pub(super) fn list_response(call: &Call, items: &[Object], meta: &Value) -> Result<Response, Status> {
+    let accept = negotiate(&call.headers)?;
+    let kind = &*call.path.kind;
+    let value = match &accept.view {
+        View::Whole => {
+            let text = list_text(kind, items, meta);
+            return match accept.format {
+                Format::Json => Ok(text_response(200, "application/json", text)),
+                Format::Yaml => {
+                    let parse = || serde_json::from_str(&text).unwrap_or_default();
+                    encode(Format::Yaml, 200, String::new, parse)
+                }
+            };
+        }
+        View::Metadata(version) => json!({
+            "kind": "PartialObjectMetadataList",
+            "apiVersion": format!("meta.k8s.io/{version}"),
+            "metadata": meta,
+            "items": items.iter().map(|item| partial(item, version)).collect::<Vec<_>>(),
+        }),
+        View::Table(version) => {
+            TableShape { kind, version, include: included(call)? }.table(items, meta, true)
+        }
+    };
+    encode(accept.format, 200, || value.to_string(), || value.clone())
+}
+
+/// The items of built-in lists carry no kind of their own, those of custom lists do. Written out
+/// directly: a list of ten thousand pods is not copied first.
+fn list_text(kind: &Kind, items: &[Object], meta: &Value) -> String {
+    let head =
+        json!({"kind": kind.list_kind, "apiVersion": kind.api_version(), "metadata": meta}).to_string();
+    let mut text = String::with_capacity(256 + items.len() * 1024);
+    text.push_str(head.trim_end_matches('}'));
+    text.push_str("}".repeat(head.len() - head.trim_end_matches('}').len() - 1).as_str());
+    text.push_str(",\"items\":[");
+    for (index, item) in items.iter().enumerate() {
+        if index > 0 {
+            text.push(',');
+        }
+        if kind.custom { text.push_str(&item.to_string()) } else { push_untyped(&mut text, item) }
+    }
+    text.push_str("]}\n");
+    text
+}
+
+fn push_untyped(text: &mut String, item: &Value) {
+    text.push('{');
+    let fields = item.as_object().into_iter().flatten();
+    let fields = fields.filter(|(field, _)| !matches!(&***field, "kind" | "apiVersion"));
+    for (index, (field, value)) in fields.enumerate() {
+        if index > 0 {
+            text.push(',');
+        }
+        text.push_str(&Value::from(field.as_str()).to_string());
+        text.push(':');
+        text.push_str(&value.to_string());
+    }
+    text.push('}');
+}
+
+fn encode(
+    format: Format,
+    code: u16,
+    text: impl FnOnce() -> String,
+    value: impl FnOnce() -> Value,
+) -> Result<Response, Status> {
+    match format {
+        Format::Json => Ok(text_response(code, "application/json", text() + "\n")),
+        Format::Yaml => {
+            let yaml = serde_saphyr::to_string(&value());
+            let yaml =
+                yaml.map_err(|error| Status::internal(format!("the answer has no YAML form: {error}")))?;
+            Ok(text_response(code, "application/yaml", yaml))
+        }
+    }
+}
+
+/// The metadata of an object, as its own kind.
+pub(super) fn partial(object: &Value, version: &str) -> Value {
+    json!({
+        "kind": "PartialObjectMetadata",
+        "apiVersion": format!("meta.k8s.io/{version}"),
+        "metadata": object["metadata"],
+    })
+}
+
+/// What the rows of a table carry besides their cells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Include {
+    Nothing,
+    Metadata,
+    Object,
+}
+
+/// Reads the `includeObject` option.
+pub(super) fn included(call: &Call) -> Result<Include, Status> {
+    match call.query.get("includeObject") {
+        None | Some("Metadata") => Ok(Include::Metadata),
+        Some("None") => Ok(Include::Nothing),
+        Some("Object") => Ok(Include::Object),
+        Some(other) => Err(Status::bad_request(format!("unrecognized includeObject value: {other:?}"))),
+    }
+}
+
+/// How objects of a kind become a table.
+pub(super) struct TableShape<'a> {
+    pub(super) kind: &'a Kind,
+    pub(super) version: &'a str,
+    pub(super) include: Include,
+}
+
+impl TableShape<'_> {
+    /// A table of objects; later events of a watch leave the column definitions out.
+    pub(super) fn table(&self, items: &[Object], meta: &Value, with_columns: bool) -> Value {
+        let rows: Vec<Value> = items.iter().map(|item| self.row(item)).collect();
+        let columns = if with_columns { table::columns(self.kind) } else { Value::Null };
+        json!({
+            "kind": "Table",
+            "apiVersion": format!("meta.k8s.io/{}", self.version),
+            "metadata": meta,
+            "columnDefinitions": columns,
+            "rows": rows,
+        })
+    }
+
+    fn row(&self, item: &Object) -> Value {
+        let mut row = Map::new();
+        row.insert("cells".into(), table::cells(self.kind, item));
+        match self.include {
+            Include::Nothing => {}
+            Include::Metadata => {
+                row.insert("object".into(), partial(item, self.version));
+            }
+            Include::Object => {
+                row.insert("object".into(), Value::clone(item));
+            }
+        }
+        Value::Object(row)
+    }
+}

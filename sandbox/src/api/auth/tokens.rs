@@ -1,0 +1,137 @@
+//! Bearer tokens: the administrator's, and the signed ones that service accounts get.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::{MASTERS, User};
+use crate::api::Api;
+use crate::store::Resource;
+
+/// Who signs, and for whom tokens are meant by default.
+const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
+
+/// What one cluster knows its users by.
+#[derive(Clone)]
+pub struct Identity {
+    administrator: String,
+    signing_key: Vec<u8>,
+    authority: String,
+}
+
+impl Identity {
+    /// The administrator's token, the key that signs service account tokens, and the certificate
+    /// authority (PEM, empty without TLS) that pods get to know the API by.
+    pub fn new(administrator: String, signing_key: Vec<u8>, authority: String) -> Self {
+        Self { administrator, signing_key, authority }
+    }
+
+    /// The certificate authority of the API, as PEM.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    fn sign(&self, text: &str) -> String {
+        URL_SAFE_NO_PAD.encode(keyed_hash(&self.signing_key, text.as_bytes()))
+    }
+}
+
+impl std::fmt::Debug for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Identity").finish_non_exhaustive()
+    }
+}
+
+impl Api {
+    /// The user a token belongs to; none when nobody's.
+    pub(in crate::api) fn user_of_token(&self, token: &str) -> Option<User> {
+        let identity = self.identity();
+        if same(token.as_bytes(), identity.administrator.as_bytes()) {
+            let mut user = User::new("kubernetes-admin", &[MASTERS]);
+            user.uid = "kubernetes-admin".into();
+            return Some(user);
+        }
+        let (text, signature) = token.rsplit_once('.')?;
+        if !same(signature.as_bytes(), identity.sign(text).as_bytes()) {
+            return None;
+        }
+        let claims: Value =
+            serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text.split('.').nth(1)?).ok()?).ok()?;
+        if claims["exp"].as_i64()? <= self.store().ambient().now().as_second() {
+            return None;
+        }
+        let place = &claims["kubernetes.io"];
+        let account = &place["serviceaccount"];
+        let (namespace, name, uid) =
+            (place["namespace"].as_str()?, account["name"].as_str()?, account["uid"].as_str()?);
+        // A token is worth as much as the account it was issued to.
+        let stored = self.store().get(&Resource::core("serviceaccounts").key(namespace, name))?;
+        (stored["metadata"]["uid"] == uid).then(|| User::service_account(namespace, name, uid))
+    }
+
+    /// Issues a token for a service account; answers it with the moment it expires.
+    pub(in crate::api) fn issue_token(
+        &self,
+        account: &Value,
+        audiences: &[String],
+        seconds: i64,
+        bound: &Value,
+    ) -> (String, String) {
+        let ambient = self.store().ambient();
+        let now = ambient.now();
+        let expires = now + SignedDuration::from_secs(seconds);
+        let metadata = &account["metadata"];
+        let mut place = json!({
+            "namespace": metadata["namespace"],
+            "serviceaccount": {"name": metadata["name"], "uid": metadata["uid"]},
+        });
+        if let Some(kind) = bound["kind"].as_str() {
+            place[kind.to_lowercase()] = json!({"name": bound["name"], "uid": bound["uid"]});
+        }
+        let (namespace, name) = (
+            metadata["namespace"].as_str().unwrap_or_default(),
+            metadata["name"].as_str().unwrap_or_default(),
+        );
+        let claims = json!({
+            "aud": audiences, "iss": ISSUER, "jti": ambient.uid(),
+            "iat": now.as_second(), "nbf": now.as_second(), "exp": expires.as_second(),
+            "sub": format!("system:serviceaccount:{namespace}:{name}"), "kubernetes.io": place,
+        });
+        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let text = format!("{}.{}", part(&json!({"alg": "HS256", "typ": "JWT"})), part(&claims));
+        (format!("{text}.{}", self.identity().sign(&text)), crate::ambient::format_seconds(expires))
+    }
+
+    /// The audience of tokens that name none.
+    pub(in crate::api) fn default_audience() -> String {
+        ISSUER.into()
+    }
+}
+
+/// Compares in a time that does not tell where two texts differ.
+fn same(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).fold(0, |differing, (a, b)| differing | (a ^ b)) == 0
+}
+
+/// HMAC with SHA-256 (RFC 2104).
+fn keyed_hash(key: &[u8], text: &[u8]) -> [u8; 32] {
+    const BLOCK: usize = 64;
+    let mut block = [0; BLOCK];
+    let key = if key.len() > BLOCK { Sha256::digest(key).to_vec() } else { key.to_vec() };
+    block[..key.len()].copy_from_slice(&key);
+    let inner = Sha256::new().chain_update(block.map(|byte| byte ^ 0x36)).chain_update(text).finalize();
+    Sha256::new().chain_update(block.map(|byte| byte ^ 0x5c)).chain_update(inner).finalize().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_keyed_hash_is_that_of_rfc_4231() {
+        let hash = keyed_hash(b"Jefe", b"what do ya want for nothing?");
+        assert_eq!(hex::encode(hash), "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    }
+}

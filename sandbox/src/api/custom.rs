@@ -1,0 +1,209 @@
+//! Custom kinds: a CustomResourceDefinition that is written is served at once.
+//!
+//! The definition's names are accepted and the kind is established in the same transaction that
+//! stores it, so that nobody ever sees a definition that is not served.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::shape;
+use super::status::Cause;
+use crate::kinds::{Kind, Kinds, Subresource};
+use crate::store::{Event, EventKind, Key, Resource, Store};
+
+const GROUP: &str = "apiextensions.k8s.io";
+const PLURAL: &str = "customresourcedefinitions";
+
+/// The verbs in the order discovery prints them for custom kinds.
+const CUSTOM_VERBS: &[&str] =
+    &["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
+
+/// Serves every definition a store holds, and from now on every one that is written.
+pub(super) fn serve_all(store: &Store) {
+    for definition in store.list(&Resource::new(GROUP, PLURAL), None).items {
+        serve(store.kinds(), &definition);
+    }
+    let kinds = store.kinds().clone();
+    store.observe(move |event| {
+        if is_definition(&event.key) {
+            follow(&kinds, event);
+        }
+    });
+}
+
+/// Keeps the served kinds in step with a definition that was just written or removed.
+fn follow(kinds: &Kinds, event: &Event) {
+    if event.kind == EventKind::Deleted {
+        let storage = storage_of(&event.object);
+        kinds.forget(&storage);
+        shape::forget(&storage);
+    } else {
+        serve(kinds, &event.object);
+    }
+}
+
+fn is_definition(key: &Key) -> bool {
+    key.resource.group() == GROUP && key.resource.plural() == PLURAL
+}
+
+fn storage_of(definition: &Value) -> Resource {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    Resource::new(&text(&definition["spec"]["group"]), &text(&definition["spec"]["names"]["plural"]))
+}
+
+fn serve(kinds: &Kinds, definition: &Value) {
+    let mut versions: Vec<&Value> = definition["spec"]["versions"].as_array().into_iter().flatten().collect();
+    versions.sort_by_key(|version| version_rank(version["name"].as_str().unwrap_or_default()));
+    let served = versions.into_iter().filter(|version| version["served"] == true);
+    let storage = storage_of(definition);
+    shape::define(&storage, definition);
+    kinds.define(&storage, served.map(|version| kind(definition, version, &storage)).collect());
+}
+
+/// Stable versions come first, then betas and alphas, the higher before the lower.
+fn version_rank(name: &str) -> (u8, std::cmp::Reverse<(u32, u32)>, String) {
+    let digits = |text: &str| text.chars().take_while(char::is_ascii_digit).collect::<String>();
+    let Some(rest) = name.strip_prefix('v').filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    else {
+        return (3, std::cmp::Reverse((0, 0)), name.to_owned());
+    };
+    let major = digits(rest);
+    let tail = &rest[major.len()..];
+    let number = |text: &str| text.parse().unwrap_or(0);
+    let (stability, minor) = match tail {
+        "" => (0, 0),
+        _ if tail.starts_with("beta") => (1, number(&tail[4..])),
+        _ if tail.starts_with("alpha") => (2, number(&tail[5..])),
+        _ => (3, 0),
+    };
+    (stability, std::cmp::Reverse((number(&major), minor)), name.to_owned())
+}
+
+fn kind(definition: &Value, version: &Value, storage: &Resource) -> Kind {
+    let spec = &definition["spec"];
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let texts = |value: &Value| value.as_array().into_iter().flatten().map(text).collect::<Vec<_>>();
+    let name = text(&spec["names"]["kind"]);
+    let or = |value: &Value, default: String| value.as_str().map_or(default, str::to_owned);
+    let selectable = version["selectableFields"].as_array().into_iter().flatten();
+    Kind {
+        group: text(&spec["group"]),
+        version: text(&version["name"]),
+        list_kind: or(&spec["names"]["listKind"], format!("{name}List")),
+        plural: text(&spec["names"]["plural"]),
+        singular: or(&spec["names"]["singular"], name.to_lowercase()),
+        short_names: texts(&spec["names"]["shortNames"]),
+        categories: texts(&spec["names"]["categories"]),
+        namespaced: spec["scope"] != "Cluster",
+        verbs: CUSTOM_VERBS.to_vec(),
+        subresources: subresources(&version["subresources"], &name),
+        generation: true,
+        selectable_fields: selectable
+            .map(|field| text(&field["jsonPath"]).trim_start_matches('.').to_owned())
+            .collect(),
+        custom: true,
+        storage: storage.clone(),
+        kind: name,
+    }
+}
+
+fn subresources(declared: &Value, kind: &str) -> Vec<Subresource> {
+    let verbs = vec!["get", "patch", "update"];
+    let mut subresources = Vec::new();
+    if declared["status"].is_object() {
+        let speaks = ("", "", kind.to_owned());
+        subresources.push(Subresource { name: "status".into(), speaks, verbs: verbs.clone() });
+    }
+    if declared["scale"].is_object() {
+        let speaks = ("autoscaling", "v1", "Scale".to_owned());
+        subresources.push(Subresource { name: "scale".into(), speaks, verbs });
+    }
+    subresources
+}
+
+/// Fills in a new definition's names and says at once that they are accepted.
+pub(super) fn prepare_for_create(object: &mut Value) {
+    let kind = object["spec"]["names"]["kind"].as_str().unwrap_or_default().to_owned();
+    let names = &mut object["spec"]["names"];
+    if names["singular"].as_str().unwrap_or_default().is_empty() {
+        names["singular"] = kind.to_lowercase().into();
+    }
+    if names["listKind"].as_str().unwrap_or_default().is_empty() {
+        names["listKind"] = format!("{kind}List").into();
+    }
+    if object["spec"]["conversion"].is_null() {
+        object["spec"]["conversion"] = json!({"strategy": "None"});
+    }
+    let now = object["metadata"]["creationTimestamp"].clone();
+    let condition = |name: &str, reason: &str, message: &str| {
+        json!({
+            "type": name, "status": "True", "lastTransitionTime": now, "reason": reason, "message": message,
+            "observedGeneration": 1,
+        })
+    };
+    let versions = object["spec"]["versions"].as_array().into_iter().flatten();
+    let stored: Vec<Value> = versions
+        .filter(|version| version["storage"] == true)
+        .map(|version| version["name"].clone())
+        .collect();
+    object["status"] = json!({
+        "conditions": [
+            condition("NamesAccepted", "NoConflicts", "no conflicts found"),
+            condition("Established", "InitialNamesAccepted", "the initial names have been accepted"),
+        ],
+        "acceptedNames": object["spec"]["names"],
+        "storedVersions": stored,
+        "observedGeneration": 1,
+    });
+}
+
+/// What is wrong with a definition as a whole.
+pub(super) fn problems(definition: &Value) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let spec = &definition["spec"];
+    let expected = format!("{}.{}", text(&spec["names"]["plural"]), text(&spec["group"]));
+    let name = &definition["metadata"]["name"];
+    if *name != expected {
+        let detail = "must be spec.names.plural+\".\"+spec.group";
+        causes.push(Cause::invalid("metadata.name", name, detail));
+    }
+    let versions: Vec<&Value> = spec["versions"].as_array().into_iter().flatten().collect();
+    let stored = versions.iter().filter(|version| version["storage"] == true).count();
+    if stored != 1 {
+        let detail = "must have exactly one version marked as storage version";
+        causes.push(Cause::invalid("spec.versions", &spec["versions"], detail));
+    }
+    let names: BTreeSet<String> = versions.iter().map(|version| text(&version["name"])).collect();
+    if names.len() != versions.len() {
+        let detail = "must contain unique version names";
+        causes.push(Cause::invalid("spec.versions", &spec["versions"], detail));
+    }
+    for (index, version) in versions.iter().enumerate() {
+        if !version["schema"]["openAPIV3Schema"].is_object() {
+            let field = format!("spec.versions[{index}].schema.openAPIV3Schema");
+            causes.push(Cause::required(field, "schemas are required"));
+        }
+    }
+    causes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::VERBS;
+
+    #[test]
+    fn custom_kinds_have_all_verbs() {
+        let sorted = |verbs: &[&'static str]| verbs.iter().copied().collect::<BTreeSet<_>>();
+        assert_eq!(sorted(CUSTOM_VERBS), sorted(VERBS));
+    }
+
+    #[test]
+    fn stable_versions_come_first_and_higher_before_lower() {
+        let mut names = ["v1alpha1", "v1", "foo", "v2beta1", "v10", "v2"];
+        names.sort_by_key(|name| version_rank(name));
+        assert_eq!(names, ["v10", "v2", "v1", "v2beta1", "v1alpha1", "foo"]);
+    }
+}

@@ -1,0 +1,179 @@
+//! Deleting one object, or all that a selector means.
+
+use axum::response::Response;
+use serde_json::{Value, json};
+
+use super::answer::{list_response, object_response, value_response, with_warnings};
+use super::decode;
+use super::fields::Selection;
+use super::query::{read_dry_run, refuse};
+use super::read::served;
+use super::status::{Cause, Status};
+use super::{Api, Call};
+use crate::store::{DeleteOptions, Deleted, Error, Key, Object, Propagation};
+
+/// Kinds whose deletion answers the object even when it is gone at once.
+const ANSWER_THE_OBJECT: &[&str] = &[
+    "namespaces",
+    "pods",
+    "services",
+    "persistentvolumeclaims",
+    "persistentvolumes",
+    "storageclasses",
+    "customresourcedefinitions",
+    "serviceaccounts",
+    "podtemplates",
+    "replicationcontrollers",
+];
+
+struct Request {
+    options: DeleteOptions,
+    dry_run: bool,
+    warnings: Vec<String>,
+}
+
+impl Api {
+    pub(super) fn delete(&self, call: &Call) -> Result<Response, Status> {
+        let request = self.delete_options(call)?;
+        super::strategy::check_delete(&call.path.kind, call.name())?;
+        let outcome = self.delete_one(&call.key(), &request);
+        let deleted = outcome.map_err(|error| Status::from_store(&error, &call.path.kind))?;
+        let kind = &call.path.kind;
+        let object = served(deleted.object(), kind);
+        let response = match deleted {
+            Deleted::Removed(_) if !ANSWER_THE_OBJECT.contains(&&*kind.plural) => {
+                let mut details = json!({
+                    "name": call.name(), "kind": kind.plural, "uid": object["metadata"]["uid"],
+                });
+                if !kind.group.is_empty() {
+                    details["group"] = kind.group.clone().into();
+                }
+                let status = json!({
+                    "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details,
+                });
+                value_response(call, 200, &status)?
+            }
+            _ => object_response(call, 200, &object)?,
+        };
+        Ok(with_warnings(response, &request.warnings))
+    }
+
+    pub(super) fn delete_collection(&self, call: &Call) -> Result<Response, Status> {
+        let request = self.delete_options(call)?;
+        let selection = Selection::of(call)?;
+        let list = self.store().list(&call.path.kind.storage, selection.namespace.as_deref());
+        let selected = list.items.into_iter().filter(|item| selection.matches(item));
+        let mut gone: Vec<Object> = Vec::new();
+        for item in selected {
+            let text = |field: &str| item["metadata"][field].as_str().unwrap_or_default();
+            let key = call.path.kind.storage.key(text("namespace"), text("name"));
+            match self.delete_one(&key, &request) {
+                Ok(deleted) => gone.push(served(deleted.object(), &call.path.kind)),
+                // Somebody else was faster.
+                Err(Error::NotFound(_)) => {}
+                Err(error) => return Err(Status::from_store(&error, &call.path.kind)),
+            }
+        }
+        let meta = json!({"resourceVersion": list.version.to_string()});
+        Ok(with_warnings(list_response(call, &gone, &meta)?, &request.warnings))
+    }
+
+    fn delete_one(&self, key: &Key, request: &Request) -> Result<Deleted, Error> {
+        match request.dry_run {
+            true => self.store().rehearse(|t| t.delete(key, &request.options)),
+            false => self.store().delete(key, &request.options),
+        }
+    }
+
+    fn delete_options(&self, call: &Call) -> Result<Request, Status> {
+        let body = match call.body.is_empty() {
+            true => Value::Null,
+            false => delete_body(call)?,
+        };
+        let mut causes = Vec::new();
+        let text = |field: &str| match &body[field] {
+            Value::String(text) => Some(text.clone()),
+            _ => call.query.get(field).map(str::to_owned),
+        };
+        let dry_runs: Vec<&str> = match body["dryRun"].as_array() {
+            Some(values) => values.iter().filter_map(Value::as_str).collect(),
+            None => call.query.all("dryRun").collect(),
+        };
+        let dry_run = read_dry_run(&dry_runs, &mut causes);
+        let orphan = body["orphanDependents"].as_bool().or(match call.query.get("orphanDependents") {
+            None => None,
+            Some(text) => Some(text != "false" && text != "0"),
+        });
+        let propagation = read_propagation(text("propagationPolicy").as_deref(), orphan, &mut causes);
+        let grace = match body["gracePeriodSeconds"].as_i64() {
+            Some(seconds) => Some(seconds),
+            None => call.query.number("gracePeriodSeconds")?,
+        };
+        refuse("DeleteOptions", causes)?;
+        let mut warnings = Vec::new();
+        let propagation = propagation.or_else(|| default_propagation(call, &mut warnings));
+        let condition = |field: &str| body["preconditions"][field].as_str().map(str::to_owned);
+        let options = DeleteOptions {
+            // A negative grace period means the shortest that is graceful.
+            grace_seconds: grace.map(|seconds| if seconds < 0 { 1 } else { seconds }),
+            propagation,
+            uid: condition("uid"),
+            resource_version: condition("resourceVersion"),
+        };
+        Ok(Request { options, dry_run, warnings })
+    }
+}
+
+fn delete_body(call: &Call) -> Result<Value, Status> {
+    let parsed = match decode::media_type(&call.headers).as_deref() {
+        Some("application/vnd.kubernetes.protobuf") => {
+            crate::protobuf::decode(&call.body).map_err(|error| error.to_string())
+        }
+        Some("application/yaml") => decode::yaml(&call.body).map(|decoded| decoded.object),
+        _ => decode::json(&call.body)
+            .map(|decoded| decoded.object)
+            .map_err(|error| format!("couldn't get version/kind; json parse error: {error}")),
+    };
+    let body = parsed.map_err(Status::bad_request)?;
+    match body["kind"].as_str() {
+        None | Some("DeleteOptions") => Ok(body),
+        Some(kind) => {
+            let version = body["apiVersion"].as_str().unwrap_or_default();
+            Err(Status::bad_request(format!(
+                "no kind {kind:?} is registered for version {version:?} in scheme \"k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme/register.go:27\""
+            )))
+        }
+    }
+}
+
+fn read_propagation(
+    text: Option<&str>,
+    orphan: Option<bool>,
+    causes: &mut Vec<Cause>,
+) -> Option<Propagation> {
+    if let (Some(text), Some(_)) = (text, orphan) {
+        let detail = "orphanDependents and deletionPropagation cannot be both set";
+        causes.push(Cause::invalid("propagationPolicy", &json!(text), detail));
+        return None;
+    }
+    match (text, orphan) {
+        (Some("Background"), _) | (None, Some(false)) => Some(Propagation::Background),
+        (Some("Foreground"), _) => Some(Propagation::Foreground),
+        (Some("Orphan"), _) | (None, Some(true)) => Some(Propagation::Orphan),
+        (None, None) => None,
+        (Some(other), _) => {
+            let supported = ["Foreground", "Background", "Orphan", "nil"];
+            causes.push(Cause::unsupported("propagationPolicy", &json!(other), &supported));
+            None
+        }
+    }
+}
+
+/// Jobs orphan their pods unless told otherwise, for the sake of clients from before there was a choice.
+fn default_propagation(call: &Call, warnings: &mut Vec<String>) -> Option<Propagation> {
+    if call.path.kind.group != "batch" || call.path.kind.kind != "Job" {
+        return None;
+    }
+    warnings.push("child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning".into());
+    Some(Propagation::Orphan)
+}

@@ -1,0 +1,83 @@
+//! The door for controllers: the same pipeline as for clients, without HTTP around it.
+
+use async_trait::async_trait;
+use http::{HeaderMap, Method};
+use serde_json::Value;
+
+use super::query::{Query, WriteOptions};
+use super::route::ObjectPath;
+use super::status::Status;
+use super::write::{Draft, create_in, update_in};
+use super::{Api, Call, User};
+use crate::controllers::api::{Api as Door, Deletion, Part, Refused};
+use crate::store::{DeleteOptions, Object, Propagation};
+
+impl From<Status> for Refused {
+    fn from(status: Status) -> Self {
+        Self { code: status.code, reason: status.reason.into(), message: status.message }
+    }
+}
+
+impl Api {
+    /// A call that a client would have made to write `object`.
+    fn inside_call(&self, manager: &str, object: &Value) -> Result<Call, Status> {
+        let kind = self.store().kinds().of_object(object).ok_or_else(Status::no_such_path)?;
+        let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
+        let namespace = if kind.namespaced { text("namespace") } else { String::new() };
+        let name = Some(text("name")).filter(|name| !name.is_empty());
+        Ok(Call {
+            method: Method::POST,
+            path: ObjectPath { kind, namespace, name, subresource: None, watch: false },
+            query: Query::of(&[("fieldManager", manager), ("fieldValidation", "Ignore")]),
+            headers: HeaderMap::new(),
+            body: bytes::Bytes::new(),
+            user: User::new(&format!("system:{manager}"), &[super::auth::MASTERS]),
+        })
+    }
+}
+
+#[async_trait]
+impl Door for Api {
+    async fn create(&self, manager: &str, object: Value) -> Result<Object, Refused> {
+        let call = self.inside_call(manager, &object)?;
+        let options = WriteOptions::read(&call.query, "CreateOptions")?;
+        let mut draft = Draft::new(&call, "", &options);
+        Ok(self.commit(&options, |t| create_in(t, &mut draft, object))?)
+    }
+
+    async fn replace(&self, manager: &str, object: Value, part: Part) -> Result<Object, Refused> {
+        let call = self.inside_call(manager, &object)?;
+        let options = WriteOptions::read(&call.query, "UpdateOptions")?;
+        let subresource = match part {
+            Part::Status if call.path.kind.subresource("status").is_some() => "status",
+            Part::Status | Part::Main => "",
+        };
+        let mut draft = Draft::new(&call, subresource, &options);
+        Ok(self.commit(&options, |t| {
+            let old = t.get(&call.key()).ok_or_else(|| Status::not_found(&call.path.kind, call.name()))?;
+            update_in(t, &mut draft, &old, object)
+        })?)
+    }
+
+    async fn bind(&self, manager: &str, pod: &Value, node: &str) -> Result<(), Refused> {
+        let call = self.inside_call(manager, pod)?;
+        let namespace = &call.path.namespace;
+        Ok(self.store().transaction(|t| super::subresource::bind_in(t, namespace, call.name(), node))?)
+    }
+
+    async fn delete(&self, manager: &str, object: &Value, how: Deletion) -> Result<(), Refused> {
+        let call = self.inside_call(manager, object)?;
+        let options = DeleteOptions {
+            grace_seconds: how.grace.and_then(|seconds| i64::try_from(seconds).ok()),
+            propagation: how.propagation.map(|name| match name {
+                "Foreground" => Propagation::Foreground,
+                "Orphan" => Propagation::Orphan,
+                _ => Propagation::Background,
+            }),
+            uid: object["metadata"]["uid"].as_str().map(str::to_owned),
+            resource_version: None,
+        };
+        let deleted = self.store().delete(&call.key(), &options);
+        deleted.map(|_| ()).map_err(|error| Status::from_store(&error, &call.path.kind).into())
+    }
+}

@@ -1,0 +1,217 @@
+//! The HTTP face of the cluster: a Kubernetes API for any kind through one path.
+//!
+//! ```text
+//!   request -> route -> who (auth) -> verb -> read | watch | write -> answer
+//!                                               |         |       |
+//!                                               +---- Store ------+
+//! ```
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `route` | reads a path |
+//! | `query`, `accept`, `decode` | read the rest of a request |
+//! | `auth` | who asks, and whether they may |
+//! | `pages`, `discovery` | what the server says about itself |
+//! | `read`, `list`, `watch` | get, list and follow objects |
+//! | `write`, `delete` | create, update, patch, delete |
+//! | `strategy` | what single kinds add to a write |
+//! | `subresource` | the paths below an object |
+//! | `reviews` | kinds that are asked and never stored |
+//! | `custom` | serving what CustomResourceDefinitions define |
+//! | `answer`, `status` | successes and refusals |
+//!
+//! Controllers are not here: they write to the same store.
+
+mod accept;
+mod admit;
+mod answer;
+mod auth;
+mod columns;
+mod custom;
+mod decode;
+mod delete;
+mod discovery;
+mod fields;
+mod inside;
+mod list;
+mod metadata;
+mod pages;
+mod query;
+mod read;
+mod reviews;
+mod route;
+mod shape;
+mod status;
+mod strategy;
+mod subresource;
+mod watch;
+mod write;
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request};
+
+pub use self::auth::{Identity, User};
+pub use self::status::{Cause, Status};
+
+use self::query::Query;
+use self::route::{ObjectPath, Route};
+use crate::store::Store;
+
+/// The largest body of a request, as a real server limits it.
+pub const BODY_LIMIT: usize = 3 << 20;
+
+/// Answers requests from a store; cheap to clone.
+#[derive(Clone)]
+pub struct Api(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    identity: Identity,
+}
+
+/// A request about objects, taken apart.
+struct Call {
+    method: Method,
+    path: ObjectPath,
+    query: Query,
+    headers: HeaderMap,
+    body: Bytes,
+    user: User,
+}
+
+impl Api {
+    /// An API over a store. Custom resource definitions that the store holds are served at once.
+    pub fn new(store: Store, identity: Identity) -> Self {
+        custom::serve_all(&store);
+        Self(Arc::new(Inner { store, identity }))
+    }
+
+    /// The cluster's memory.
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    fn identity(&self) -> &Identity {
+        &self.0.identity
+    }
+
+    /// Answers one request.
+    pub async fn handle(&self, request: Request<Body>) -> Response {
+        match self.answer(request).await {
+            Ok(response) => response,
+            Err(status) => status.into_response(),
+        }
+    }
+
+    async fn answer(&self, request: Request<Body>) -> Result<Response, Status> {
+        let (parts, body) = request.into_parts();
+        let user = self.authenticate(&parts.headers)?;
+        let query = Query::parse(parts.uri.query().unwrap_or_default());
+        let route = route::route(parts.uri.path(), self.store().kinds());
+        self.authorize(&user, &parts.method, parts.uri.path(), &query, route.as_ref().ok())?;
+        match route? {
+            Route::Page(segments) => self.page(&parts.method, &segments, &query, &parts.headers),
+            Route::Objects(path) => {
+                let body = read_body(body).await?;
+                let (method, headers) = (parts.method, parts.headers);
+                self.objects(Call { method, path, query, headers, body, user }).await
+            }
+        }
+    }
+
+    async fn objects(&self, call: Call) -> Result<Response, Status> {
+        let verb = Verb::of(&call)?;
+        if let Some(subresource) = &call.path.subresource {
+            let subresource = subresource.clone();
+            return self.subresource(&call, verb, &subresource);
+        }
+        if !call.path.kind.is_stored() {
+            return self.review(&call);
+        }
+        match verb {
+            Verb::Get => self.get(&call),
+            Verb::List => self.list(&call).await,
+            Verb::Watch => self.watch(&call),
+            Verb::Create => self.create(&call),
+            Verb::Update => self.update(&call),
+            Verb::Patch => self.patch(&call),
+            Verb::Delete => self.delete(&call),
+            Verb::DeleteCollection => self.delete_collection(&call),
+        }
+    }
+}
+
+impl std::fmt::Debug for Api {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Api").field("store", self.store()).finish_non_exhaustive()
+    }
+}
+
+async fn read_body(body: Body) -> Result<Bytes, Status> {
+    axum::body::to_bytes(body, BODY_LIMIT).await.map_err(|_| Status::too_large(BODY_LIMIT))
+}
+
+/// What is to be done with objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verb {
+    Get,
+    List,
+    Watch,
+    Create,
+    Update,
+    Patch,
+    Delete,
+    DeleteCollection,
+}
+
+impl Verb {
+    /// The verb of a call, if its kind (or subresource) has it.
+    fn of(call: &Call) -> Result<Self, Status> {
+        let path = &call.path;
+        let verb = Self::meant(&call.method, path, &call.query).ok_or_else(Status::method_not_allowed)?;
+        let verbs = match &path.subresource {
+            None => &path.kind.verbs,
+            Some(name) => &path.kind.subresource(name).ok_or_else(Status::no_such_path)?.verbs,
+        };
+        // Only lists and watches look at all namespaces; a new object has to have one.
+        let lacks_namespace = path.kind.namespaced && path.namespace.is_empty() && verb == Self::Create;
+        match verbs.contains(&verb.name()) && !lacks_namespace {
+            true => Ok(verb),
+            false => Err(Status::method_not_allowed()),
+        }
+    }
+
+    fn meant(method: &Method, path: &ObjectPath, query: &Query) -> Option<Self> {
+        let has_subresource = path.subresource.is_some();
+        match (method.as_str(), path.name.is_some()) {
+            ("GET", _) if path.watch => Some(Self::Watch),
+            ("GET", true) => Some(Self::Get),
+            ("GET", false) if query.flag("watch") => Some(Self::Watch),
+            ("GET", false) => Some(Self::List),
+            ("POST", named) if named == has_subresource => Some(Self::Create),
+            ("PUT", true) => Some(Self::Update),
+            ("PATCH", true) => Some(Self::Patch),
+            ("DELETE", true) => Some(Self::Delete),
+            ("DELETE", false) => Some(Self::DeleteCollection),
+            _ => None,
+        }
+    }
+
+    /// The verb as discovery and authorisation name it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Get => "get",
+            Self::List => "list",
+            Self::Watch => "watch",
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Patch => "patch",
+            Self::Delete => "delete",
+            Self::DeleteCollection => "deletecollection",
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What single kinds add to a write: fields the server fills in, and rules a schema cannot say.
+//!
+//! Everything here is looked up by kind in one match per question; a kind that is in none of them
+//! is an ordinary kind. Rules that hold for all kinds are in `metadata` and `write`.
+
+mod configuration;
+mod namespace;
+mod service;
+mod workload;
+
+use serde_json::{Value, json};
+
+use super::status::{Cause, Status};
+use crate::kinds::Kind;
+use crate::store::Transaction;
+
+/// Gives a new object what the server decides about its kind.
+pub(super) fn prepare_for_create(t: &Transaction<'_>, kind: &Kind, object: &mut Value) -> Result<(), Status> {
+    if kind.subresource("status").is_some() {
+        super::write::remove(object, "status");
+    }
+    match (&*kind.group, &*kind.kind) {
+        ("", "Namespace") => namespace::prepare_for_create(object),
+        ("", "Secret") => configuration::merge_string_data(object),
+        ("", "Service") => service::prepare_for_create(t, object)?,
+        ("", "Pod") => workload::prepare_pod(object),
+        ("", "PersistentVolumeClaim" | "PersistentVolume") => object["status"] = json!({"phase": "Pending"}),
+        ("batch", "Job") => workload::prepare_job(object),
+        ("apps" | "batch" | "policy" | "networking.k8s.io" | "autoscaling", _)
+        | ("", "ReplicationController" | "Node" | "ResourceQuota")
+            if kind.subresource("status").is_some() =>
+        {
+            object["status"] = workload::empty_status(kind);
+        }
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => super::custom::prepare_for_create(object),
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Gives a changed object what the server decides about its kind.
+pub(super) fn prepare_for_update(t: &Transaction<'_>, kind: &Kind, old: &Value, new: &mut Value) {
+    match (&*kind.group, &*kind.kind) {
+        ("", "Namespace") => namespace::prepare_for_update(old, new),
+        ("", "Secret") => configuration::merge_string_data(new),
+        ("", "Service") => service::prepare_for_update(t, old, new),
+        _ => {}
+    }
+}
+
+/// What is wrong with an object beyond its schema; `old` is none for a new one.
+pub(super) fn validate(t: &Transaction<'_>, kind: &Kind, old: Option<&Value>, new: &Value) -> Vec<Cause> {
+    match (&*kind.group, &*kind.kind) {
+        ("", "ConfigMap") => configuration::config_map_problems(old, new),
+        ("", "Secret") => configuration::secret_problems(old, new),
+        ("", "Service") => service::problems(t, old, new),
+        ("", "Pod") => workload::pod_problems(old, new),
+        ("apps" | "batch", _) => workload::selector_problems(kind, old, new),
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => super::custom::problems(new),
+        _ => Vec::new(),
+    }
+}
+
+/// Kinds that a PUT to an absent name creates.
+pub(super) fn may_create_by_update(kind: &Kind) -> bool {
+    matches!(
+        (&*kind.group, &*kind.kind),
+        ("", "Event" | "Endpoints" | "LimitRange")
+            | ("coordination.k8s.io", "Lease")
+            | ("events.k8s.io", "Event")
+            | ("rbac.authorization.k8s.io", _)
+    )
+}
+
+/// What a subresource writes of its parent.
+pub(super) fn parts_of(subresource: &str) -> &'static [&'static str] {
+    match subresource {
+        "status" | "approval" => &["status"],
+        "finalize" | "resize" | "ephemeralcontainers" => &["spec"],
+        _ => &[],
+    }
+}
+
+/// Refuses to delete what the cluster cannot do without.
+pub(super) fn check_delete(kind: &Kind, name: &str) -> Result<(), Status> {
+    let is_kept = kind.kind == "Namespace" && matches!(name, "default" | "kube-system" | "kube-public");
+    match is_kept && kind.group.is_empty() {
+        true => Err(Status::forbidden(kind, name, "this namespace may not be deleted")),
+        false => Ok(()),
+    }
+}
+
+/// Rewrites a stored object into the version of `kind`, where versions differ in more than a name.
+pub(super) fn to_version(object: &mut Value, kind: &Kind) {
+    match (&*kind.group, &*kind.version, &*kind.kind) {
+        ("events.k8s.io", _, "Event") => workload::event_to_grouped(object),
+        ("autoscaling", "v1", _) => workload::autoscaler_to_v1(object),
+        _ => {}
+    }
+}
+
+/// Rewrites an object of `kind` into the version it is stored in.
+pub(super) fn to_storage(mut object: Value, kind: &Kind) -> Value {
+    match (&*kind.group, &*kind.version, &*kind.kind) {
+        ("events.k8s.io", _, "Event") => {
+            workload::event_to_core(&mut object);
+            object["apiVersion"] = "v1".into();
+        }
+        ("autoscaling", "v1", _) => {
+            workload::autoscaler_to_v2(&mut object);
+            object["apiVersion"] = "autoscaling/v2".into();
+        }
+        _ => {}
+    }
+    object
+}

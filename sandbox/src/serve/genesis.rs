@@ -1,0 +1,149 @@
+//! The objects every cluster begins with.
+
+use serde_json::{Value, json};
+
+use crate::controllers::Topology;
+use crate::store::{Error, Resource, Store, Transaction};
+
+const NAMESPACES: &[&str] = &["default", "kube-node-lease", "kube-public", "kube-system"];
+const RBAC: &str = "rbac.authorization.k8s.io";
+
+/// Makes a new cluster; one that has begun already is left alone.
+pub(super) fn begin(store: &Store, topology: &Topology) -> Result<(), Error> {
+    if store.version() > 0 {
+        return Ok(());
+    }
+    store.transaction(|t| {
+        for name in NAMESPACES {
+            add(t, &Resource::core("namespaces"), "", namespace(name))?;
+        }
+        for node in topology.nodes() {
+            add(t, &Resource::core("nodes"), "", node)?;
+        }
+        for (role, rules) in roles() {
+            add(t, &Resource::new(RBAC, "clusterroles"), "", cluster_role(role, &rules))?;
+        }
+        add(t, &Resource::new(RBAC, "clusterrolebindings"), "", administrators())?;
+        for (name, value) in
+            [("system-cluster-critical", 2_000_000_000), ("system-node-critical", 2_000_001_000)]
+        {
+            add(t, &Resource::new("scheduling.k8s.io", "priorityclasses"), "", priority_class(name, value))?;
+        }
+        add(t, &Resource::core("services"), "default", api_service())
+    })
+}
+
+fn add(t: &mut Transaction<'_>, resource: &Resource, namespace: &str, object: Value) -> Result<(), Error> {
+    let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    t.create(&resource.key(namespace, &name), object).map(|_| ())
+}
+
+fn namespace(name: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Namespace",
+        "metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}},
+        "spec": {"finalizers": ["kubernetes"]},
+        "status": {"phase": "Active"},
+    })
+}
+
+/// The roles that people bind to, in their well-known breadth.
+fn roles() -> Vec<(&'static str, Value)> {
+    let read = ["get", "list", "watch"];
+    let write = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+    let core_read = [
+        "configmaps",
+        "endpoints",
+        "events",
+        "limitranges",
+        "namespaces",
+        "persistentvolumeclaims",
+        "pods",
+        "pods/log",
+        "pods/status",
+        "replicationcontrollers",
+        "resourcequotas",
+        "serviceaccounts",
+        "services",
+    ];
+    let core_write = [
+        "configmaps",
+        "endpoints",
+        "events",
+        "persistentvolumeclaims",
+        "pods",
+        "pods/attach",
+        "pods/eviction",
+        "pods/exec",
+        "pods/portforward",
+        "pods/proxy",
+        "replicationcontrollers",
+        "replicationcontrollers/scale",
+        "secrets",
+        "serviceaccounts",
+        "services",
+        "services/proxy",
+    ];
+    let groups = ["apps", "autoscaling", "batch", "networking.k8s.io", "policy", "discovery.k8s.io"];
+    let view = json!([
+        {"apiGroups": [""], "resources": core_read, "verbs": read},
+        {"apiGroups": groups, "resources": ["*"], "verbs": read},
+    ]);
+    let edit = json!([
+        {"apiGroups": [""], "resources": core_read, "verbs": read},
+        {"apiGroups": [""], "resources": core_write, "verbs": write},
+        {"apiGroups": groups, "resources": ["*"], "verbs": write},
+    ]);
+    let mut admin = edit.clone();
+    if let Some(rules) = admin.as_array_mut() {
+        rules.push(json!({"apiGroups": [RBAC], "resources": ["roles", "rolebindings"], "verbs": write}));
+    }
+    let everything = json!([
+        {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]},
+        {"nonResourceURLs": ["*"], "verbs": ["*"]},
+    ]);
+    vec![("cluster-admin", everything), ("admin", admin), ("edit", edit), ("view", view)]
+}
+
+fn cluster_role(name: &str, rules: &Value) -> Value {
+    json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+        "metadata": {"name": name, "labels": {"kubernetes.io/bootstrapping": "rbac-defaults"}},
+        "rules": rules,
+    })
+}
+
+fn administrators() -> Value {
+    json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+        "metadata": {"name": "cluster-admin", "labels": {"kubernetes.io/bootstrapping": "rbac-defaults"}},
+        "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": "cluster-admin"},
+        "subjects": [{"apiGroup": RBAC, "kind": "Group", "name": "system:masters"}],
+    })
+}
+
+fn priority_class(name: &str, value: i64) -> Value {
+    json!({
+        "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name},
+        "value": value, "preemptionPolicy": "PreemptLowerPriority",
+        "description": "Pods that the cluster itself needs.",
+    })
+}
+
+/// The API as pods see it.
+fn api_service() -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": {
+            "name": "kubernetes", "namespace": "default",
+            "labels": {"component": "apiserver", "provider": "kubernetes"},
+        },
+        "spec": {
+            "type": "ClusterIP", "clusterIP": "10.96.0.1", "clusterIPs": ["10.96.0.1"],
+            "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack", "internalTrafficPolicy": "Cluster",
+            "sessionAffinity": "None",
+            "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": 6443}],
+        },
+        "status": {"loadBalancer": {}},
+    })
+}
