@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::{SystemClock, SystemEntropy};
+use crate::clock::{Clock, SystemClock, SystemEntropy};
 use crate::error::CallError;
 use crate::function::{Context, Module, Overlay, Plan, Probe, Registry, Services, UndoCall};
 use crate::run::Mode;
@@ -49,6 +49,11 @@ impl Bench {
             control: None,
         };
         Self { registry, context, progress }
+    }
+
+    /// Pins the clock.
+    pub fn set_clock(&mut self, clock: Arc<dyn Clock>) {
+        self.context.clock = clock;
     }
 
     /// Calls a function by its full name with all arguments by name, checked as a script's would be.

@@ -7,6 +7,7 @@
 pub mod exec;
 pub mod target;
 pub mod text;
+pub mod time;
 
 use aegis_engine::function::{Module, Services};
 
@@ -18,6 +19,7 @@ pub fn modules() -> Vec<Module> {
     vec![
         exec::module(),
         text::module(),
+        time::module(),
         // one line a module
     ]
 }
