@@ -7,13 +7,17 @@
 //!
 //! - [`function`]: a host function described once, and the registry of all of them
 //! - [`secret`]: secrets and the redactor
+//! - [`runbook`]: script and header, read and checked without running
+//! - [`diagnostic`]: what is wrong with a script, with a caret
 //! - [`codes`]: the error codes an operator can meet
 
 pub mod clock;
 pub mod codes;
+pub mod diagnostic;
 pub mod error;
 pub mod function;
 pub mod run;
+pub mod runbook;
 pub mod secret;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -215,7 +215,7 @@ fn plain(json_type: &str) -> &str {
     }
 }
 
-fn accepts(kinds: &str, value: &Value) -> bool {
+pub(crate) fn accepts(kinds: &str, value: &Value) -> bool {
     let actual = kind_of(value);
     kinds.split(" | ").any(|kind| {
         kind.is_empty() || kind == "any" || kind == actual || (kind == "number" && actual == "int") || {

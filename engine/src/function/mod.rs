@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub use arguments::{ArgumentError, Parameter, Signature};
+pub(crate) use arguments::{accepts, kind_of};
 pub use context::{Context, Overlay, Progress, Services};
 pub use effect::Effect;
 pub use plan::{Plan, UndoCall};

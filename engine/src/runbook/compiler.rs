@@ -1,0 +1,129 @@
+//! The one place that configures Rhai. Every limit is explicit, because the library's defaults differ
+//! between debug and release builds; the clock, sleeping and `eval` are not there at all.
+
+use std::sync::OnceLock;
+
+use rhai::packages::{
+    ArithmeticPackage, BasicArrayPackage, BasicBlobPackage, BasicFnPackage, BasicIteratorPackage,
+    BasicMapPackage, BasicMathPackage, BasicStringPackage, BitFieldPackage, LanguageCorePackage,
+    LogicPackage, MoreStringPackage, Package,
+};
+use rhai::{Engine, EvalAltResult, OptimizationLevel, Shared, Token, def_package};
+
+/// The constant in which the main script finds its parameters.
+pub const PARAMS: &str = "params";
+
+/// Calls of script functions inside each other. A nested step takes three levels.
+const CALL_LEVELS: usize = 96;
+/// Nesting of expressions, at the top level and inside functions.
+const EXPRESSION_DEPTH: usize = 128;
+/// Variables alive at once in one scope.
+const VARIABLES: usize = 10_000;
+/// Functions and closures of one script.
+const FUNCTIONS: usize = 10_000;
+/// Imports of one run.
+const MODULES: usize = 1_000;
+/// Bytes of one string: a large manifest fits, a runaway concatenation does not.
+const STRING_BYTES: usize = 16 << 20;
+/// Items of one array, keys of one map.
+const ITEMS: usize = 1_000_000;
+
+def_package! {
+    /// What scripts get from Rhai: everything but time, which comes from host functions.
+    Sealed(lib) :
+        LanguageCorePackage, ArithmeticPackage, BasicStringPackage, BasicIteratorPackage, BasicFnPackage,
+        BitFieldPackage, LogicPackage, BasicMathPackage, BasicArrayPackage, BasicBlobPackage,
+        BasicMapPackage, MoreStringPackage
+    {}
+}
+
+/// An engine with limits and the sealed standard functions: it parses every script, and a run adds its host
+/// functions to it. Operations, memory and wall time are counted by the run.
+#[must_use]
+pub fn compiler() -> Engine {
+    let mut engine = Engine::new_raw();
+    engine
+        .set_optimization_level(OptimizationLevel::None)
+        .set_max_call_levels(CALL_LEVELS)
+        .set_max_expr_depths(EXPRESSION_DEPTH, EXPRESSION_DEPTH)
+        .set_max_variables(VARIABLES)
+        .set_max_functions(FUNCTIONS)
+        .set_max_modules(MODULES)
+        .set_max_string_size(STRING_BYTES)
+        .set_max_array_size(ITEMS)
+        .set_max_map_size(ITEMS)
+        .set_max_operations(0)
+        .set_strict_variables(false)
+        .set_fail_on_invalid_map_property(false)
+        .disable_symbol("eval");
+    free_words(&mut engine);
+    engine.register_global_module(Shared::clone(standard()));
+    engine.register_fn("sleep", |_: i64| no_sleep()).register_fn("sleep", |_: f64| no_sleep());
+    engine
+}
+
+/// Words that Rhai keeps for its future. Kubernetes objects and headers are full of them (`default`, `match`,
+/// `new`), so here they are names like any other.
+const FREE_WORDS: [&str; 26] = [
+    "async",
+    "await",
+    "case",
+    "default",
+    "go",
+    "goto",
+    "is",
+    "match",
+    "module",
+    "new",
+    "nil",
+    "null",
+    "package",
+    "protected",
+    "public",
+    "shared",
+    "spawn",
+    "static",
+    "super",
+    "sync",
+    "thread",
+    "use",
+    "var",
+    "void",
+    "with",
+    "yield",
+];
+
+#[expect(
+    deprecated,
+    reason = "the hook is not deprecated, only marked as one that may change between versions"
+)]
+fn free_words(engine: &mut Engine) {
+    engine.on_parse_token(|token, _, _| match token {
+        Token::Reserved(word) if FREE_WORDS.contains(&word.as_str()) => Token::Identifier(word),
+        other => other,
+    });
+}
+
+fn standard() -> &'static Shared<rhai::Module> {
+    static STANDARD: OnceLock<Shared<rhai::Module>> = OnceLock::new();
+    STANDARD.get_or_init(|| Sealed::new().as_shared_module())
+}
+
+/// Rhai's own `sleep` would block a run where no cancel reaches it.
+fn no_sleep() -> Result<(), Box<EvalAltResult>> {
+    Err("there is no `sleep`; use `time::sleep`".into())
+}
+
+/// Names and argument counts of the standard functions.
+pub(super) fn standard_functions() -> Vec<(String, usize)> {
+    let functions = compiler().collect_fn_metadata(
+        None,
+        |function| Some((function.metadata.name.to_string(), function.metadata.num_params)),
+        true,
+    );
+    // Keywords that are no functions to Rhai but calls to an author.
+    let keywords =
+        [("Fn", 1), ("type_of", 1), ("is_shared", 1), ("is_def_var", 1), ("is_def_fn", 2), ("is_def_fn", 3)];
+    let keywords = keywords.iter().map(|(name, count)| ((*name).to_owned(), *count));
+    functions.into_iter().chain(keywords).collect()
+}
