@@ -49,6 +49,7 @@ codes! {
     LOCK = "A0109", "a lock is held by another run";
     DECLINED = "A0110", "a person stopped the run before an effect";
     UNDO = "A0111", "an effect could not be undone";
+    WAITING = "A0112", "the run waits for a person";
     MISMATCH = "A0201", "the script does not match the journal";
     STATE = "A0202", "the state directory cannot be used";
     DISK_FULL = "A0203", "the disk with the state directory is full";

@@ -120,6 +120,12 @@ impl Vault {
         Self { salt: salt.into(), inner: Arc::default() }
     }
 
+    /// True while no secret has been sealed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner).by_fingerprint.is_empty()
+    }
+
     /// Remembers a secret and answers its placeholder.
     #[must_use]
     pub fn seal(&self, secret: &Secret) -> Value {
@@ -164,6 +170,27 @@ impl Vault {
         inner.by_fingerprint.get(fingerprint).cloned()
     }
 
+    /// What a secret turns into inside a script's string: a marker that survives joining, splitting and
+    /// replacing, tells nothing, and becomes a secret again where the string is handed to a host function.
+    #[must_use]
+    pub(crate) fn marker(&self, secret: &Secret) -> String {
+        let placeholder = self.seal(secret);
+        let fingerprint = placeholder.get(PLACEHOLDER).and_then(Value::as_str).unwrap_or_default();
+        format!("{OPEN}{fingerprint}{CLOSE}")
+    }
+
+    /// The whole string as a secret, when it carries markers.
+    #[must_use]
+    pub(crate) fn composed(&self, text: &str) -> Option<Secret> {
+        if !text.contains(OPEN) {
+            return None;
+        }
+        let plain = replace_markers(text, |fingerprint| {
+            self.secret(&json!({ PLACEHOLDER: fingerprint })).map(|secret| secret.open().to_owned())
+        });
+        Some(Secret::new(plain))
+    }
+
     /// The same JSON with every placeholder opened. For host functions only.
     #[must_use]
     pub(crate) fn opened(&self, value: &Value) -> Value {
@@ -181,7 +208,7 @@ impl Vault {
     #[must_use]
     pub fn masked(&self, text: &str) -> String {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-        inner.matcher.as_ref().map_or_else(|| text.to_owned(), |matcher| mask(matcher, text))
+        inner.matcher.as_ref().map_or_else(|| replace_markers(text, |_| None), |matcher| mask(matcher, text))
     }
 
     /// The JSON with every trace of a secret masked, in keys and values.
@@ -192,8 +219,34 @@ impl Vault {
     }
 }
 
+/// Opens and closes a marker: private-use characters that no text of the outside carries by chance.
+const OPEN: char = '\u{E5EC}';
+const CLOSE: char = '\u{E5ED}';
+
+fn replace_markers(text: &str, with: impl Fn(&str) -> Option<String>) -> String {
+    let mut replaced = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(OPEN) {
+        replaced.push_str(&rest[..start]);
+        let inside = &rest[start + OPEN.len_utf8()..];
+        let Some(end) = inside.find(CLOSE) else {
+            return replaced + MASK;
+        };
+        replaced.push_str(&with(&inside[..end]).unwrap_or_else(|| MASK.to_owned()));
+        rest = &inside[end + CLOSE.len_utf8()..];
+    }
+    replaced + rest
+}
+
 /// Covers every stretch where a window of a secret matches; overlapping windows become one mask.
 fn mask(matcher: &AhoCorasick, text: &str) -> String {
+    let plain;
+    let text = if text.contains(OPEN) {
+        plain = replace_markers(text, |_| None);
+        plain.as_str()
+    } else {
+        text
+    };
     let mut stretches: Vec<(usize, usize)> = Vec::new();
     for found in matcher.find_overlapping_iter(text) {
         match stretches.last_mut() {
@@ -252,7 +305,7 @@ fn variants(plain: &str) -> Vec<Vec<u8>> {
     let json = Value::String(plain.to_owned()).to_string();
     let mut shapes = vec![
         bytes.to_vec(),
-        json[1..json.len() - 1].as_bytes().to_vec(),
+        json.as_bytes()[1..json.len() - 1].to_vec(),
         percent(bytes, false),
         percent(bytes, true),
         hex::encode(bytes).into_bytes(),

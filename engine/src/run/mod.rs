@@ -1,6 +1,36 @@
 //! One execution of one runbook.
+//!
+//! - [`engine`]: starts, resumes and undoes runs; [`handle`]: the door into one that is under way
+//! - [`operate`]: what people decide about runs from outside
+//! - `session`: the state of a run while a process executes it
+//! - `frame`: places in a run; `recorded`: what earlier processes did there
+//! - `step`, `parallel`: the script builtins that group calls
+//! - `undo`: the ledger; `limits`: operations and time; [`confirm`]: asking before each effect
+
+pub mod confirm;
+mod control;
+pub mod engine;
+pub(crate) mod frame;
+pub mod handle;
+pub mod interrupt;
+pub mod limits;
+pub mod operate;
+pub(crate) mod parallel;
+pub(crate) mod recorded;
+pub(crate) mod session;
+pub(crate) mod step;
+pub mod undo;
+
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+
+pub(crate) use control::Control;
+pub use engine::{Engine, Resume, Start};
+pub use handle::{Conclusion, Event, Handle};
+pub use interrupt::Stop;
+pub use limits::Limits;
+pub use undo::Debt;
 
 /// What happens to effects in this execution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -14,5 +44,28 @@ pub enum Mode {
     Replay,
 }
 
-#[derive(Clone)]
-pub(crate) struct Control;
+impl Mode {
+    /// The word as it stands in scripts and lists.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Run => "run",
+            Self::Plan => "plan",
+            Self::Replay => "replay",
+        }
+    }
+}
+
+/// What scripts may know about the target, and what rules depend on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TargetFacts {
+    /// Its name in the configuration.
+    pub name: String,
+    /// True for the embedded cluster.
+    pub sandbox: bool,
+    /// Protected targets refuse high risk without an approval.
+    pub protected: bool,
+}
+
+/// Told live how far a call is: its place in the run and a text. Never journaled.
+pub(crate) type Progress = Arc<dyn Fn(&str, &str) + Send + Sync>;

@@ -1,0 +1,348 @@
+//! The gate: the one way from a script to the outside. Every call passes here, in this order: arguments,
+//! place in the journal, capability, mode, halt, plan, confirmation, journal *asked*, perform, journal
+//! *happened*. Nothing else calls `Function::perform`.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde_json::Value;
+
+use crate::codes;
+use crate::error::CallError;
+use crate::function::{Context, Effect, Function, Plan, Probe};
+use crate::journal::{Act, Body, Outcome, Place, Wait};
+use crate::run::confirm::{Answer, Proposal};
+use crate::run::frame::{Frame, Slot};
+use crate::run::interrupt::{Interrupt, Stop};
+use crate::run::recorded::{Recorded, RecordedCall};
+use crate::run::session::Session;
+use crate::run::Mode;
+
+/// One call on its way through the gate.
+struct Call<'a> {
+    session: &'a Arc<Session>,
+    function: &'a Function,
+    name: &'a str,
+    slot: Slot,
+    frame: &'a Frame,
+    place: Place,
+    /// With placeholders, as journaled.
+    sealed: Value,
+    /// With secrets opened, for the function alone.
+    opened: Value,
+    context: Context,
+    began: Instant,
+}
+
+/// Takes one call of a script through the gate.
+pub(crate) fn call(
+    frame: &Frame,
+    place: Place,
+    name: &str,
+    arguments: Value,
+) -> Result<Value, Interrupt> {
+    let session = &frame.session;
+    session.check_alive(frame.deadline)?;
+    let function = session.registry.function(name).ok_or_else(|| no_function(name))?;
+    let slot = frame.next(name, &place)?;
+    let sealed = session.vault.masked_value(&arguments);
+    let opened = session.vault.opened(&arguments);
+    let context = session.context(&slot.key, frame.deadline);
+    let began = Instant::now();
+    Call { session, function, name, slot, frame, place, sealed, opened, context, began }.pass()
+}
+
+impl Call<'_> {
+    fn pass(&self) -> Result<Value, Interrupt> {
+        if let Some(recorded) = self.session.recorded.calls.get(&self.slot.key) {
+            Recorded::check_arguments(recorded, &self.slot.key, &self.sealed, &self.place)?;
+            if let Some(answer) = self.replayed(recorded) {
+                return answer;
+            }
+            return self.missing(recorded);
+        }
+        if self.session.mode == Mode::Replay {
+            return Err(self.session.stop(Stop::EndOfJournal));
+        }
+        self.check_capability()?;
+        self.first_time()
+    }
+
+    /// The recorded outcome; `None` where there is none to go by.
+    fn replayed(&self, recorded: &RecordedCall) -> Option<Result<Value, Interrupt>> {
+        let secret = self.function.description.secret && self.session.mode != Mode::Replay;
+        let outcome = recorded.outcome.as_ref().filter(|_| !secret)?;
+        if self.session.mode == Mode::Replay {
+            self.ask(&Plan::new(recorded.summary.clone()));
+            self.tell(outcome.clone());
+        }
+        Some(match outcome {
+            Outcome::Ok(value) => Ok(value.clone()),
+            Outcome::Skipped(_) => Ok(Value::Null),
+            Outcome::Failed(error) => Err(error.clone().into()),
+            Outcome::Unknown(error) => Err(self.wait_for_a_person(error)),
+        })
+    }
+
+    /// Asked by an earlier process, outcome missing: perform again, or look, or ask a person.
+    fn missing(&self, recorded: &RecordedCall) -> Result<Value, Interrupt> {
+        match self.effect() {
+            _ if self.session.mode == Mode::Replay => Err(self.session.stop(Stop::EndOfJournal)),
+            Effect::Reads | Effect::Ambient => self.perform(),
+            Effect::Changes | Effect::Once | Effect::Destroys => {
+                self.refuse_halted()?;
+                match self.probe(recorded)? {
+                    Probe::Happened(value) => self.finish(Ok(value)),
+                    Probe::DidNotHappen => self.perform(),
+                    Probe::CannotTell if self.effect() == Effect::Changes => self.perform(),
+                    Probe::CannotTell => self.unknown(lost(self.name)),
+                }
+            }
+        }
+    }
+
+    fn first_time(&self) -> Result<Value, Interrupt> {
+        match (self.effect(), self.session.mode) {
+            (effect, Mode::Plan) if effect.is_effect() || self.function.description.waits => self.preview(),
+            (Effect::Reads | Effect::Ambient, _) => {
+                self.ask(&Plan::default());
+                self.perform()
+            }
+            _ => self.change(),
+        }
+    }
+
+    /// Plan mode: shows what would happen; later reads of this plan see it.
+    fn preview(&self) -> Result<Value, Interrupt> {
+        let plan = self.plan();
+        let plan = match plan {
+            Ok(plan) => plan,
+            Err(interrupt) => {
+                self.ask(&Plan::new(format!("{} (cannot be planned)", self.name)));
+                return self.failed_before_it_began(interrupt);
+            }
+        };
+        self.ask(&plan);
+        self.session.overlay.put(plan.overlay);
+        self.tell(Outcome::Ok(plan.predicted.clone()));
+        Ok(plan.predicted)
+    }
+
+    /// Run mode: plan, confirm, journal, perform.
+    fn change(&self) -> Result<Value, Interrupt> {
+        self.refuse_halted()?;
+        let plan = match self.plan() {
+            Ok(plan) => plan,
+            Err(interrupt) => {
+                self.ask(&Plan::default());
+                return self.failed_before_it_began(interrupt);
+            }
+        };
+        match self.confirmed(&plan) {
+            Answer::Do => {}
+            Answer::Skip(note) => return self.skipped(&plan, note),
+            Answer::Stop => return Err(self.session.stop(Stop::Waiting(declined(self.name)))),
+        }
+        self.session.journal.commit(self.asked(&plan))?;
+        if let Some(undo) = plan.undo {
+            self.session.ledger.owe(&self.slot.key, undo);
+        }
+        self.perform()
+    }
+
+    fn plan(&self) -> Result<Plan, Interrupt> {
+        let deadline = self.frame.deadline;
+        self.session.block(deadline, self.function.plan(&self.context, &self.opened))
+    }
+
+    fn probe(&self, recorded: &RecordedCall) -> Result<Probe, Interrupt> {
+        let undo = recorded.undo.as_ref();
+        self.session.block(self.frame.deadline, self.function.probe(&self.context, &self.opened, undo))
+    }
+
+    fn perform(&self) -> Result<Value, Interrupt> {
+        let work = self.function.perform(&self.context, &self.opened);
+        match self.session.block(self.frame.deadline, work) {
+            Ok(value) => self.finish(Ok(self.sealed_answer(value))),
+            // Left without an outcome: the undo ledger or the next process looks at the world.
+            Err(Interrupt::Stop(stop)) => Err(Interrupt::Stop(stop)),
+            Err(Interrupt::Failed(error)) if error.code == codes::WAITING.0 => {
+                Err(self.session.stop(Stop::Waiting(error)))
+            }
+            Err(Interrupt::Failed(error)) if error.unknown && self.effect().is_effect() => {
+                self.look_again(error)
+            }
+            Err(Interrupt::Failed(error)) => self.finish(Err(error)),
+        }
+    }
+
+    /// The connection broke or the time was up after the request went out: look before asking anybody.
+    fn look_again(&self, error: CallError) -> Result<Value, Interrupt> {
+        let probe = self.function.probe(&self.context, &self.opened, None);
+        match self.session.block(None, probe) {
+            Ok(Probe::Happened(value)) => self.finish(Ok(self.sealed_answer(value))),
+            Ok(Probe::DidNotHappen) => self.finish(Err(CallError { unknown: false, ..error })),
+            Err(Interrupt::Stop(stop)) => Err(Interrupt::Stop(stop)),
+            Ok(Probe::CannotTell) | Err(Interrupt::Failed(_)) if self.effect() == Effect::Changes => {
+                self.finish(Err(CallError { unknown: false, retryable: true, ..error }))
+            }
+            Ok(Probe::CannotTell) | Err(Interrupt::Failed(_)) => self.unknown(error),
+        }
+    }
+
+    /// Journals the outcome, then hands it to the script.
+    fn finish(&self, answer: Result<Value, CallError>) -> Result<Value, Interrupt> {
+        let outcome = answer.clone().map_or_else(Outcome::Failed, Outcome::Ok);
+        if outcome.is_ok() {
+            self.session.ledger.happened(&self.slot.key);
+        } else {
+            self.session.ledger.forgive(&self.slot.key);
+        }
+        if self.effect().is_effect() {
+            self.session.journal.commit(self.happened(outcome))?;
+        } else {
+            self.tell(outcome);
+        }
+        answer.map_err(Interrupt::Failed)
+    }
+
+    fn failed_before_it_began(&self, interrupt: Interrupt) -> Result<Value, Interrupt> {
+        match interrupt {
+            Interrupt::Failed(error) => self.finish(Err(CallError { unknown: false, ..error })),
+            stop @ Interrupt::Stop(_) => Err(stop),
+        }
+    }
+
+    fn unknown(&self, error: CallError) -> Result<Value, Interrupt> {
+        self.session.journal.commit(self.happened(Outcome::Unknown(error.clone())))?;
+        Err(self.wait_for_a_person(&error))
+    }
+
+    fn wait_for_a_person(&self, error: &CallError) -> Interrupt {
+        let run = &self.session.run;
+        let told = CallError::new(codes::UNKNOWN, format!("nobody can say whether `{}` happened", self.slot.key))
+            .because(error)
+            .hint(format!(
+                "find out, then `aegis retry {run}` (do it again), `aegis skip {run} '{key}'` or \
+                 `aegis mark-done {run} '{key}' --note WHY --evidence PROOF`",
+                key = self.slot.key
+            ));
+        let wait = Wait::Unknown { error: error.clone() };
+        if self.session.mode == Mode::Run {
+            let waiting = Body::Waiting { call: self.slot.key.clone(), wait };
+            if let Err(error) = self.session.journal.commit(waiting) {
+                return self.session.stop(Stop::Store(error));
+            }
+        }
+        self.session.stop(Stop::Waiting(told))
+    }
+
+    fn refuse_halted(&self) -> Result<(), Interrupt> {
+        let Some(halt) = self.session.store.halt()? else { return Ok(()) };
+        let wait = Wait::Halt { reason: halt.reason.clone() };
+        self.session.journal.commit(Body::Waiting { call: self.slot.key.clone(), wait })?;
+        let message = format!("effects are halted by `{}` since {}: {}", halt.person.0, halt.at, halt.reason);
+        let error = CallError::new(codes::HALTED, message)
+            .hint(format!("`aegis unhalt`, then `aegis resume {}`", self.session.run));
+        Err(self.session.stop(Stop::Waiting(error)))
+    }
+
+    fn check_capability(&self) -> Result<(), Interrupt> {
+        let required = self.function.description.capability;
+        if required.is_empty() || required.starts_with("run:") {
+            self.function.scope(&self.opened)?;
+            return Ok(());
+        }
+        let scope = self.function.scope(&self.opened)?;
+        if self.session.needs.iter().any(|need| need.allows(required, scope.as_deref())) {
+            return Ok(());
+        }
+        let line = scope.map_or_else(|| required.to_owned(), |scope| format!("{required}:{scope}"));
+        let error = CallError::new(
+            codes::CAPABILITY,
+            format!("`{}` needs the capability `{line}`, which the header does not declare", self.name),
+        )
+        .hint(format!("add it to the header: `needs: [\"{line}\"]` (or `\"{required}\"` for any scope)"));
+        Err(self.session.stop(Stop::Refused(error)))
+    }
+
+    fn confirmed(&self, plan: &Plan) -> Answer {
+        self.session.confirm.as_ref().map_or(Answer::Do, |confirm| {
+            confirm.ask(&Proposal {
+                call: self.slot.key.clone(),
+                function: self.name.to_owned(),
+                effect: self.effect(),
+                plan: plan.clone(),
+            })
+        })
+    }
+
+    fn skipped(&self, plan: &Plan, note: String) -> Result<Value, Interrupt> {
+        self.session.journal.ride(self.asked(&Plan { undo: None, ..plan.clone() }));
+        self.session.journal.ride(self.happened(Outcome::Skipped(note.clone())));
+        self.session.journal.commit(Body::Decided {
+            person: self.session.person.clone(),
+            act: Act::Skip { key: self.slot.key.clone() },
+            note,
+            evidence: String::new(),
+        })?;
+        Ok(Value::Null)
+    }
+
+    /// A secret answer is sealed; the journal and the script's JSON see its placeholder.
+    fn sealed_answer(&self, value: Value) -> Value {
+        match value {
+            Value::String(plain) if self.function.description.secret => {
+                self.session.vault.seal(&crate::Secret::new(plain))
+            }
+            other => other,
+        }
+    }
+
+    fn ask(&self, plan: &Plan) {
+        self.session.journal.ride(self.asked(plan));
+    }
+
+    fn tell(&self, outcome: Outcome) {
+        self.session.journal.ride(self.happened(outcome));
+    }
+
+    fn asked(&self, plan: &Plan) -> Body {
+        let effect = self.effect();
+        Body::Asked {
+            call: self.slot.key.clone(),
+            frame: self.frame.key.clone(),
+            ordinal: self.slot.ordinal,
+            function: self.name.to_owned(),
+            effect,
+            arguments: self.sealed.clone(),
+            key: if effect.is_effect() { self.context.idempotency_key.clone() } else { String::new() },
+            summary: plan.summary.clone(),
+            diff: plan.diff.clone(),
+            undo: plan.undo.clone(),
+            place: self.place.clone(),
+        }
+    }
+
+    fn happened(&self, outcome: Outcome) -> Body {
+        let milliseconds = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Body::Happened { call: self.slot.key.clone(), outcome, milliseconds }
+    }
+
+    const fn effect(&self) -> Effect {
+        self.function.description.effect
+    }
+}
+
+fn no_function(name: &str) -> Interrupt {
+    Interrupt::Failed(CallError::new(codes::FUNCTION, format!("there is no function `{name}`")))
+}
+
+fn declined(name: &str) -> CallError {
+    CallError::new(codes::DECLINED, format!("the run was stopped before `{name}`"))
+        .hint("`aegis resume` goes on at this call")
+}
+
+fn lost(name: &str) -> CallError {
+    CallError::new(codes::UNKNOWN, format!("the process died while `{name}` was under way")).unknown()
+}

@@ -1,0 +1,388 @@
+//! The default store: one SQLite file under the state directory, write-ahead log, every commit synced
+//! (`synchronous=FULL`), so that what is acknowledged survives a power cut and not only a kill.
+
+use std::collections::BTreeMap;
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params};
+use sha2::{Digest, Sha256};
+
+use super::entry::chained;
+use super::store::{Claim, Halt, Lease, RunRecord, Status, Store, StoreError};
+use super::{Body, Entry, Format, Person, recovery};
+
+/// Name of the file in the state directory.
+const FILE: &str = "journal.db";
+
+const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS runs (
+  id TEXT PRIMARY KEY, title TEXT NOT NULL, runbook TEXT NOT NULL, target TEXT NOT NULL, person TEXT NOT NULL,
+  status TEXT NOT NULL, started TEXT NOT NULL, updated TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS entries (
+  run TEXT NOT NULL, seq INTEGER NOT NULL, at TEXT NOT NULL, body TEXT NOT NULL, hash TEXT NOT NULL,
+  PRIMARY KEY (run, seq)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS texts (hash TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS leases (
+  name TEXT PRIMARY KEY, run TEXT NOT NULL, token INTEGER NOT NULL, expires TEXT NOT NULL) WITHOUT ROWID;
+";
+
+/// Journals in one SQLite file.
+pub struct SqliteStore {
+    directory: PathBuf,
+    connection: Mutex<Connection>,
+}
+
+impl SqliteStore {
+    /// Opens or makes the store of a state directory.
+    ///
+    /// # Errors
+    /// When the directory cannot be used, the disk is full, or a newer aegis wrote it.
+    pub fn open(directory: &Path) -> Result<Self, StoreError> {
+        let unusable = |error: &dyn std::fmt::Display| {
+            StoreError::Unusable(directory.to_owned(), error.to_string())
+        };
+        std::fs::create_dir_all(directory.join("claims")).map_err(|error| match error.kind() {
+            std::io::ErrorKind::StorageFull => StoreError::Full(directory.to_owned()),
+            _ => unusable(&error),
+        })?;
+        let connection = Connection::open(directory.join(FILE)).map_err(|error| unusable(&error))?;
+        let store = Self { directory: directory.to_owned(), connection: Mutex::new(connection) };
+        store.prepare()?;
+        Ok(store)
+    }
+
+    /// A store that lives as long as the process, for plans and replays: nothing is written anywhere.
+    ///
+    /// # Errors
+    /// When SQLite has no memory.
+    pub fn in_memory() -> Result<Self, StoreError> {
+        let directory = PathBuf::from(":memory:");
+        let connection = Connection::open_in_memory()
+            .map_err(|error| StoreError::Unusable(directory.clone(), error.to_string()))?;
+        let store = Self { directory, connection: Mutex::new(connection) };
+        store.prepare()?;
+        Ok(store)
+    }
+
+    fn prepare(&self) -> Result<(), StoreError> {
+        let connection = self.connection();
+        connection.busy_timeout(Duration::from_secs(10)).map_err(|error| self.error(error))?;
+        connection
+            .execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-8000;")
+            .map_err(|error| self.error(error))?;
+        connection.set_prepared_statement_cache_capacity(32);
+        self.check_format(&connection)
+    }
+
+    fn check_format(&self, connection: &Connection) -> Result<(), StoreError> {
+        let known = connection
+            .query_row("SELECT count(*) FROM sqlite_master WHERE name = 'meta'", [], |row| row.get::<_, i64>(0))
+            .map_err(|error| self.error(error))?;
+        if known == 0 {
+            connection.execute_batch(SCHEMA).map_err(|error| self.error(error))?;
+            connection
+                .execute(
+                    "INSERT OR IGNORE INTO meta VALUES ('format', ?1)",
+                    params![Format::CURRENT.0.to_string()],
+                )
+                .map_err(|error| self.error(error))?;
+        }
+        let found: Option<String> = connection
+            .query_row("SELECT value FROM meta WHERE key = 'format'", [], |row| row.get(0))
+            .optional()
+            .map_err(|error| self.error(error))?;
+        let found = Format(found.and_then(|text| text.parse().ok()).unwrap_or(Format::CURRENT.0));
+        found
+            .check_readable_by(Format::CURRENT)
+            .map_err(|newer| StoreError::Newer(self.directory.clone(), newer))
+    }
+
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn error(&self, error: rusqlite::Error) -> StoreError {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => StoreError::Full(self.directory.clone()),
+            _ => StoreError::Unusable(self.directory.clone(), error.to_string()),
+        }
+    }
+
+    fn write<T>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let mut connection = self.connection();
+        let transaction = connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(|error| self.error(error))?;
+        let value = work(&transaction).map_err(|error| self.error(error))?;
+        transaction.commit().map_err(|error| self.error(error))?;
+        Ok(value)
+    }
+
+    fn head(&self, run: &str, at: u64) -> Result<Option<String>, StoreError> {
+        self.connection()
+            .prepare_cached("SELECT hash FROM entries WHERE run = ?1 AND seq = ?2")
+            .and_then(|mut statement| statement.query_row(params![run, at], |row| row.get(0)).optional())
+            .map_err(|error| self.error(error))
+    }
+
+    fn stored(&self, run: &str, after: u64) -> Result<Vec<StoredEntry>, StoreError> {
+        let sql = "SELECT seq, at, body, hash FROM entries WHERE run = ?1 AND seq > ?2 ORDER BY seq";
+        self.select(sql, run, after)
+    }
+
+    fn select(&self, sql: &str, run: &str, after: u64) -> Result<Vec<StoredEntry>, StoreError> {
+        let connection = self.connection();
+        let mut statement = connection.prepare_cached(sql).map_err(|error| self.error(error))?;
+        let rows = statement
+            .query_map(params![run, after], |row| {
+                Ok(StoredEntry { seq: row.get(0)?, at: row.get(1)?, body: row.get(2)?, hash: row.get(3)? })
+            })
+            .map_err(|error| self.error(error))?;
+        rows.collect::<Result<_, _>>().map_err(|error| self.error(error))
+    }
+}
+
+struct StoredEntry {
+    seq: u64,
+    at: String,
+    body: String,
+    hash: String,
+}
+
+impl StoredEntry {
+    fn parsed(self, run: &str) -> Result<Entry, StoreError> {
+        let damaged =
+            |why: String| StoreError::Damaged { run: run.to_owned(), seq: self.seq, why };
+        let at = self.at.parse().map_err(|error| damaged(format!("{error}")))?;
+        let body = serde_json::from_str(&self.body).map_err(|error| damaged(format!("{error}")))?;
+        Ok(Entry { seq: self.seq, at, body, hash: self.hash })
+    }
+}
+
+impl Store for SqliteStore {
+    fn append(&self, run: &str, bodies: &[(Timestamp, Body)]) -> Result<Vec<Entry>, StoreError> {
+        let prepared: Vec<(String, String)> = bodies
+            .iter()
+            .map(|(at, body)| (at.to_string(), serde_json::to_string(body).unwrap_or_default()))
+            .collect();
+        let links = self.write(|transaction| {
+            let (mut seq, mut previous) = transaction
+                .prepare_cached("SELECT seq, hash FROM entries WHERE run = ?1 ORDER BY seq DESC LIMIT 1")?
+                .query_row(params![run], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, String>(1)?)))
+                .optional()?
+                .unwrap_or_default();
+            let mut insert = transaction
+                .prepare_cached("INSERT INTO entries (run, seq, at, body, hash) VALUES (?1, ?2, ?3, ?4, ?5)")?;
+            let mut links = Vec::with_capacity(bodies.len());
+            for ((_, body), (at, text)) in bodies.iter().zip(&prepared) {
+                seq += 1;
+                previous = chained(&previous, seq, at, text);
+                insert.execute(params![run, seq, at, text, previous])?;
+                record(transaction, run, at, body)?;
+                links.push((seq, previous.clone()));
+            }
+            Ok(links)
+        })?;
+        let entries = bodies.iter().zip(links);
+        Ok(entries.map(|((at, body), (seq, hash))| Entry { seq, at: *at, body: body.clone(), hash }).collect())
+    }
+
+    fn entries(&self, run: &str, after: u64) -> Result<Vec<Entry>, StoreError> {
+        let previous = if after == 0 { Some(String::new()) } else { self.head(run, after)? };
+        let stored = self.stored(run, after)?;
+        if stored.is_empty() && (after == 0 || previous.is_none()) {
+            return Err(StoreError::NoRun(run.to_owned()));
+        }
+        let links = stored.iter().map(|e| (e.seq, e.at.as_str(), e.body.as_str(), e.hash.as_str()));
+        recovery::verify(previous.unwrap_or_default(), after + 1, links).map_err(|broken| {
+            StoreError::Damaged { run: run.to_owned(), seq: broken.seq, why: broken.why }
+        })?;
+        stored.into_iter().map(|entry| entry.parsed(run)).collect()
+    }
+
+    fn decisions(&self, run: &str, after: u64) -> Result<Vec<Entry>, StoreError> {
+        // The kind is the first key of every stored body.
+        let sql = "SELECT seq, at, body, hash FROM entries
+                   WHERE run = ?1 AND seq > ?2 AND body LIKE '{\"kind\":\"decided\"%' ORDER BY seq";
+        self.select(sql, run, after)?.into_iter().map(|entry| entry.parsed(run)).collect()
+    }
+
+    fn runs(&self) -> Result<Vec<RunRecord>, StoreError> {
+        let connection = self.connection();
+        let mut statement = connection
+            .prepare_cached(
+                "SELECT id, title, runbook, target, person, status, started, updated FROM runs
+                 ORDER BY started DESC, id DESC",
+            )
+            .map_err(|error| self.error(error))?;
+        let rows = statement.query_map([], run_record).map_err(|error| self.error(error))?;
+        rows.collect::<Result<_, _>>().map_err(|error| self.error(error))
+    }
+
+    fn keep_texts(&self, texts: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, StoreError> {
+        let hashed: BTreeMap<String, String> =
+            texts.iter().map(|(name, text)| (name.clone(), content_hash(text))).collect();
+        self.write(|transaction| {
+            let mut insert =
+                transaction.prepare_cached("INSERT OR IGNORE INTO texts (hash, text) VALUES (?1, ?2)")?;
+            for (name, hash) in &hashed {
+                insert.execute(params![hash, texts[name]])?;
+            }
+            Ok(())
+        })?;
+        Ok(hashed)
+    }
+
+    fn text(&self, hash: &str) -> Result<String, StoreError> {
+        let text: Option<String> = self
+            .connection()
+            .query_row("SELECT text FROM texts WHERE hash = ?1", params![hash], |row| row.get(0))
+            .optional()
+            .map_err(|error| self.error(error))?;
+        text.filter(|text| content_hash(text) == hash).ok_or_else(|| StoreError::NoText(hash.to_owned()))
+    }
+
+    fn claim(&self, run: &str) -> Result<Option<Box<dyn Claim>>, StoreError> {
+        if self.directory.as_os_str() == ":memory:" {
+            return Ok(Some(Box::new(Unclaimed)));
+        }
+        let path = self.directory.join("claims").join(run);
+        let unusable = |error: std::io::Error| match error.kind() {
+            std::io::ErrorKind::StorageFull => StoreError::Full(self.directory.clone()),
+            _ => StoreError::Unusable(self.directory.clone(), error.to_string()),
+        };
+        let file = File::options().create(true).append(true).open(path).map_err(unusable)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Box::new(FileClaim(file)))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(unusable(error)),
+        }
+    }
+
+    fn halt(&self) -> Result<Option<Halt>, StoreError> {
+        let text: Option<String> = self
+            .connection()
+            .prepare_cached("SELECT value FROM meta WHERE key = 'halt'")
+            .and_then(|mut statement| statement.query_row([], |row| row.get(0)).optional())
+            .map_err(|error| self.error(error))?;
+        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+    }
+
+    fn set_halt(&self, halt: Option<&Halt>) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            transaction.execute("DELETE FROM meta WHERE key = 'halt'", [])?;
+            if let Some(halt) = halt {
+                let text = serde_json::to_string(halt).unwrap_or_default();
+                transaction.execute("INSERT INTO meta VALUES ('halt', ?1)", params![text])?;
+            }
+            Ok(())
+        })
+    }
+
+    fn acquire(
+        &self,
+        name: &str,
+        run: &str,
+        now: Timestamp,
+        time_to_live: Duration,
+    ) -> Result<Result<Lease, Lease>, StoreError> {
+        let expires = now.checked_add(time_to_live).unwrap_or(Timestamp::MAX);
+        self.write(|transaction| {
+            let held: Option<Lease> = transaction
+                .query_row("SELECT name, run, token, expires FROM leases WHERE name = ?1", params![name], lease)
+                .optional()?;
+            let token = match held {
+                Some(held) if held.run != run && held.expires > now => return Ok(Err(held)),
+                Some(held) if held.run == run && held.expires > now => held.token,
+                Some(held) => held.token + 1,
+                None => 1,
+            };
+            transaction.execute(
+                "INSERT OR REPLACE INTO leases VALUES (?1, ?2, ?3, ?4)",
+                params![name, run, token, expires.to_string()],
+            )?;
+            Ok(Ok(Lease { name: name.to_owned(), run: run.to_owned(), token, expires }))
+        })
+    }
+
+    fn release(&self, name: &str, run: &str) -> Result<(), StoreError> {
+        // The row stays, expired, so that the token never goes back.
+        self.write(|transaction| {
+            transaction.execute(
+                "UPDATE leases SET expires = ?3 WHERE name = ?1 AND run = ?2",
+                params![name, run, Timestamp::UNIX_EPOCH.to_string()],
+            )
+        })
+        .map(drop)
+    }
+}
+
+struct Unclaimed;
+impl Claim for Unclaimed {}
+
+#[expect(dead_code, reason = "the open file is the lock; closing it gives it back")]
+struct FileClaim(File);
+impl Claim for FileClaim {}
+
+fn content_hash(text: &str) -> String {
+    hex::encode(Sha256::digest(text.as_bytes()))
+}
+
+/// Keeps the list of runs in step with the entries, in the same transaction.
+fn record(transaction: &Transaction<'_>, run: &str, at: &str, body: &Body) -> rusqlite::Result<()> {
+    if let Body::Started(started) = body {
+        transaction.execute(
+            "INSERT INTO runs VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)",
+            params![
+                run,
+                started.title,
+                started.runbook,
+                started.target,
+                started.person.0,
+                Status::Running.word(),
+                at
+            ],
+        )?;
+    } else if let Some(status) = Status::after(body) {
+        transaction
+            .prepare_cached("UPDATE runs SET status = ?2, updated = ?3 WHERE id = ?1")?
+            .execute(params![run, status.word(), at])?;
+    }
+    Ok(())
+}
+
+fn run_record(row: &rusqlite::Row<'_>) -> rusqlite::Result<RunRecord> {
+    let status: String = row.get(5)?;
+    Ok(RunRecord {
+        id: row.get(0)?,
+        title: row.get(1)?,
+        runbook: row.get(2)?,
+        target: row.get(3)?,
+        person: Person(row.get(4)?),
+        status: [Status::Waiting, Status::Succeeded, Status::Failed, Status::Cancelled]
+            .into_iter()
+            .find(|known| known.word() == status)
+            .unwrap_or(Status::Running),
+        started: timestamp(row, 6)?,
+        updated: timestamp(row, 7)?,
+    })
+}
+
+fn lease(row: &rusqlite::Row<'_>) -> rusqlite::Result<Lease> {
+    Ok(Lease { name: row.get(0)?, run: row.get(1)?, token: row.get(2)?, expires: timestamp(row, 3)? })
+}
+
+fn timestamp(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
+    let text: String = row.get(column)?;
+    text.parse().map_err(|error: jiff::Error| {
+        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error))
+    })
+}

@@ -1,0 +1,240 @@
+//! Where journals live. One trait, the same tests for every store.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::format::NewerFormat;
+use super::{Body, Entry, Person};
+
+/// Runs, their entries, the texts they ran, and what runs share: leases and the halt switch.
+pub trait Store: Send + Sync + 'static {
+    /// Appends to a run's chain and makes it durable before it returns. The first entry of a run is
+    /// [`Body::Started`] and creates it.
+    ///
+    /// # Errors
+    /// When it could not be made durable; then nothing of it was stored.
+    fn append(&self, run: &str, bodies: &[(Timestamp, Body)]) -> Result<Vec<Entry>, StoreError>;
+
+    /// The entries of a run after a position, in order, with the chain checked from there on.
+    ///
+    /// # Errors
+    /// When there is no such run or a record is damaged.
+    fn entries(&self, run: &str, after: u64) -> Result<Vec<Entry>, StoreError>;
+
+    /// What people decided about a run after a position: looked for often while a run is under way.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn decisions(&self, run: &str, after: u64) -> Result<Vec<Entry>, StoreError>;
+
+    /// Runs, newest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn runs(&self) -> Result<Vec<RunRecord>, StoreError>;
+
+    /// Keeps texts under their content hash and answers the hashes.
+    ///
+    /// # Errors
+    /// When they could not be made durable.
+    fn keep_texts(&self, texts: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, StoreError>;
+
+    /// The text of a content hash.
+    ///
+    /// # Errors
+    /// When there is none, or it is not what the hash says.
+    fn text(&self, hash: &str) -> Result<String, StoreError>;
+
+    /// Takes the right to execute a run, until dropped. `None`: another process has it.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    fn claim(&self, run: &str) -> Result<Option<Box<dyn Claim>>, StoreError>;
+
+    /// The halt switch.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn halt(&self) -> Result<Option<Halt>, StoreError>;
+
+    /// Sets or lifts the halt.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    fn set_halt(&self, halt: Option<&Halt>) -> Result<(), StoreError>;
+
+    /// Takes or renews a lease. `Err(holder)` inside: somebody else has it.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    fn acquire(
+        &self,
+        name: &str,
+        run: &str,
+        now: Timestamp,
+        time_to_live: Duration,
+    ) -> Result<Result<Lease, Lease>, StoreError>;
+
+    /// Gives a lease back, if the run still has it.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    fn release(&self, name: &str, run: &str) -> Result<(), StoreError>;
+}
+
+/// Held while a process executes a run.
+pub trait Claim: Send {}
+
+/// A run as lists show it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// Its id.
+    pub id: String,
+    /// Title of the runbook.
+    pub title: String,
+    /// Name of the runbook.
+    pub runbook: String,
+    /// Name of the target.
+    pub target: String,
+    /// Who started it.
+    pub person: Person,
+    /// How it stands.
+    pub status: Status,
+    /// When it began.
+    pub started: Timestamp,
+    /// When something was last recorded.
+    pub updated: Timestamp,
+}
+
+/// How a run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Status {
+    /// A process executes it, or one did and died: see whether it is claimed.
+    Running,
+    /// It waits for a person.
+    Waiting,
+    /// It reached its end.
+    Succeeded,
+    /// It failed.
+    Failed,
+    /// It was cancelled.
+    Cancelled,
+}
+
+impl Status {
+    /// The word as it stands in lists.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Waiting => "waiting",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// The status after an entry; `None`: it stays as it was.
+    #[must_use]
+    pub fn after(body: &Body) -> Option<Self> {
+        match body {
+            Body::Started(_) | Body::Resumed { .. } => Some(Self::Running),
+            Body::Waiting { .. } => Some(Self::Waiting),
+            Body::Ended { verdict, .. } => Some(match verdict {
+                super::Verdict::Succeeded => Self::Succeeded,
+                super::Verdict::Failed => Self::Failed,
+                super::Verdict::Cancelled => Self::Cancelled,
+            }),
+            _ => None,
+        }
+    }
+}
+
+/// Why nothing may be changed right now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Halt {
+    /// Who.
+    pub person: Person,
+    /// Why.
+    pub reason: String,
+    /// Since when.
+    pub at: Timestamp,
+}
+
+/// A named lock that a run holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// Its name.
+    pub name: String,
+    /// Who holds it.
+    pub run: String,
+    /// Grows with every new holder: hand it to what the lock protects, and let that refuse smaller ones.
+    pub token: i64,
+    /// When it ends by itself.
+    pub expires: Timestamp,
+}
+
+/// Why the store did not do it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// No room.
+    #[error("the disk with the state directory `{}` is full", .0.display())]
+    Full(PathBuf),
+    /// The directory cannot be made, read or written.
+    #[error("cannot use the state directory `{}`: {1}", .0.display())]
+    Unusable(PathBuf, String),
+    /// A record is not what it was when it was written.
+    #[error("record {seq} of run `{run}` is damaged: {why}")]
+    Damaged {
+        /// The run.
+        run: String,
+        /// The record.
+        seq: u64,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A newer aegis wrote this.
+    #[error("cannot use the state directory `{}`: {1}", .0.display())]
+    Newer(PathBuf, NewerFormat),
+    /// There is no such run.
+    #[error("there is no run `{0}`")]
+    NoRun(String),
+    /// There is no such text.
+    #[error("the text of a script is missing: `{0}`")]
+    NoText(String),
+}
+
+impl StoreError {
+    /// The code with the page.
+    #[must_use]
+    pub const fn code(&self) -> crate::Code {
+        use crate::codes;
+        match self {
+            Self::Full(_) => codes::DISK_FULL,
+            Self::Unusable(..) => codes::STATE,
+            Self::Damaged { .. } | Self::NoText(_) => codes::CORRUPT,
+            Self::Newer(..) => codes::FORMAT,
+            Self::NoRun(_) => codes::NO_RUN,
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Full(_) => "free some room, then `aegis resume` the run: nothing recorded is lost".to_owned(),
+            Self::Unusable(..) => "choose another with `--state-dir` or AEGIS_STATE_DIR".to_owned(),
+            Self::Damaged { run, .. } => {
+                format!("other runs are not touched; `aegis verify {run}` names every damaged record")
+            }
+            Self::Newer(..) => "use the aegis that wrote it, or another `--state-dir`".to_owned(),
+            Self::NoRun(_) => "`aegis runs` lists them".to_owned(),
+            Self::NoText(_) => return None,
+        })
+    }
+}

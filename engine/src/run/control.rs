@@ -1,0 +1,88 @@
+//! The door that the engine's own modules (`approval`, `lock`, `run`, `undo`) have into the run they are
+//! called in. Host modules outside the engine see nothing of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use super::session::{Decision, Session};
+use crate::codes;
+use crate::error::CallError;
+use crate::journal::{Body, Lease, StoreError, Wait};
+
+/// The run and the place of the call.
+#[derive(Clone)]
+pub(crate) struct Control {
+    pub(crate) session: Arc<Session>,
+    pub(crate) call: String,
+}
+
+impl Control {
+    /// Journals that the run waits, once; answers since when.
+    pub(crate) fn wait_for(&self, wait: Wait) -> Result<Timestamp, CallError> {
+        let entries = self.session.store.entries(&self.session.run, 0).map_err(|error| stored(&error))?;
+        let asked = entries.iter().find_map(|entry| match &entry.body {
+            Body::Waiting { call, wait: Wait::Approval { .. } } if *call == self.call => Some(entry.at),
+            _ => None,
+        });
+        if let Some(at) = asked {
+            return Ok(at);
+        }
+        let waiting = Body::Waiting { call: self.call.clone(), wait };
+        self.session.journal.commit(waiting).map_err(|error| stored(&error))?;
+        Ok(self.session.clock.now())
+    }
+
+    /// The run goes on.
+    pub(crate) fn go_on(&self) -> Result<(), CallError> {
+        let resumed = Body::Resumed {
+            person: self.session.person.clone(),
+            sources: None,
+            engine: crate::VERSION.to_owned(),
+        };
+        self.session.journal.commit(resumed).map_err(|error| stored(&error))
+    }
+
+    /// Everything people decided so far, and a bell for more.
+    pub(crate) fn decisions(&self) -> (Vec<Decision>, watch::Receiver<usize>) {
+        let bell = self.session.decided.subscribe();
+        (self.session.lock(&self.session.decisions).clone(), bell)
+    }
+
+    /// Whether this process waits for people, or leaves and is resumed later.
+    pub(crate) fn patient(&self) -> bool {
+        self.session.patient
+    }
+
+    /// Takes a lease and keeps it alive until the run ends or gives it back.
+    pub(crate) fn hold(&self, name: &str, time_to_live: Duration) -> Result<Result<Lease, Lease>, CallError> {
+        let session = &self.session;
+        let now = session.clock.now();
+        let answer =
+            session.store.acquire(name, &session.run, now, time_to_live).map_err(|error| stored(&error))?;
+        if let Ok(lease) = &answer {
+            session.lock(&session.leases).insert(name.to_owned(), (lease.clone(), time_to_live));
+        }
+        Ok(answer)
+    }
+
+    /// Gives a lease back.
+    pub(crate) fn release(&self, name: &str) -> Result<(), CallError> {
+        self.session.lock(&self.session.leases).remove(name);
+        self.session.store.release(name, &self.session.run).map_err(|error| stored(&error))
+    }
+}
+
+fn stored(error: &StoreError) -> CallError {
+    let told = CallError::new(error.code(), error.to_string());
+    error.hint().map_or_else(|| told.clone(), |hint| told.clone().hint(hint))
+}
+
+impl crate::function::Context {
+    /// The run this call is part of.
+    pub(crate) fn control(&self) -> Result<&Control, CallError> {
+        self.control.as_ref().ok_or_else(|| CallError::new(codes::SCRIPT, "this function works only inside a run"))
+    }
+}

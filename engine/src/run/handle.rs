@@ -1,0 +1,111 @@
+//! The door into a run that is under way: cancel it, leave it, wait for its end. Cheap to clone.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use serde_json::Value;
+
+use super::interrupt::Stop;
+use super::session::{Decision, Session};
+use super::undo::Debt;
+use crate::diagnostic::Diagnostic;
+use crate::journal::{Act, Body, Entry, Person, StoreError, Verdict};
+
+/// What readers of a run hear, in order.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// The journal learned something.
+    Recorded(Entry),
+    /// A call tells how far it is. Live only.
+    Progress {
+        /// Its place in the run.
+        call: String,
+        /// `3/5 replicas ready`.
+        text: String,
+    },
+}
+
+/// Who is told of events. Must be quick: the run waits for it.
+pub type Listener = Arc<dyn Fn(&Event) + Send + Sync>;
+
+/// How a process left a run.
+#[derive(Debug, Clone)]
+pub struct Conclusion {
+    /// The run.
+    pub run: String,
+    /// How it ended; `None`: it can be resumed, and `stop` says why it stands.
+    pub verdict: Option<Verdict>,
+    /// Why the engine stopped it, where it was not the script's own end.
+    pub stop: Option<Stop>,
+    /// The error as a person sees it.
+    pub failure: Option<Diagnostic>,
+    /// The value of the script.
+    pub value: Value,
+    /// Effects that could be undone and are not; told for runs that did not succeed, and for drills.
+    pub leftovers: Vec<Debt>,
+}
+
+#[derive(Default)]
+pub(crate) struct Ending {
+    conclusion: Mutex<Option<Conclusion>>,
+    rung: Condvar,
+}
+
+impl Ending {
+    pub(crate) fn set(&self, conclusion: Conclusion) {
+        *self.conclusion.lock().unwrap_or_else(PoisonError::into_inner) = Some(conclusion);
+        self.rung.notify_all();
+    }
+}
+
+/// A run that this process executes.
+#[derive(Clone)]
+pub struct Handle {
+    pub(crate) session: Arc<Session>,
+    pub(crate) ending: Arc<Ending>,
+}
+
+impl Handle {
+    /// The run's id.
+    #[must_use]
+    pub fn run(&self) -> &str {
+        &self.session.run
+    }
+
+    /// Cancels it: what can be undone is undone, then it ends.
+    ///
+    /// # Errors
+    /// When the decision cannot be journaled; the run is stopped all the same.
+    pub fn cancel(&self, person: &Person, note: &str) -> Result<(), StoreError> {
+        let act = Act::Cancel;
+        let decided = Body::Decided {
+            person: person.clone(),
+            act: act.clone(),
+            note: note.to_owned(),
+            evidence: String::new(),
+        };
+        let journaled = self.session.journal.commit(decided);
+        let at = self.session.clock.now();
+        self.session.hear(Decision { at, person: person.clone(), act, note: note.to_owned() });
+        journaled
+    }
+
+    /// Leaves it where it is: nothing is undone, it can be resumed.
+    pub fn abandon(&self) {
+        self.session.stop(Stop::Abandoned);
+    }
+
+    /// Waits for its end.
+    #[must_use]
+    pub fn wait(&self) -> Conclusion {
+        let mut conclusion = self.ending.conclusion.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            match conclusion.as_ref() {
+                Some(conclusion) => return conclusion.clone(),
+                None => {
+                    conclusion =
+                        self.ending.rung.wait(conclusion).unwrap_or_else(PoisonError::into_inner);
+                }
+            }
+        }
+    }
+}

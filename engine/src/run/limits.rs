@@ -1,0 +1,67 @@
+//! Limits for hostile or mistaken scripts. Rhai's own operation counter starts again in every closure a host
+//! calls, so operations are counted here for the whole run. Sizes and depths are set where Rhai is configured.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// What a run may use up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Operations of the whole run (an expression or statement is about one).
+    pub operations: u64,
+    /// Wall time when the header names none.
+    pub time: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { operations: 500_000_000, time: Duration::from_secs(24 * 3600) }
+    }
+}
+
+/// Operations used so far, over all threads of a run.
+#[derive(Debug, Default)]
+pub(crate) struct Operations(AtomicU64);
+
+/// How often the shared counter is touched.
+const BATCH: u64 = 1024;
+
+impl Operations {
+    /// Counts one operation of the calling thread; true when the run has used up its allowance.
+    pub(crate) fn spend(&self, allowed: u64) -> bool {
+        LOCAL.with(|local| {
+            let mine = local.get() + 1;
+            if mine < BATCH {
+                local.set(mine);
+                return false;
+            }
+            local.set(0);
+            self.0.fetch_add(mine, Ordering::Relaxed) + mine > allowed
+        })
+    }
+}
+
+thread_local! {
+    static LOCAL: Cell<u64> = const { Cell::new(0) };
+    static STEP_DEADLINE: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// True when the time of the innermost step on this thread is up. Looks at the clock once per batch.
+pub(crate) fn step_time_is_up() -> bool {
+    LOCAL.with(Cell::get) == 0 && STEP_DEADLINE.with(Cell::get).is_some_and(|at| Instant::now() >= at)
+}
+
+/// Sets the deadline of this thread until dropped.
+pub(crate) fn step_clock(deadline: Option<Instant>) -> StepClock {
+    StepClock(STEP_DEADLINE.with(|cell| cell.replace(deadline)))
+}
+
+/// Puts the deadline of the step outside back.
+pub(crate) struct StepClock(Option<Instant>);
+
+impl Drop for StepClock {
+    fn drop(&mut self) {
+        STEP_DEADLINE.with(|cell| cell.set(self.0));
+    }
+}

@@ -1,0 +1,190 @@
+//! What an earlier process already did, found by place. One pass over the entries builds it; the same
+//! entries drive resume, replay, undo and the lists that people see.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use serde_json::Value;
+
+use super::interrupt::{Interrupt, Stop};
+use crate::codes;
+use crate::error::CallError;
+use crate::function::{Effect, UndoCall};
+use crate::journal::{Act, Body, Entry, Outcome, Place, Verdict};
+
+/// A call as the journal has it.
+#[derive(Debug, Clone)]
+pub(crate) struct RecordedCall {
+    pub(crate) function: String,
+    pub(crate) effect: Effect,
+    pub(crate) arguments: Value,
+    pub(crate) undo: Option<UndoCall>,
+    pub(crate) summary: String,
+    pub(crate) outcome: Option<Outcome>,
+    /// Position of the asking entry: undo goes backwards along it.
+    pub(crate) seq: u64,
+    /// Position of the outcome.
+    pub(crate) happened: u64,
+}
+
+/// A step or parallel block as the journal has it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RecordedStep {
+    /// The last attempt that began.
+    pub(crate) attempt: u32,
+    /// True when that attempt failed and another was to follow.
+    pub(crate) attempt_failed: bool,
+    /// The final outcome and its position.
+    pub(crate) left: Option<(Outcome, u64)>,
+}
+
+/// Everything recorded of a run, by place.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Recorded {
+    children: HashMap<String, BTreeMap<u32, String>>,
+    pub(crate) calls: HashMap<String, RecordedCall>,
+    pub(crate) steps: HashMap<String, RecordedStep>,
+    pub(crate) undone: BTreeSet<String>,
+    notes: BTreeSet<String>,
+    pub(crate) verdict: Option<Verdict>,
+    pub(crate) last: u64,
+}
+
+impl Recorded {
+    pub(crate) fn of(entries: &[Entry]) -> Self {
+        let mut recorded = Self::default();
+        entries.iter().for_each(|entry| recorded.learn(entry));
+        recorded
+    }
+
+    fn learn(&mut self, entry: &Entry) {
+        self.last = entry.seq;
+        match &entry.body {
+            Body::Asked { call, frame, ordinal, function, effect, arguments, undo, summary, .. } => {
+                self.children.entry(frame.clone()).or_default().insert(*ordinal, call.clone());
+                let recorded = RecordedCall {
+                    function: function.clone(),
+                    effect: *effect,
+                    arguments: arguments.clone(),
+                    undo: undo.clone(),
+                    summary: summary.clone(),
+                    outcome: None,
+                    seq: entry.seq,
+                    happened: 0,
+                };
+                self.undone.remove(call);
+                self.calls.insert(call.clone(), recorded);
+            }
+            Body::Happened { call, outcome, .. } => {
+                if let Some(recorded) = self.calls.get_mut(call) {
+                    recorded.outcome = Some(outcome.clone());
+                    recorded.happened = entry.seq;
+                }
+            }
+            Body::Entered { step, frame, ordinal, attempt, .. } => {
+                self.children.entry(frame.clone()).or_default().insert(*ordinal, step.clone());
+                let recorded = self.steps.entry(step.clone()).or_default();
+                recorded.attempt = *attempt;
+                recorded.attempt_failed = false;
+            }
+            Body::Left { step, outcome, last, .. } => {
+                let recorded = self.steps.entry(step.clone()).or_default();
+                if *last {
+                    recorded.left = Some((outcome.clone(), entry.seq));
+                } else {
+                    recorded.attempt_failed = true;
+                }
+            }
+            Body::Undone { call, outcome } if outcome.is_ok() => {
+                self.undone.insert(call.clone());
+            }
+            Body::Noted { note, frame, ordinal, .. } => {
+                self.children.entry(frame.clone()).or_default().insert(*ordinal, note.clone());
+                self.notes.insert(note.clone());
+            }
+            Body::Decided { act, note, .. } => self.decide(act, note, entry.seq),
+            Body::Resumed { .. } => self.verdict = None,
+            Body::Ended { verdict, .. } => self.verdict = Some(*verdict),
+            _ => {}
+        }
+    }
+
+    fn decide(&mut self, act: &Act, note: &str, seq: u64) {
+        match act {
+            Act::Retry { forget } => forget.iter().for_each(|key| self.forget(key)),
+            Act::Skip { key } => self.settle(key, Outcome::Skipped(note.to_owned()), seq),
+            Act::MarkDone { key, value } => self.settle(key, Outcome::Ok(value.clone()), seq),
+            Act::Approve { .. } | Act::Reject { .. } | Act::Cancel | Act::Undo => {}
+        }
+    }
+
+    /// Drops an outcome, so that the call is made again; a step keeps its attempts and is entered again.
+    fn forget(&mut self, key: &str) {
+        if self.calls.remove(key).is_some() {
+            self.children.values_mut().for_each(|children| children.retain(|_, child| child != key));
+        }
+        if let Some(step) = self.steps.get_mut(key) {
+            step.left = None;
+            step.attempt_failed = false;
+        }
+    }
+
+    /// What a person said came of it, whether or not it was ever asked.
+    fn settle(&mut self, key: &str, outcome: Outcome, seq: u64) {
+        if let Some(call) = self.calls.get_mut(key) {
+            call.outcome = Some(outcome);
+            call.happened = seq;
+        } else {
+            self.steps.entry(key.to_owned()).or_default().left = Some((outcome, seq));
+        }
+    }
+
+    pub(crate) fn is_noted(&self, note: &str) -> bool {
+        self.notes.contains(note)
+    }
+
+    /// Refuses a child where the journal has another one: the script is not the one that was recorded.
+    pub(crate) fn check_order(
+        &self,
+        frame: &str,
+        ordinal: u32,
+        key: &str,
+        place: &Place,
+    ) -> Result<(), Interrupt> {
+        let recorded = self.children.get(frame).and_then(|children| children.get(&ordinal));
+        match recorded {
+            Some(recorded) if recorded != key => {
+                let message = format!("the script now does `{key}` where the journal has `{recorded}`");
+                Err(mismatch(message, place))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses a call that was recorded with other arguments.
+    pub(crate) fn check_arguments(
+        call: &RecordedCall,
+        key: &str,
+        arguments: &Value,
+        place: &Place,
+    ) -> Result<(), Interrupt> {
+        if &call.arguments == arguments {
+            return Ok(());
+        }
+        let pretty = |value: &Value| serde_json::to_string_pretty(value).unwrap_or_default();
+        let diff = similar::TextDiff::from_lines(&pretty(&call.arguments), &pretty(arguments))
+            .unified_diff()
+            .context_radius(1)
+            .header("recorded", "now")
+            .to_string();
+        Err(mismatch(format!("`{key}` was recorded with other arguments\n{}", diff.trim_end()), place))
+    }
+}
+
+fn mismatch(message: String, place: &Place) -> Interrupt {
+    let at = if place.line == 0 { String::new() } else { format!(" (line {})", place.line) };
+    let error = CallError::new(codes::MISMATCH, format!("{message}{at}")).hint(
+        "resume with the recorded script, or edit only below the point that was reached; \
+         `aegis fork --from STEP` starts a new run on the edited script",
+    );
+    Interrupt::Stop(Stop::Mismatch(error))
+}

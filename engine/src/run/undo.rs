@@ -1,0 +1,145 @@
+//! The undo ledger: what a run owes the world. An inverse is journaled before its effect; it is called when
+//! a step or the runbook says so, when a run is cancelled, and by `aegis undo`. Newest first.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use serde_json::Value;
+
+use super::interrupt::Interrupt;
+use super::recorded::Recorded;
+use super::session::Session;
+use crate::codes;
+use crate::error::CallError;
+use crate::function::{Effect, Probe, UndoCall};
+use crate::journal::{Body, Outcome, Place};
+
+/// An effect that can be taken back and has not been.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Debt {
+    /// The call.
+    pub call: String,
+    /// How it is taken back.
+    pub undo: UndoCall,
+    /// False when nobody recorded whether the effect happened.
+    pub sure: bool,
+}
+
+/// Debts in the order they were made.
+#[derive(Default)]
+pub(crate) struct Ledger(Mutex<Vec<Debt>>);
+
+impl Ledger {
+    /// What an earlier process left.
+    pub(crate) fn of(recorded: &Recorded) -> Self {
+        let mut owed: Vec<(u64, Debt)> = recorded
+            .calls
+            .iter()
+            .filter(|(call, _)| !recorded.undone.contains(*call))
+            .filter_map(|(call, recorded)| {
+                let sure = match &recorded.outcome {
+                    Some(Outcome::Ok(_)) => true,
+                    None | Some(Outcome::Unknown(_)) => false,
+                    Some(Outcome::Failed(_) | Outcome::Skipped(_)) => return None,
+                };
+                let undo = recorded.undo.clone()?;
+                Some((recorded.seq, Debt { call: call.clone(), undo, sure }))
+            })
+            .collect();
+        owed.sort_by_key(|(seq, _)| *seq);
+        Self(Mutex::new(owed.into_iter().map(|(_, debt)| debt).collect()))
+    }
+
+    pub(crate) fn owe(&self, call: &str, undo: UndoCall) {
+        self.lock().push(Debt { call: call.to_owned(), undo, sure: false });
+    }
+
+    pub(crate) fn happened(&self, call: &str) {
+        self.lock().iter_mut().filter(|debt| debt.call == call).for_each(|debt| debt.sure = true);
+    }
+
+    pub(crate) fn forgive(&self, call: &str) {
+        self.lock().retain(|debt| debt.call != call);
+    }
+
+    /// Debts whose call stands below a place; all of them for the empty place.
+    pub(crate) fn below(&self, place: &str) -> Vec<Debt> {
+        self.lock().iter().filter(|debt| debt.call.starts_with(place)).cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Debt>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes back everything below a place, newest first. A failure does not stop the rest; it stays in the
+/// ledger and is told by `leftovers`.
+pub(crate) fn undo_below(session: &Arc<Session>, place: &str) -> Result<usize, Interrupt> {
+    let mut failures = 0;
+    for debt in session.ledger.below(place).into_iter().rev() {
+        if let Err(error) = undo_one(session, &debt)? {
+            failures += 1;
+            session.journal.commit(Body::Undone { call: debt.call, outcome: Outcome::Failed(error) })?;
+        } else {
+            session.ledger.forgive(&debt.call);
+            session.journal.commit(Body::Undone { call: debt.call, outcome: Outcome::Ok(Value::Null) })?;
+        }
+    }
+    Ok(failures)
+}
+
+fn undo_one(session: &Arc<Session>, debt: &Debt) -> Result<Result<(), CallError>, Interrupt> {
+    if !debt.sure && !happened_after_all(session, debt) {
+        return Ok(Ok(()));
+    }
+    let key = format!("{}~undo", debt.call);
+    let effect = session.registry.function(&debt.undo.function).map_or(Effect::Changes, |f| f.description.effect);
+    session.journal.commit(Body::Asked {
+        call: key.clone(),
+        frame: "~undo".to_owned(),
+        ordinal: u32::MAX,
+        function: debt.undo.function.clone(),
+        effect,
+        arguments: debt.undo.arguments.clone(),
+        key: format!("{}{key}", session.run),
+        summary: debt.undo.summary.clone(),
+        diff: None,
+        undo: None,
+        place: Place::default(),
+    })?;
+    let began = Instant::now();
+    let answer = perform(session, &key, &debt.undo);
+    let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let outcome = answer.clone().map_or_else(Outcome::Failed, Outcome::Ok);
+    session.journal.commit(Body::Happened { call: key, outcome, milliseconds })?;
+    Ok(answer.map(drop))
+}
+
+/// An inverse is not interrupted by the cancel that caused it.
+fn perform(session: &Arc<Session>, key: &str, undo: &UndoCall) -> Result<Value, CallError> {
+    if let Some(name) = undo.function.strip_prefix("script::") {
+        let script = session.script.get().ok_or_else(|| gone(&undo.function))?;
+        return script.call_undo(session, key, name, &undo.arguments);
+    }
+    let function = session.registry.function(&undo.function).ok_or_else(|| gone(&undo.function))?;
+    let mut context = session.context(key, None);
+    context.cancel = tokio_util::sync::CancellationToken::new();
+    let arguments = session.vault.opened(&undo.arguments);
+    session.runtime.block_on(function.perform(&context, &arguments))
+}
+
+/// Whether an effect without a recorded outcome is there to be undone. When nobody can tell, undo is tried:
+/// inverses put a state back, they do not count.
+fn happened_after_all(session: &Arc<Session>, debt: &Debt) -> bool {
+    let Some(call) = session.recorded.calls.get(&debt.call) else { return true };
+    let Some(function) = session.registry.function(&call.function) else { return true };
+    let mut context = session.context(&debt.call, None);
+    context.cancel = tokio_util::sync::CancellationToken::new();
+    let arguments = session.vault.opened(&call.arguments);
+    let probe = function.probe(&context, &arguments, Some(&debt.undo));
+    !matches!(session.runtime.block_on(probe), Ok(Probe::DidNotHappen))
+}
+
+fn gone(function: &str) -> CallError {
+    CallError::new(codes::UNDO, format!("the function `{function}` that would undo it does not exist"))
+}
