@@ -11,12 +11,14 @@ use crate::codes;
 use crate::error::CallError;
 use crate::function::{Context, Effect, Function, Plan, Probe};
 use crate::journal::{Act, Body, Outcome, Place, Wait};
+use crate::run::Mode;
 use crate::run::confirm::{Answer, Proposal};
 use crate::run::frame::{Frame, Slot};
 use crate::run::interrupt::{Interrupt, Stop};
 use crate::run::recorded::{Recorded, RecordedCall};
 use crate::run::session::Session;
-use crate::run::Mode;
+use crate::runbook::Capability;
+use crate::secret::Vault;
 
 /// One call on its way through the gate.
 struct Call<'a> {
@@ -35,12 +37,7 @@ struct Call<'a> {
 }
 
 /// Takes one call of a script through the gate.
-pub(crate) fn call(
-    frame: &Frame,
-    place: Place,
-    name: &str,
-    arguments: Value,
-) -> Result<Value, Interrupt> {
+pub(crate) fn call(frame: &Frame, place: Place, name: &str, arguments: Value) -> Result<Value, Interrupt> {
     let session = &frame.session;
     session.check_alive(frame.deadline)?;
     let function = session.registry.function(name).ok_or_else(|| no_function(name))?;
@@ -70,8 +67,8 @@ impl Call<'_> {
 
     /// The recorded outcome; `None` where there is none to go by.
     fn replayed(&self, recorded: &RecordedCall) -> Option<Result<Value, Interrupt>> {
-        let secret = self.function.description.secret && self.session.mode != Mode::Replay;
-        let outcome = recorded.outcome.as_ref().filter(|_| !secret)?;
+        let again = self.answers_secret() && self.session.mode != Mode::Replay;
+        let outcome = recorded.outcome.as_ref().filter(|outcome| !(again && outcome.is_ok()))?;
         if self.session.mode == Mode::Replay {
             self.ask(&Plan::new(recorded.summary.clone()));
             self.tell(outcome.clone());
@@ -220,13 +217,14 @@ impl Call<'_> {
 
     fn wait_for_a_person(&self, error: &CallError) -> Interrupt {
         let run = &self.session.run;
-        let told = CallError::new(codes::UNKNOWN, format!("nobody can say whether `{}` happened", self.slot.key))
-            .because(error)
-            .hint(format!(
-                "find out, then `aegis retry {run}` (do it again), `aegis skip {run} '{key}'` or \
+        let told =
+            CallError::new(codes::UNKNOWN, format!("nobody can say whether `{}` happened", self.slot.key))
+                .because(error)
+                .hint(format!(
+                    "find out, then `aegis retry {run}` (do it again), `aegis skip {run} '{key}'` or \
                  `aegis mark-done {run} '{key}' --note WHY --evidence PROOF`",
-                key = self.slot.key
-            ));
+                    key = self.slot.key
+                ));
         let wait = Wait::Unknown { error: error.clone() };
         if self.session.mode == Mode::Run {
             let waiting = Body::Waiting { call: self.slot.key.clone(), wait };
@@ -254,7 +252,10 @@ impl Call<'_> {
             return Ok(());
         }
         let scope = self.function.scope(&self.opened)?;
-        if self.session.needs.iter().any(|need| need.allows(required, scope.as_deref())) {
+        let capability: Option<Capability> = required.parse().ok();
+        let allowed =
+            |need: &Capability| capability.as_ref().is_some_and(|c| need.allows(c, scope.as_deref()));
+        if self.session.needs.iter().any(allowed) {
             return Ok(());
         }
         let line = scope.map_or_else(|| required.to_owned(), |scope| format!("{required}:{scope}"));
@@ -289,14 +290,15 @@ impl Call<'_> {
         Ok(Value::Null)
     }
 
-    /// A secret answer is sealed; the journal and the script's JSON see its placeholder.
+    /// A secret answer is never recorded, so it is computed again on resume.
+    fn answers_secret(&self) -> bool {
+        let description = &self.function.description;
+        description.secret || description.pure && Vault::holds(&self.sealed)
+    }
+
+    /// The answer as journal and script see it: placeholders where it is secret.
     fn sealed_answer(&self, value: Value) -> Value {
-        match value {
-            Value::String(plain) if self.function.description.secret => {
-                self.session.vault.seal(&crate::Secret::new(plain))
-            }
-            other => other,
-        }
+        if self.answers_secret() { self.session.vault.sealed(&value) } else { value }
     }
 
     fn ask(&self, plan: &Plan) {

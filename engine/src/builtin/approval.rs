@@ -110,7 +110,8 @@ impl HostFunction for Ask {
             if !control.patient() {
                 return Err(waiting(&arguments, &control.session.run));
             }
-            let patience = left.and_then(|left| Duration::try_from(left).ok()).unwrap_or(Duration::from_secs(3600));
+            let patience =
+                left.and_then(|left| Duration::try_from(left).ok()).unwrap_or(Duration::from_secs(3600));
             tokio::select! {
                 _ = bell.changed() => {}
                 () = tokio::time::sleep(patience) => {}
@@ -142,9 +143,7 @@ fn settled(
         let message = format!("`{}` rejected \"{}\"{why}", no.person.0, arguments.question);
         return Some(Err(CallError::new(codes::APPROVAL, message)));
     }
-    let said_yes = |d: &&Decision| {
-        matches!(&d.act, Act::Approve { call: of, subject: about } if of == call && about == subject)
-    };
+    let said_yes = |d: &&Decision| matches!(&d.act, Act::Approve { call: of, subject: about } if of == call && about == subject);
     let yes: Vec<&Decision> = decisions.iter().filter(said_yes).collect();
     let people: BTreeSet<&str> = yes.iter().map(|d| d.person.0.as_str()).collect();
     let note = yes.last().map(|d| d.note.clone()).unwrap_or_default();
@@ -156,9 +155,9 @@ fn waiting_text(arguments: &AskArguments, run: &str) -> String {
 }
 
 fn waiting(arguments: &AskArguments, run: &str) -> CallError {
-    CallError::new(codes::WAITING, format!("the run waits for an approval: {}", arguments.question)).hint(format!(
-        "`aegis approve {run}` or `aegis reject {run}` as somebody else, then `aegis resume {run}`"
-    ))
+    CallError::new(codes::WAITING, format!("the run waits for an approval: {}", arguments.question)).hint(
+        format!("`aegis approve {run}` or `aegis reject {run}` as somebody else, then `aegis resume {run}`"),
+    )
 }
 
 fn ran_out(arguments: &AskArguments) -> CallError {

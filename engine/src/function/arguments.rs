@@ -127,7 +127,7 @@ impl Signature {
             return Ok(());
         };
         let options: Vec<&str> = self.options().map(|p| p.name.as_str()).collect();
-        let hint = did_you_mean(unknown, options.iter().copied())
+        let hint = did_you_mean(unknown, names.iter().copied())
             .unwrap_or_else(|| format!("options are {}", list(&options)));
         Err(ArgumentError { message: format!("unknown option `{unknown}`"), hint: Some(hint) })
     }

@@ -43,9 +43,8 @@ impl SqliteStore {
     /// # Errors
     /// When the directory cannot be used, the disk is full, or a newer aegis wrote it.
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
-        let unusable = |error: &dyn std::fmt::Display| {
-            StoreError::Unusable(directory.to_owned(), error.to_string())
-        };
+        let unusable =
+            |error: &dyn std::fmt::Display| StoreError::Unusable(directory.to_owned(), error.to_string());
         std::fs::create_dir_all(directory.join("claims")).map_err(|error| match error.kind() {
             std::io::ErrorKind::StorageFull => StoreError::Full(directory.to_owned()),
             _ => unusable(&error),
@@ -81,7 +80,9 @@ impl SqliteStore {
 
     fn check_format(&self, connection: &Connection) -> Result<(), StoreError> {
         let known = connection
-            .query_row("SELECT count(*) FROM sqlite_master WHERE name = 'meta'", [], |row| row.get::<_, i64>(0))
+            .query_row("SELECT count(*) FROM sqlite_master WHERE name = 'meta'", [], |row| {
+                row.get::<_, i64>(0)
+            })
             .map_err(|error| self.error(error))?;
         if known == 0 {
             connection.execute_batch(SCHEMA).map_err(|error| self.error(error))?;
@@ -113,10 +114,7 @@ impl SqliteStore {
         }
     }
 
-    fn write<T>(
-        &self,
-        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
-    ) -> Result<T, StoreError> {
+    fn write<T>(&self, work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Result<T, StoreError> {
         let mut connection = self.connection();
         let transaction = connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
@@ -159,8 +157,7 @@ struct StoredEntry {
 
 impl StoredEntry {
     fn parsed(self, run: &str) -> Result<Entry, StoreError> {
-        let damaged =
-            |why: String| StoreError::Damaged { run: run.to_owned(), seq: self.seq, why };
+        let damaged = |why: String| StoreError::Damaged { run: run.to_owned(), seq: self.seq, why };
         let at = self.at.parse().map_err(|error| damaged(format!("{error}")))?;
         let body = serde_json::from_str(&self.body).map_err(|error| damaged(format!("{error}")))?;
         Ok(Entry { seq: self.seq, at, body, hash: self.hash })
@@ -179,8 +176,9 @@ impl Store for SqliteStore {
                 .query_row(params![run], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, String>(1)?)))
                 .optional()?
                 .unwrap_or_default();
-            let mut insert = transaction
-                .prepare_cached("INSERT INTO entries (run, seq, at, body, hash) VALUES (?1, ?2, ?3, ?4, ?5)")?;
+            let mut insert = transaction.prepare_cached(
+                "INSERT INTO entries (run, seq, at, body, hash) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?;
             let mut links = Vec::with_capacity(bodies.len());
             for ((_, body), (at, text)) in bodies.iter().zip(&prepared) {
                 seq += 1;
@@ -192,7 +190,9 @@ impl Store for SqliteStore {
             Ok(links)
         })?;
         let entries = bodies.iter().zip(links);
-        Ok(entries.map(|((at, body), (seq, hash))| Entry { seq, at: *at, body: body.clone(), hash }).collect())
+        Ok(entries
+            .map(|((at, body), (seq, hash))| Entry { seq, at: *at, body: body.clone(), hash })
+            .collect())
     }
 
     fn entries(&self, run: &str, after: u64) -> Result<Vec<Entry>, StoreError> {
@@ -297,7 +297,11 @@ impl Store for SqliteStore {
         let expires = now.checked_add(time_to_live).unwrap_or(Timestamp::MAX);
         self.write(|transaction| {
             let held: Option<Lease> = transaction
-                .query_row("SELECT name, run, token, expires FROM leases WHERE name = ?1", params![name], lease)
+                .query_row(
+                    "SELECT name, run, token, expires FROM leases WHERE name = ?1",
+                    params![name],
+                    lease,
+                )
                 .optional()?;
             let token = match held {
                 Some(held) if held.run != run && held.expires > now => return Ok(Err(held)),

@@ -186,7 +186,7 @@ pub enum StoreError {
     #[error("the disk with the state directory `{}` is full", .0.display())]
     Full(PathBuf),
     /// The directory cannot be made, read or written.
-    #[error("cannot use the state directory `{}`: {1}", .0.display())]
+    #[error("cannot use the state directory `{}`: {}", .0.display(), .1)]
     Unusable(PathBuf, String),
     /// A record is not what it was when it was written.
     #[error("record {seq} of run `{run}` is damaged: {why}")]
@@ -199,7 +199,7 @@ pub enum StoreError {
         why: String,
     },
     /// A newer aegis wrote this.
-    #[error("cannot use the state directory `{}`: {1}", .0.display())]
+    #[error("cannot use the state directory `{}`: {}", .0.display(), .1)]
     Newer(PathBuf, NewerFormat),
     /// There is no such run.
     #[error("there is no run `{0}`")]
@@ -227,7 +227,9 @@ impl StoreError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Full(_) => "free some room, then `aegis resume` the run: nothing recorded is lost".to_owned(),
+            Self::Full(_) => {
+                "free some room, then `aegis resume` the run: nothing recorded is lost".to_owned()
+            }
             Self::Unusable(..) => "choose another with `--state-dir` or AEGIS_STATE_DIR".to_owned(),
             Self::Damaged { run, .. } => {
                 format!("other runs are not touched; `aegis verify {run}` names every damaged record")

@@ -83,6 +83,8 @@ fn stored(error: &StoreError) -> CallError {
 impl crate::function::Context {
     /// The run this call is part of.
     pub(crate) fn control(&self) -> Result<&Control, CallError> {
-        self.control.as_ref().ok_or_else(|| CallError::new(codes::SCRIPT, "this function works only inside a run"))
+        self.control
+            .as_ref()
+            .ok_or_else(|| CallError::new(codes::SCRIPT, "this function works only inside a run"))
     }
 }

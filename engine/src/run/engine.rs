@@ -165,8 +165,7 @@ impl Engine {
         };
         let claim = claimed(&*store, &run)?;
         let Start { runbook, project, params, mode, .. } = start;
-        let making =
-            Making { run, mode, store, runbook, params, project, entries: Vec::new(), vault, claim };
+        let making = Making { run, mode, store, runbook, params, project, entries: Vec::new(), vault, claim };
         self.execute(making, execution, Body::Started(started))
     }
 
@@ -181,14 +180,18 @@ impl Engine {
             return Err(ended(&resume.run, verdict).into());
         }
         let edited = resume.script.is_some();
-        let making =
-            self.making(&resume.run, Mode::Run, Arc::clone(&self.store), entries, resume.script, claim, &execution)?;
+        let making = self.making(
+            &resume.run,
+            Mode::Run,
+            Arc::clone(&self.store),
+            entries,
+            resume.script,
+            claim,
+            &execution,
+        )?;
         let sources = edited.then(|| keep(&*self.store, &making.runbook.sources)).transpose()?;
-        let resumed = Body::Resumed {
-            person: execution.person.clone(),
-            sources,
-            engine: crate::VERSION.to_owned(),
-        };
+        let resumed =
+            Body::Resumed { person: execution.person.clone(), sources, engine: crate::VERSION.to_owned() };
         self.execute(making, execution, resumed)
     }
 
@@ -201,7 +204,8 @@ impl Engine {
         let started = started(&entries)?.clone();
         let store = self.store_for(Mode::Replay)?;
         let claim = claimed(&*store, &resume.run)?;
-        let making = self.making(&resume.run, Mode::Replay, store, entries, resume.script, claim, &execution)?;
+        let making =
+            self.making(&resume.run, Mode::Replay, store, entries, resume.script, claim, &execution)?;
         self.execute(making, execution, Body::Started(Started { mode: Mode::Replay, ..started }))
     }
 
@@ -249,8 +253,10 @@ impl Engine {
     /// `bootstrap-20261123-020304-k3f9`: sorts by runbook and time, short enough to type the end of.
     fn new_id(&self, name: &str) -> String {
         const LETTERS: &[u8] = b"abcdefghjkmnpqrstuvwxyz23456789";
-        let name: String =
-            name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
+        let name: String = name
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
+            .collect();
         let time = self.clock.now().strftime("%Y%m%d-%H%M%S").to_string();
         let mut dice = self.entropy.next();
         let tail: String = (0..4)
@@ -379,7 +385,7 @@ fn run_script(session: &Arc<Session>, asks: bool) -> Result<Dynamic, Box<EvalAlt
             .map_err(|interrupt| errors::raised(interrupt, "approval::ask"))?;
     }
     let script = session.script.get().ok_or("the run has no script")?;
-    let run = std::panic::AssertUnwindSafe(|| script.run(&root));
+    let run = std::panic::AssertUnwindSafe(|| script.run());
     std::panic::catch_unwind(run).unwrap_or_else(|_| Err("the run ended by a defect of aegis".into()))
 }
 
@@ -395,9 +401,11 @@ fn conclude(
         other => Err(Box::new(other)),
     });
     let (verdict, stop, failure, value) = match answer {
-        Ok(value) => (Some(Verdict::Succeeded), None, None, to_json(&value, &session.vault).unwrap_or_default()),
+        Ok(value) => {
+            (Some(Verdict::Succeeded), None, None, to_json(&value, &session.vault).unwrap_or_default())
+        }
         Err(error) => {
-            let interrupt = errors::caught(error.clone(), session);
+            let interrupt = errors::caught(&error, session);
             let failure = Some(told_to_people(session, &error, &interrupt));
             match interrupt {
                 Interrupt::Failed(_) => (Some(Verdict::Failed), None, failure, Value::Null),
@@ -411,7 +419,8 @@ fn conclude(
             }
         }
     };
-    let conclusion = Conclusion { run: session.run.clone(), verdict, stop, failure, value, leftovers: Vec::new() };
+    let conclusion =
+        Conclusion { run: session.run.clone(), verdict, stop, failure, value, leftovers: Vec::new() };
     finish(session, conclusion, on_failure, drill)
 }
 
@@ -476,13 +485,20 @@ fn told_to_people(session: &Session, error: &EvalAltResult, interrupt: &Interrup
         _ => session.diagnostic(error),
     };
     let plain = Diagnostic::from(&call);
-    Diagnostic { code: plain.code, message: plain.message, hint: plain.hint.or(placed.hint.clone()), ..placed }
+    Diagnostic {
+        code: plain.code,
+        message: plain.message,
+        hint: plain.hint.or(placed.hint.clone()),
+        ..placed
+    }
 }
 
 fn left_behind(conclusion: &Conclusion) -> Diagnostic {
     let count = crate::text::count(conclusion.leftovers.len(), "effect");
-    Diagnostic::new(codes::UNDO, format!("the drill left {count} behind"))
-        .hint(format!("`aegis leftovers {run}` lists them, `aegis undo {run}` takes them back", run = conclusion.run))
+    Diagnostic::new(codes::UNDO, format!("the drill left {count} behind")).hint(format!(
+        "`aegis leftovers {run}` lists them, `aegis undo {run}` takes them back",
+        run = conclusion.run
+    ))
 }
 
 fn stop_of(interrupt: Interrupt) -> Stop {
@@ -565,10 +581,10 @@ fn params_again(
     }
     let given = params.plain.iter().filter(|(name, _)| runbook.header.params.contains_key(*name));
     let given = given.map(|(name, value)| (name.clone(), value.clone())).collect();
-    let bound = runbook.header.bind(&given, &execution.environment).map_err(|diagnostics| Problems {
-        diagnostics,
-        sources: runbook.sources.clone(),
-    })?;
+    let bound = runbook
+        .header
+        .bind(&given, &execution.environment)
+        .map_err(|diagnostics| Problems { diagnostics, sources: runbook.sources.clone() })?;
     for (name, placeholder) in secret {
         match bound.secret.get(name) {
             Some(secret) if vault.seal(secret) == *placeholder => {
@@ -582,8 +598,11 @@ fn params_again(
 
 fn other_secret(name: &str) -> CallError {
     let variable = format!("AEGIS_PARAM_{}", name.to_uppercase());
-    CallError::new(codes::PARAMETER, format!("the secret parameter `{name}` is not the one the run started with"))
-        .hint(format!("secrets are never stored; give it again in `{variable}`"))
+    CallError::new(
+        codes::PARAMETER,
+        format!("the secret parameter `{name}` is not the one the run started with"),
+    )
+    .hint(format!("secrets are never stored; give it again in `{variable}`"))
 }
 
 fn sealed(params: &Params, vault: &Vault) -> Value {
@@ -612,9 +631,13 @@ const fn risk_word(risk: Risk) -> &'static str {
 
 fn ended(run: &str, verdict: Verdict) -> CallError {
     let (how, hint) = match verdict {
-        Verdict::Succeeded => ("succeeded", format!("`aegis show {run}` shows it; `aegis run` starts a new one")),
+        Verdict::Succeeded => {
+            ("succeeded", format!("`aegis show {run}` shows it; `aegis run` starts a new one"))
+        }
         Verdict::Failed => ("failed", format!("`aegis retry {run}` performs what failed again")),
-        Verdict::Cancelled => ("was cancelled", format!("`aegis fork {run} --from STEP` starts a new one from there")),
+        Verdict::Cancelled => {
+            ("was cancelled", format!("`aegis fork {run} --from STEP` starts a new one from there"))
+        }
     };
     CallError::new(codes::NOT_POSSIBLE, format!("`{run}` has {how} and cannot be resumed")).hint(hint)
 }

@@ -65,11 +65,6 @@ impl Frame {
         Ok(slot)
     }
 
-    /// The frame a native function is called in.
-    pub(crate) fn of(context: &NativeCallContext<'_>) -> Option<Arc<Self>> {
-        context.tag()?.read_lock::<Arc<Self>>().map(|frame| Arc::clone(&frame))
-    }
-
     /// Calls a closure inside this frame, on the thread it is called on.
     pub(crate) fn enter(
         self: &Arc<Self>,
@@ -77,18 +72,9 @@ impl Frame {
         body: &rhai::FnPtr,
         arguments: &mut [Dynamic],
     ) -> Result<Dynamic, Box<rhai::EvalAltResult>> {
-        let mut global = context.global_runtime_state().clone();
-        global.tag = Dynamic::from(Arc::clone(self));
-        let inner = NativeCallContext::new_with_all_fields(
-            context.engine(),
-            context.fn_name(),
-            context.call_source(),
-            &global,
-            context.call_position(),
-        );
         let _clock = super::limits::step_clock(self.deadline);
         let _here = Here::set(self);
-        snapshot(body).call_raw(&inner, None, arguments)
+        snapshot(body).call_raw(context, None, arguments)
     }
 }
 
@@ -115,7 +101,8 @@ thread_local! {
     static HERE: RefCell<Option<Arc<Frame>>> = const { RefCell::new(None) };
 }
 
-/// Makes a frame the current one of this thread until dropped: Rhai's `print` hands over no context.
+/// The frame that native functions are called in, by thread: a branch has its own thread, and a step's body
+/// runs on the thread of its step. Set until dropped.
 pub(crate) struct Here(Option<Arc<Frame>>);
 
 impl Here {

@@ -102,8 +102,7 @@ impl Handle {
             match conclusion.as_ref() {
                 Some(conclusion) => return conclusion.clone(),
                 None => {
-                    conclusion =
-                        self.ending.rung.wait(conclusion).unwrap_or_else(PoisonError::into_inner);
+                    conclusion = self.ending.rung.wait(conclusion).unwrap_or_else(PoisonError::into_inner);
                 }
             }
         }

@@ -55,7 +55,9 @@ impl Desk<'_> {
         if let Some(exact) = runs.iter().find(|run| run.id == text) {
             return Ok(exact.clone());
         }
-        if text == "last" && let Some(newest) = runs.first() {
+        if text == "last"
+            && let Some(newest) = runs.first()
+        {
             return Ok(newest.clone());
         }
         let fits = |run: &&RunRecord| run.id.starts_with(text) || run.id.ends_with(text);
@@ -94,7 +96,9 @@ impl Desk<'_> {
         let starter = &started(&entries)?.person;
         if by.person == starter {
             let message = format!("`{}` started the run and cannot approve it", by.person.0);
-            return Err(CallError::new(codes::APPROVAL, message).hint("somebody else must; `--operator` says who"));
+            return Err(
+                CallError::new(codes::APPROVAL, message).hint("somebody else must; `--operator` says who")
+            );
         }
         if !approvers.is_empty() && !approvers.contains(&by.person.0) {
             let names: Vec<&str> = approvers.iter().map(String::as_str).collect();
@@ -163,11 +167,8 @@ impl Desk<'_> {
         self.decide(run, Act::Retry { forget: forget.clone() }, by)?;
         if recorded.verdict.is_some() {
             // Takes the end back; the resume that follows journals its own entry.
-            let resumed = Body::Resumed {
-                person: by.person.clone(),
-                sources: None,
-                engine: crate::VERSION.to_owned(),
-            };
+            let resumed =
+                Body::Resumed { person: by.person.clone(), sources: None, engine: crate::VERSION.to_owned() };
             self.append(run, resumed)?;
         }
         Ok(forget)

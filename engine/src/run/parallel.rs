@@ -9,7 +9,7 @@ use rhai::{Array, Dynamic, FnPtr, Map, NativeCallContext};
 use serde_json::{Value, json};
 
 use super::Mode;
-use super::frame::{Frame, Slot, place};
+use super::frame::{Frame, Here, Slot, place};
 use super::interrupt::Interrupt;
 use crate::codes;
 use crate::error::CallError;
@@ -47,7 +47,7 @@ pub(crate) fn parallel(
     options: Option<Map>,
     body: FnPtr,
 ) -> Result<Dynamic, Interrupt> {
-    let frame = Frame::of(context).ok_or_else(errors::no_run)?;
+    let frame = Here::get().ok_or_else(errors::no_run)?;
     let place = place(context);
     frame.session.check_alive(frame.deadline)?;
     let mut map = options.unwrap_or_default();
@@ -127,7 +127,7 @@ impl Block<'_, '_> {
         let inner = self.frame.child(&self.slot.key, &format!("[{index}]"), None);
         let value = inner
             .enter(self.context, &self.body, &mut [item])
-            .map_err(|error| errors::caught(error, &self.frame.session))?;
+            .map_err(|error| errors::caught(&error, &self.frame.session))?;
         Ok(to_json(&value, &self.frame.session.vault)?)
     }
 

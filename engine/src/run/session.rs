@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -57,6 +58,8 @@ pub(crate) struct Session {
     pub(crate) runtime: tokio::runtime::Handle,
     pub(crate) cancel: CancellationToken,
     pub(crate) stopped: OnceLock<Stop>,
+    /// True while effects are taken back: a cancelled run still finishes its undo.
+    pub(crate) undoing: AtomicBool,
     pub(crate) overlay: Arc<Overlay>,
     pub(crate) confirm: Option<Arc<dyn Confirm>>,
     /// Waits inside the process for people; otherwise the process leaves and the run is resumed later.
@@ -83,6 +86,9 @@ impl Session {
 
     /// Refuses to go on when the run has been stopped or its time, or its step's, is up.
     pub(crate) fn check_alive(&self, deadline: Option<Instant>) -> Result<(), Interrupt> {
+        if self.undoing.load(Ordering::Acquire) {
+            return Ok(());
+        }
         if let Some(stop) = self.stopped.get() {
             return Err(Interrupt::Stop(stop.clone()));
         }
@@ -133,7 +139,7 @@ impl Session {
             tokio::select! {
                 biased;
                 answer = work => answer.map_err(Interrupt::Failed),
-                () = self.cancel.cancelled() => {
+                () = self.cancel.cancelled(), if !self.undoing.load(Ordering::Acquire) => {
                     Err(Interrupt::Stop(self.stopped.get().cloned().unwrap_or(Stop::Abandoned)))
                 }
                 () = time_is_up => Err(Interrupt::Failed(step_timeout().unknown())),

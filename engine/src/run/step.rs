@@ -6,9 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rhai::{Dynamic, FnPtr, Map, NativeCallContext};
-use serde_json::Value;
 
-use super::frame::{Frame, Slot, place};
+use super::frame::{Frame, Here, Slot, place};
 use super::interrupt::{Interrupt, Stop};
 use super::{Mode, undo};
 use crate::error::CallError;
@@ -59,7 +58,7 @@ pub(crate) fn step(
     options: Option<Map>,
     body: FnPtr,
 ) -> Result<Dynamic, Interrupt> {
-    let frame = Frame::of(context).ok_or_else(errors::no_run)?;
+    let frame = Here::get().ok_or_else(errors::no_run)?;
     let place = place(context);
     frame.session.check_alive(frame.deadline)?;
     let options = Options::read(options.unwrap_or_default())?;
@@ -71,14 +70,18 @@ impl Step<'_, '_> {
     fn run(&self) -> Result<Dynamic, Interrupt> {
         let recorded = self.frame.session.recorded.steps.get(&self.slot.key).cloned().unwrap_or_default();
         let replaying = self.frame.session.mode == Mode::Replay;
-        if let Some((outcome, _)) = recorded.left.filter(|(outcome, _)| !replaying || !outcome.is_ok() && recorded.attempt == 0)
+        if let Some((outcome, _)) =
+            recorded.left.filter(|(outcome, _)| !replaying || !outcome.is_ok() && recorded.attempt == 0)
         {
             return self.settled(outcome);
         }
         if !self.options.when {
             return self.left_out("its `when` is false");
         }
-        self.attempts(recorded.attempt.max(1) + u32::from(recorded.attempt_failed && recorded.attempt > 0), recorded.attempt)
+        self.attempts(
+            recorded.attempt.max(1) + u32::from(recorded.attempt_failed && recorded.attempt > 0),
+            recorded.attempt,
+        )
     }
 
     fn attempts(&self, first: u32, begun: u32) -> Result<Dynamic, Interrupt> {
@@ -108,7 +111,7 @@ impl Step<'_, '_> {
         let inner = self.frame.child(&self.slot.key, &suffix, deadline);
         let outcome = inner
             .enter(self.context, &self.body, &mut [])
-            .map_err(|error| errors::caught(error, &self.frame.session))
+            .map_err(|error| errors::caught(&error, &self.frame.session))
             .and_then(|value| Ok(to_json(&value, &self.frame.session.vault)?));
         match outcome {
             Ok(json) => {
@@ -158,7 +161,7 @@ impl Step<'_, '_> {
             .frame
             .child(&self.slot.key, "~only_if", None)
             .enter(self.context, only_if, &mut [told])
-            .map_err(|error| errors::caught(error, &self.frame.session))?;
+            .map_err(|error| errors::caught(&error, &self.frame.session))?;
         Ok(answer.as_bool().unwrap_or(false))
     }
 
@@ -228,12 +231,6 @@ impl Retry {
         let default = if only_if.is_some() { 2 } else { 0 };
         Ok(Self { max: u32::try_from(given.unwrap_or(default)).unwrap_or(0), backoff, only_if })
     }
-}
-
-/// A value that a step may hand out: used by tests of the conversion.
-#[cfg(test)]
-pub(crate) fn survives(value: &Dynamic) -> Result<Value, CallError> {
-    to_json(value, &crate::secret::Vault::default())
 }
 
 impl Stop {

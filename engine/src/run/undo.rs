@@ -93,7 +93,8 @@ fn undo_one(session: &Arc<Session>, debt: &Debt) -> Result<Result<(), CallError>
         return Ok(Ok(()));
     }
     let key = format!("{}~undo", debt.call);
-    let effect = session.registry.function(&debt.undo.function).map_or(Effect::Changes, |f| f.description.effect);
+    let effect =
+        session.registry.function(&debt.undo.function).map_or(Effect::Changes, |f| f.description.effect);
     session.journal.commit(Body::Asked {
         call: key.clone(),
         frame: "~undo".to_owned(),

@@ -41,7 +41,11 @@ fn json_at(value: &Dynamic, vault: &Vault, path: &mut Vec<String>) -> Result<Val
         return Ok(vault.composed(&text).map_or(Value::String(text), |secret| vault.seal(&secret)));
     }
     if let Some(items) = value.read_lock::<Array>() {
-        return items.iter().enumerate().map(|(i, item)| inside(item, vault, path, format!("[{i}]"))).collect();
+        return items
+            .iter()
+            .enumerate()
+            .map(|(i, item)| inside(item, vault, path, format!("[{i}]")))
+            .collect();
     }
     if let Some(map) = value.read_lock::<Map>() {
         return map

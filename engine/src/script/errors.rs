@@ -50,13 +50,13 @@ pub(crate) fn raised(interrupt: Interrupt, function: &str) -> Box<EvalAltResult>
 
 /// What came out of a script body: an end of the run, or an error with the place it came from kept for the
 /// person who will read it.
-pub(crate) fn caught(error: Box<EvalAltResult>, session: &Session) -> Interrupt {
-    let innermost = innermost(&error);
+pub(crate) fn caught(error: &EvalAltResult, session: &Session) -> Interrupt {
+    let innermost = innermost(error);
     if let EvalAltResult::ErrorTerminated(why, _) = innermost {
         return terminated(why, session);
     }
     let error_told = call_error(innermost);
-    session.remember(&error_told, || session.diagnostic(&error));
+    session.remember(&error_told, || session.diagnostic(error));
     Interrupt::Failed(error_told)
 }
 

@@ -2,17 +2,19 @@
 //! lines: values to JSON, one trailing map as options, through the gate, JSON to a value.
 
 use rhai::plugin::RhaiFunc;
-use rhai::{Array, Dynamic, Engine, EvalAltResult, FnPtr, FuncRegistration, Map, Module, NativeCallContext, Shared};
+use rhai::{
+    Array, Dynamic, Engine, EvalAltResult, FnPtr, FuncRegistration, Map, Module, NativeCallContext, Shared,
+};
 use serde_json::Value;
 use std::any::TypeId;
 
 use super::convert::{lazily_from_json, to_json};
 use super::errors::{no_run, raised};
 use crate::error::CallError;
-use crate::function::{Function, Registry};
+use crate::function::{Function, Registry, accepts, kind_of};
 use crate::gate;
 use crate::journal::{Body, Place};
-use crate::run::frame::{Frame, Here, place};
+use crate::run::frame::{Here, place};
 use crate::run::interrupt::Interrupt;
 use crate::run::{parallel::parallel, step::step};
 
@@ -29,50 +31,28 @@ pub(crate) fn register(engine: &mut Engine, registry: &Registry) {
     register_builtins(engine);
 }
 
-/// One native function for each number of arguments, from the required ones to all plus options.
+/// One native function for each number of arguments up to all and options; wrong numbers are refused by the
+/// signature, in its words.
 fn register_function(namespace: &mut Module, module: &str, function: &Function) {
-    let (least, most) = function.signature.arity();
-    let most = most + usize::from(function.signature.options().next().is_some());
-    for arity in least..=most {
+    let (_, most) = function.signature.arity();
+    for arity in 0..=most + 1 {
         let name = format!("{module}::{}", function.description.name);
         let signature = function.signature.clone();
-        let native = move |context: Option<NativeCallContext>, given: &mut [&mut Dynamic]| -> Raised<Dynamic> {
-            let Some(context) = context else { return Err(raised(no_run(), &name)) };
-            let answer = call(&context, &name, &signature, given);
-            answer.map_err(|interrupt| raised(interrupt, &name))
-        };
-        FuncRegistration::new(function.description.name).with_volatility(true).set_into_module_raw_unchecked(
-            namespace,
-            arity,
-            native,
-        );
-    }
-}
-
-trait SetRaw {
-    fn set_into_module_raw_unchecked(
-        self,
-        module: &mut Module,
-        arity: usize,
-        native: impl Fn(Option<NativeCallContext>, &mut [&mut Dynamic]) -> Raised<Dynamic> + Send + Sync + 'static,
-    );
-}
-
-impl SetRaw for FuncRegistration {
-    fn set_into_module_raw_unchecked(
-        self,
-        module: &mut Module,
-        arity: usize,
-        native: impl Fn(Option<NativeCallContext>, &mut [&mut Dynamic]) -> Raised<Dynamic> + Send + Sync + 'static,
-    ) {
-        let types = vec![TypeId::of::<Dynamic>(); arity];
+        let native =
+            move |context: Option<NativeCallContext>, given: &mut [&mut Dynamic]| -> Raised<Dynamic> {
+                let Some(context) = context else { return Err(raised(no_run(), &name)) };
+                let answer = call(&context, &name, &signature, given);
+                answer.map_err(|interrupt| raised(interrupt, &name))
+            };
+        // Volatile and not pure: Rhai's optimizer must never call it by itself.
         let native = RhaiFunc::Pure {
             func: Shared::new(native),
             has_context: true,
             is_pure: false,
             is_volatile: true,
         };
-        self.set_into_module_raw(module, types, native);
+        let types = vec![TypeId::of::<Dynamic>(); arity];
+        FuncRegistration::new(function.description.name).set_into_module_raw(namespace, types, native);
     }
 }
 
@@ -82,39 +62,35 @@ fn call(
     signature: &crate::function::Signature,
     given: &mut [&mut Dynamic],
 ) -> Result<Dynamic, Interrupt> {
-    let frame = Frame::of(context).ok_or_else(no_run)?;
+    let frame = Here::get().ok_or_else(no_run)?;
     let vault = &frame.session.vault;
     let mut values: Vec<Value> =
         given.iter().map(|value| to_json(value, vault)).collect::<Result<_, CallError>>()?;
     let options = split_options(signature, &mut values)?;
     let arguments = signature.assemble(values, options).map_err(|error| CallError {
-        hint: error.hint.clone(),
+        hint: error.hint.clone().or_else(|| Some(format!("it is `{}`", signature.line(name)))),
         ..CallError::argument(format!("`{name}`: {error}"))
     })?;
     let answer = gate::call(&frame, place(context), name, arguments)?;
     Ok(lazily_from_json(answer, vault))
 }
 
-/// The trailing map is options when there is one value more than required positions and it is a map.
+/// A trailing map is the options, unless it stands where a positional argument takes a map.
 fn split_options(
     signature: &crate::function::Signature,
     values: &mut Vec<Value>,
 ) -> Result<Option<serde_json::Map<String, Value>>, CallError> {
     let (least, most) = signature.arity();
-    if values.len() <= least {
+    let Some(last) = values.len().checked_sub(1) else { return Ok(None) };
+    let positional = signature.positional().nth(last);
+    let fits = positional.is_some_and(|parameter| accepts(&parameter.kind, &values[last]));
+    if values.len() <= least || values.len() <= most && fits {
         return Ok(None);
     }
     match values.pop() {
         Some(Value::Object(options)) => Ok(Some(options)),
-        Some(other) if values.len() < most => {
-            values.push(other);
-            Ok(None)
-        }
-        Some(other) => {
-            let kind = crate::function::kind_of(&other);
-            Err(CallError::argument(format!("options must be a map, not {kind}"))
-                .hint("write them as `#{ name: value }`"))
-        }
+        Some(other) => Err(CallError::argument(format!("options must be a map, not {}", kind_of(&other)))
+            .hint("write them as `#{ name: value }`")),
         None => Ok(None),
     }
 }
@@ -130,12 +106,9 @@ fn register_builtins(engine: &mut Engine) {
     engine.register_fn("parallel", |context: NativeCallContext, items: Array, body: FnPtr| {
         parallel(&context, items, None, body).map_err(|interrupt| raised(interrupt, "parallel"))
     });
-    engine.register_fn(
-        "parallel",
-        |context: NativeCallContext, items: Array, options: Map, body: FnPtr| {
-            parallel(&context, items, Some(options), body).map_err(|interrupt| raised(interrupt, "parallel"))
-        },
-    );
+    engine.register_fn("parallel", |context: NativeCallContext, items: Array, options: Map, body: FnPtr| {
+        parallel(&context, items, Some(options), body).map_err(|interrupt| raised(interrupt, "parallel"))
+    });
     engine.register_fn("log", |context: NativeCallContext, value: Dynamic| {
         let text = context.call_native_fn_raw("to_string", true, &mut [&mut value.clone()]);
         let text = text.map_or_else(|_| value.to_string(), |text| text.to_string());

@@ -10,6 +10,7 @@ mod host;
 pub(crate) mod options;
 mod view;
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
 use rhai::{AST, CallFnOptions, Dynamic, Engine, EvalAltResult, Scope};
@@ -17,7 +18,7 @@ use serde_json::Value;
 
 use crate::codes;
 use crate::error::CallError;
-use crate::run::frame::Frame;
+use crate::run::frame::{Frame, Here};
 use crate::run::interrupt::Interrupt;
 use crate::run::limits::step_time_is_up;
 use crate::run::session::Session;
@@ -45,15 +46,11 @@ impl Script {
         Self { engine, ast: runbook.script().clone(), sources: runbook.sources.clone(), params }
     }
 
-    /// Runs the script from the top in the root frame.
-    pub(crate) fn run(&self, root: &Arc<Frame>) -> Result<Dynamic, Box<EvalAltResult>> {
+    /// Runs the script from the top, in the frame that is current.
+    pub(crate) fn run(&self) -> Result<Dynamic, Box<EvalAltResult>> {
         let mut scope = Scope::new();
         scope.push_constant(PARAMS, self.params.clone());
-        let mut global = self.engine.new_global_runtime_state();
-        global.tag = Dynamic::from(Arc::clone(root));
-        global.source = Some(self.sources.main().into());
-        let mut caches = rhai::Caches::new();
-        self.engine.eval_ast_with_scope_raw(&mut global, &mut caches, &mut scope, &self.ast)
+        self.engine.eval_ast_with_scope(&mut scope, &self.ast)
     }
 
     /// Calls the script function that undoes an effect.
@@ -71,10 +68,11 @@ impl Script {
             .flatten()
             .map(|argument| convert::from_json(argument, &session.vault))
             .collect();
-        let options = CallFnOptions::new().eval_ast(false).with_tag(Dynamic::from(frame));
+        let _here = Here::set(&frame);
+        let options = CallFnOptions::new().eval_ast(false);
         let answer: Result<Dynamic, _> =
             self.engine.call_fn_with_options(options, &mut Scope::new(), &self.ast, name, given);
-        match answer.map_err(|error| errors::caught(error, session)) {
+        match answer.map_err(|error| errors::caught(&error, session)) {
             Ok(value) => convert::to_json(&value, &session.vault),
             Err(Interrupt::Failed(error)) => Err(error),
             Err(Interrupt::Stop(stop)) => Err(stop.error()),
@@ -93,6 +91,9 @@ fn watch(session: Weak<Session>) -> impl Fn(u64) -> Option<Dynamic> + Send + Syn
         let session = session.upgrade()?;
         if session.operations.spend(session.limits.operations) {
             return Some(Dynamic::from(Halted::Operations));
+        }
+        if session.undoing.load(Ordering::Relaxed) {
+            return None;
         }
         if session.cancel.is_cancelled() {
             return Some(Dynamic::from(Halted::Stopped));
@@ -125,9 +126,7 @@ fn params_map(params: &Params) -> Dynamic {
 
 /// A function that a script names for its undo does not exist.
 pub(crate) fn no_such_undo(name: &str, parameters: usize) -> CallError {
-    let message = format!(
-        "the runbook has no function `{name}` with {}",
-        crate::text::count(parameters, "parameter")
-    );
+    let message =
+        format!("the runbook has no function `{name}` with {}", crate::text::count(parameters, "parameter"));
     CallError::new(codes::FUNCTION, message)
 }

@@ -13,7 +13,8 @@ pub(crate) fn refuse_unknown(map: &Map, known: &[&str]) -> Result<(), CallError>
     let Some(unknown) = map.keys().find(|key| !known.contains(&key.as_str())) else {
         return Ok(());
     };
-    let hint = did_you_mean(unknown, known.iter().copied()).unwrap_or_else(|| format!("options are {}", list(known)));
+    let hint = did_you_mean(unknown, known.iter().copied())
+        .unwrap_or_else(|| format!("options are {}", list(known)));
     Err(CallError::argument(format!("unknown option `{unknown}`")).hint(hint))
 }
 
@@ -48,7 +49,8 @@ fn read_period(key: &str, value: &Dynamic) -> Result<Duration, CallError> {
         return u64::try_from(seconds).map(Duration::from_secs).map_err(|_| wrong(key, "a duration", "int"));
     }
     let text = value.clone().into_string().map_err(|kind| wrong(key, "a duration like `5m`", kind))?;
-    let period: Period = text.parse().map_err(|why: String| CallError::argument(format!("`{key}`: {why}")))?;
+    let period: Period =
+        text.parse().map_err(|why: String| CallError::argument(format!("`{key}`: {why}")))?;
     Ok(period.0)
 }
 

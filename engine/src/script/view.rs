@@ -30,7 +30,9 @@ impl View {
     fn show(&self, value: &Value, step: &str) -> Dynamic {
         let pointer = || format!("{}/{step}", self.pointer);
         match value {
-            Value::Object(_) => Dynamic::from(Self { root: Arc::clone(&self.root), pointer: pointer().into() }),
+            Value::Object(_) => {
+                Dynamic::from(Self { root: Arc::clone(&self.root), pointer: pointer().into() })
+            }
             Value::Array(items) => {
                 let here = Self { root: Arc::clone(&self.root), pointer: pointer().into() };
                 items.iter().enumerate().map(|(i, v)| here.show(v, &i.to_string())).collect::<Array>().into()
@@ -77,7 +79,9 @@ pub(crate) fn register(engine: &mut Engine) {
         .register_fn("values", |view: &mut View| view.values())
         .register_fn("len", |view: &mut View| view.len())
         .register_fn("is_empty", |view: &mut View| view.len() == 0)
-        .register_fn("contains", |view: &mut View, key: ImmutableString| view.json().get(key.as_str()).is_some())
+        .register_fn("contains", |view: &mut View, key: ImmutableString| {
+            view.json().get(key.as_str()).is_some()
+        })
         .register_fn("get", |view: &mut View, key: ImmutableString| view.get(&key))
         .register_fn("to_json", |view: &mut View| view.json().to_string())
         .register_fn("to_string", |view: &mut View| view.json().to_string())

@@ -1,0 +1,124 @@
+//! Steps, parallel blocks, options and values.
+
+use aegis_engine::journal::{Body, Outcome, Verdict};
+use serde_json::json;
+
+use crate::world::Bench;
+
+fn ok(script: &str) -> (Bench, serde_json::Value) {
+    let bench = Bench::new();
+    let ended = bench.run(script);
+    assert_eq!(ended.verdict, Some(Verdict::Succeeded), "{:?}", ended.failure);
+    (bench, ended.value)
+}
+
+#[test]
+fn a_step_hands_out_its_value_and_calls_pass_the_gate() {
+    let (bench, value) = ok(r#"
+        let made = step("make", || { world::change("a", #{ n: 1, deep: [1, 2.5, "x", true, ()] }) });
+        let seen = step("look", || world::read("a"));
+        [made == seen, made.n, step("nested", || step("inner", || 7))]
+    "#);
+    assert_eq!(value, json!([true, 1, 7]));
+    assert_eq!(bench.world.lines(), ["change a", "read a"]);
+}
+
+#[test]
+fn a_body_sees_copies_of_outer_variables() {
+    let (_, value) = ok(r#"let x = 1; step("s", || { x += 1; x }); x"#);
+    assert_eq!(value, json!(1));
+}
+
+#[test]
+fn parallel_keeps_the_order_of_items_and_bounds_its_threads() {
+    let (bench, value) = ok(r#"
+        parallel([3, 1, 2], #{ max: 2 }, |n| { world::change(`p${n}`, n); n * 10 })
+    "#);
+    assert_eq!(value, json!([30, 10, 20]));
+    assert_eq!(bench.world.performed("change p"), 3);
+}
+
+#[test]
+fn parallel_collects_or_stops_at_the_first_error() {
+    let bench = Bench::new();
+    bench.world.fail("b", 1);
+    let ended = bench.run(
+        r#"
+        let r = parallel(["a", "b", "c"], #{ collect: true }, |n| world::change(n, 1));
+        [r[0].ok, r[1].ok, r[1].error.message, r[2].ok]
+    "#,
+    );
+    assert_eq!(ended.value, json!([true, false, "`b` is out of order", true]));
+
+    bench.world.fail("b", 1);
+    let ended = bench.run(r#"parallel(["a", "b", "c"], #{ max: 1 }, |n| world::change(n, 2))"#);
+    assert_eq!(ended.verdict, Some(Verdict::Failed));
+    assert_eq!(bench.world.performed("change c"), 1, "no branch begins after the first error");
+}
+
+#[test]
+fn retry_tries_again_and_only_if_decides() {
+    let bench = Bench::new();
+    bench.world.fail("flaky", 2);
+    let ended = bench.run(
+        r#"
+        step("s", #{ retry: #{ max: 3, backoff: "0s" } }, || world::change("flaky", 1))
+    "#,
+    );
+    assert_eq!(ended.verdict, Some(Verdict::Succeeded), "{:?}", ended.failure);
+    let attempts: Vec<u32> = bench
+        .entries(&ended.run)
+        .iter()
+        .filter_map(|entry| if let Body::Entered { attempt, .. } = entry.body { Some(attempt) } else { None })
+        .collect();
+    assert_eq!(attempts, [1, 2, 3]);
+
+    bench.world.fail("broken", 9);
+    let ended = bench.run(r#"
+        step("s", #{ retry: #{ max: 3, backoff: "0s", only_if: |e| e.code == "A0000" } }, || world::change("broken", 1))
+    "#);
+    assert_eq!(ended.verdict, Some(Verdict::Failed));
+    assert_eq!(bench.world.faults.lock().unwrap()["broken"].0, 8, "one attempt only");
+}
+
+#[test]
+fn when_and_on_failure_continue_leave_a_unit() {
+    let bench = Bench::new();
+    bench.world.fail("x", 1);
+    let ended = bench.run(
+        r#"
+        let a = step("not now", #{ when: false }, || world::change("never", 1));
+        let b = step("try", #{ on_failure: "continue" }, || world::change("x", 1));
+        [type_of(a), type_of(b)]
+    "#,
+    );
+    assert_eq!(ended.value, json!(["()", "()"]));
+    assert_eq!(bench.world.performed("change never"), 0);
+    let skipped = bench.entries(&ended.run).iter().any(
+        |e| matches!(&e.body, Body::Left { outcome: Outcome::Skipped(why), .. } if why.contains("when")),
+    );
+    assert!(skipped);
+}
+
+#[test]
+fn a_script_catches_errors_as_maps() {
+    let (_, value) = ok(r#"
+        let told = ();
+        try { world::change("a", 1, #{ vlaue: 2 }); } catch (error) { told = [error.code, error.message, error.hint, error.function]; }
+        told
+    "#);
+    assert_eq!(
+        value,
+        json!(["A0101", "`world::change`: unknown option `vlaue`", "did you mean `value`?", "change"])
+    );
+}
+
+#[test]
+fn a_step_timeout_reaches_a_blocked_call_and_a_loop() {
+    let bench = Bench::new();
+    let ended = bench.run(r#"step("s", #{ timeout: "1s" }, || { let n = 0; loop { n += 1; } })"#);
+    assert_eq!(ended.failure.unwrap().code, "A0106");
+    let ended = bench.run(r#"step("s", #{ timeout: 0 }, || world::change("late", 1))"#);
+    assert_eq!(ended.failure.unwrap().code, "A0106");
+    assert_eq!(bench.world.performed("change late"), 0);
+}
