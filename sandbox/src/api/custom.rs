@@ -3,13 +3,12 @@
 //! The definition's names are accepted and the kind is established in the same transaction that
 //! stores it, so that nobody ever sees a definition that is not served.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::shape;
-use super::status::Cause;
 use crate::kinds::{Kind, Kinds, Subresource};
+use crate::schema::ObjectType;
 use crate::store::{Event, EventKind, Key, Resource, Store};
 
 const GROUP: &str = "apiextensions.k8s.io";
@@ -35,9 +34,7 @@ pub(super) fn serve_all(store: &Store) {
 /// Keeps the served kinds in step with a definition that was just written or removed.
 fn follow(kinds: &Kinds, event: &Event) {
     if event.kind == EventKind::Deleted {
-        let storage = storage_of(&event.object);
-        kinds.forget(&storage);
-        shape::forget(&storage);
+        kinds.forget(&storage_of(&event.object));
     } else {
         serve(kinds, &event.object);
     }
@@ -57,7 +54,6 @@ fn serve(kinds: &Kinds, definition: &Value) {
     versions.sort_by_key(|version| version_rank(version["name"].as_str().unwrap_or_default()));
     let served = versions.into_iter().filter(|version| version["served"] == true);
     let storage = storage_of(definition);
-    shape::define(&storage, definition);
     kinds.define(&storage, served.map(|version| kind(definition, version, &storage)).collect());
 }
 
@@ -103,6 +99,8 @@ fn kind(definition: &Value, version: &Value, storage: &Resource) -> Kind {
             .map(|field| text(&field["jsonPath"]).trim_start_matches('.').to_owned())
             .collect(),
         custom: true,
+        custom_type: ObjectType::custom(definition, version["name"].as_str().unwrap_or_default()),
+        definition: Arc::new(version.clone()),
         storage: storage.clone(),
         kind: name,
     }
@@ -158,40 +156,11 @@ pub(super) fn prepare_for_create(object: &mut Value) {
     });
 }
 
-/// What is wrong with a definition as a whole.
-pub(super) fn problems(definition: &Value) -> Vec<Cause> {
-    let mut causes = Vec::new();
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let spec = &definition["spec"];
-    let expected = format!("{}.{}", text(&spec["names"]["plural"]), text(&spec["group"]));
-    let name = &definition["metadata"]["name"];
-    if *name != expected {
-        let detail = "must be spec.names.plural+\".\"+spec.group";
-        causes.push(Cause::invalid("metadata.name", name, detail));
-    }
-    let versions: Vec<&Value> = spec["versions"].as_array().into_iter().flatten().collect();
-    let stored = versions.iter().filter(|version| version["storage"] == true).count();
-    if stored != 1 {
-        let detail = "must have exactly one version marked as storage version";
-        causes.push(Cause::invalid("spec.versions", &spec["versions"], detail));
-    }
-    let names: BTreeSet<String> = versions.iter().map(|version| text(&version["name"])).collect();
-    if names.len() != versions.len() {
-        let detail = "must contain unique version names";
-        causes.push(Cause::invalid("spec.versions", &spec["versions"], detail));
-    }
-    for (index, version) in versions.iter().enumerate() {
-        if !version["schema"]["openAPIV3Schema"].is_object() {
-            let field = format!("spec.versions[{index}].schema.openAPIV3Schema");
-            causes.push(Cause::required(field, "schemas are required"));
-        }
-    }
-    causes
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
+
     use crate::kinds::VERBS;
 
     #[test]

@@ -36,6 +36,14 @@ impl Api {
     }
 }
 
+/// Controllers send the status alone, and the version they decided on.
+fn with_status_of(old: &Value, mut object: Value) -> Value {
+    let mut new = old.clone();
+    new["status"] = object["status"].take();
+    new["metadata"]["resourceVersion"] = object["metadata"]["resourceVersion"].take();
+    new
+}
+
 #[async_trait]
 impl Door for Api {
     async fn create(&self, manager: &str, object: Value) -> Result<Object, Refused> {
@@ -55,7 +63,11 @@ impl Door for Api {
         let mut draft = Draft::new(&call, subresource, &options);
         Ok(self.commit(&options, |t| {
             let old = t.get(&call.key()).ok_or_else(|| Status::not_found(&call.path.kind, call.name()))?;
-            update_in(t, &mut draft, &old, object)
+            let new = match part {
+                Part::Main => object,
+                Part::Status => with_status_of(&old, object),
+            };
+            update_in(t, &mut draft, &old, new)
         })?)
     }
 

@@ -7,6 +7,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde_json::{Map, Value, json};
 
 use crate::kinds::Kind;
+pub use crate::schema::Cause;
 use crate::store;
 
 /// A refusal. Displays as its message.
@@ -25,53 +26,6 @@ pub struct Status {
     pub plain: bool,
     /// A token to go on listing with.
     pub list_continue: Option<String>,
-}
-
-/// One reason among several why an object is invalid.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cause {
-    /// `FieldValueInvalid`, `FieldValueRequired` and so on.
-    pub reason: String,
-    /// The sentence, without the field.
-    pub message: String,
-    /// Where.
-    pub field: String,
-}
-
-impl Cause {
-    /// A cause with any reason.
-    pub fn new(reason: &str, field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { reason: reason.into(), message: message.into(), field: field.into() }
-    }
-
-    /// The field is missing.
-    pub fn required(field: impl Into<String>, detail: &str) -> Self {
-        let message =
-            if detail.is_empty() { "Required value".into() } else { format!("Required value: {detail}") };
-        Self::new("FieldValueRequired", field, message)
-    }
-
-    /// The field's value does not fit.
-    pub fn invalid(field: impl Into<String>, value: &Value, detail: &str) -> Self {
-        Self::new("FieldValueInvalid", field, format!("Invalid value: {value}: {detail}"))
-    }
-
-    /// The field must not be there, or not change.
-    pub fn forbidden(field: impl Into<String>, detail: &str) -> Self {
-        Self::new("FieldValueForbidden", field, format!("Forbidden: {detail}"))
-    }
-
-    /// The value is not one of a few.
-    pub fn unsupported(field: impl Into<String>, value: &Value, supported: &[&str]) -> Self {
-        let supported: Vec<String> = supported.iter().map(|name| format!("{name:?}")).collect();
-        let message = format!("Unsupported value: {value}: supported values: {}", supported.join(", "));
-        Self::new("FieldValueNotSupported", field, message)
-    }
-
-    /// The value is longer than `limit` bytes.
-    pub fn too_long(field: impl Into<String>, limit: usize) -> Self {
-        Self::new("FieldValueTooLong", field, format!("Too long: may not be more than {limit} bytes"))
-    }
 }
 
 impl Status {

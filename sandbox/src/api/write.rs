@@ -19,11 +19,11 @@ use super::answer::{object_response, with_warnings};
 use super::decode::{self, Decoded};
 use super::query::{FieldValidation, WriteOptions, refuse};
 use super::read::served;
-use super::shape as schema;
 use super::status::{Cause, Status};
 use super::{Api, Call, metadata, strategy};
 use crate::kinds::Kind;
 use crate::patch::{self, Manager};
+use crate::schema::ObjectType;
 use crate::store::{self, Key, Object, Transaction};
 
 /// A write on its way: what is wished, and what is known so far.
@@ -60,8 +60,9 @@ impl<'a> Draft<'a> {
         Status::invalid(self.kind, object["metadata"]["name"].as_str().unwrap_or_default(), causes)
     }
 
-    fn schema(&self) -> schema::Schema {
-        schema::of(self.kind)
+    /// What the objects of the kind look like.
+    fn object_type(&self) -> ObjectType {
+        self.kind.object_type()
     }
 }
 
@@ -157,10 +158,10 @@ fn read_object(draft: &mut Draft<'_>) -> Result<Value, Status> {
         let (kind, version) = (&draft.kind.kind, &draft.kind.version);
         Status::bad_request(format!("{kind} in version {version:?} cannot be handled as a {kind}: {problem}"))
     };
-    let unknown = schema::check(&draft.schema(), &mut object).map_err(refuse)?;
+    let unknown = draft.object_type().read(&mut object).map_err(refuse)?;
     report_unknown(draft, unknown, duplicates)
         .map_err(|problem| refuse(format!("strict decoding error: {problem}")))?;
-    schema::fill_defaults(&draft.schema(), draft.kind, &mut object);
+    draft.object_type().fill_defaults(&mut object);
     check_namespace(call, &mut object)?;
     Ok(object)
 }
@@ -474,14 +475,21 @@ fn admit(
 }
 
 fn schema_problems(draft: &Draft<'_>, old: Option<&Value>, object: &Value) -> Vec<Cause> {
-    schema::validate(draft.kind, old, object)
+    draft.object_type().problems(old, object)
 }
 
 /// Gives the changed fields their owner.
 fn track(draft: &Draft<'_>, old: Option<&Value>, new: &mut Value, manager: &Manager, t: &Transaction<'_>) {
     let has_status = draft.kind.subresource("status").is_some();
     let untouched = patch::untouched_fields(draft.subresource, has_status, draft.kind.custom);
-    patch::track_update(&draft.schema(), old, new, manager, &t.ambient().timestamp(), &untouched);
+    patch::track_update(
+        draft.object_type().schema(),
+        old,
+        new,
+        manager,
+        &t.ambient().timestamp(),
+        &untouched,
+    );
 }
 
 /// The four ways to patch.
@@ -529,7 +537,9 @@ fn patch_in(
     let patched = match patch_type {
         PatchType::Json => patch::json_patch(old, body),
         PatchType::Merge => patch::merge_patch(old, body),
-        PatchType::Strategic | PatchType::Apply => patch::strategic_merge_patch(&draft.schema(), old, body),
+        PatchType::Strategic | PatchType::Apply => {
+            patch::strategic_merge_patch(draft.object_type().schema(), old, body)
+        }
     };
     let mut patched = patched.map_err(from_patch)?;
     check_patched(draft, &mut patched)?;
@@ -545,16 +555,15 @@ fn check_patched(draft: &mut Draft<'_>, patched: &mut Value) -> Result<(), Statu
     }
     check_kind(patched, draft.kind)?;
     let unprocessable = |shown: &Value, problem: String| {
-        let cause = Cause::new("FieldValueInvalid", "patch", format!("Invalid value: {shown}: {problem}"));
+        let cause = Cause::invalid("patch", shown, &problem);
         Status::invalid_named("", "", "", &[cause])
     };
     let shown = patched.clone();
-    let unknown =
-        schema::check(&draft.schema(), patched).map_err(|problem| unprocessable(&shown, problem))?;
+    let unknown = draft.object_type().read(patched).map_err(|problem| unprocessable(&shown, problem))?;
     let duplicates = decode::json(&call.body).map(|decoded| decoded.duplicates).unwrap_or_default();
     report_unknown(draft, unknown, duplicates)
         .map_err(|problem| unprocessable(&shown, format!("strict decoding error: {problem}")))?;
-    schema::fill_defaults(&draft.schema(), draft.kind, patched);
+    draft.object_type().fill_defaults(patched);
     check_namespace(call, patched)
 }
 
@@ -566,10 +575,10 @@ fn apply_in(t: &mut Transaction<'_>, draft: &mut Draft<'_>, old: Option<Object>)
     let manager = draft.manager();
     let has_status = draft.kind.subresource("status").is_some();
     let untouched = patch::untouched_fields(draft.subresource, has_status, draft.kind.custom);
-    let schema = draft.schema();
+    let object_type = draft.object_type();
     let time = t.ambient().timestamp();
     let merged = patch::apply(&patch::Apply {
-        schema: &schema,
+        schema: object_type.schema(),
         live: old.as_deref(),
         config: &config,
         manager: &manager,
@@ -578,7 +587,7 @@ fn apply_in(t: &mut Transaction<'_>, draft: &mut Draft<'_>, old: Option<Object>)
         untouched: &untouched,
     });
     let mut merged = merged.map_err(from_patch)?;
-    schema::fill_defaults(&schema, draft.kind, &mut merged);
+    object_type.fill_defaults(&mut merged);
     check_namespace(draft.call, &mut merged)?;
     match old {
         None if !draft.subresource.is_empty() => Err(Status::not_found(draft.kind, draft.call.name())),

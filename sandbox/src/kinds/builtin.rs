@@ -3,6 +3,8 @@
 //! The facts (names, verbs, subresources, which kinds count generations) are those a 1.36 server
 //! answers at `/api` and `/apis`.
 
+use std::sync::Arc;
+
 use super::{Kind, Subresource, VERBS};
 use crate::store::Resource;
 
@@ -145,6 +147,8 @@ fn kind(row: &Row) -> Kind {
         generation,
         selectable_fields: Vec::new(),
         custom: false,
+        definition: Arc::default(),
+        custom_type: None,
         storage: storage(group, plural),
     }
 }

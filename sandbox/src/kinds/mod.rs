@@ -8,6 +8,9 @@ mod builtin;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use serde_json::{Value, json};
+
+use crate::schema::{CustomType, ObjectType};
 use crate::store::Resource;
 
 /// The verbs of an ordinary resource, in the order discovery prints them.
@@ -15,7 +18,7 @@ pub const VERBS: &[&str] =
     &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 
 /// One served version of one resource.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Kind {
     /// The API group; empty for the core group.
     pub group: String,
@@ -45,6 +48,10 @@ pub struct Kind {
     pub selectable_fields: Vec<String>,
     /// Whether a CustomResourceDefinition defines it.
     pub custom: bool,
+    /// What the version of the definition says, when one does: columns, scale paths and so on.
+    pub definition: Arc<Value>,
+    /// What its objects look like; none for a built-in kind, which is looked up.
+    pub custom_type: Option<ObjectType>,
     /// Where its objects are stored: the same for all versions, and for the groups that share one.
     pub storage: Resource,
 }
@@ -58,6 +65,12 @@ pub struct Subresource {
     pub speaks: (&'static str, &'static str, String),
     /// What can be done with it.
     pub verbs: Vec<&'static str>,
+}
+
+impl std::fmt::Debug for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.api_version(), self.kind)
+    }
 }
 
 impl Kind {
@@ -77,6 +90,15 @@ impl Kind {
     /// The subresource of a name.
     pub fn subresource(&self, name: &str) -> Option<&Subresource> {
         self.subresources.iter().find(|subresource| subresource.name == name)
+    }
+
+    /// What its objects look like.
+    pub fn object_type(&self) -> ObjectType {
+        let builtin = || ObjectType::builtin(&self.group, &self.version, &self.kind);
+        self.custom_type
+            .clone()
+            .or_else(builtin)
+            .unwrap_or_else(|| ObjectType::Custom(CustomType::new(&open())))
     }
 
     /// Whether objects of this kind are stored (reviews and bindings are only answered).
@@ -169,6 +191,11 @@ impl Registry {
         self.by_kind.retain(|_, kind| !goes(kind));
         self.by_storage.retain(|_, kind| !goes(kind));
     }
+}
+
+/// The schema of objects that nothing is known about.
+fn open() -> Value {
+    json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
 }
 
 /// Splits `apps/v1` into group and version; the core group is empty.

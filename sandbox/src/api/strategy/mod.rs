@@ -8,10 +8,11 @@ mod namespace;
 mod service;
 mod workload;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::status::{Cause, Status};
 use crate::kinds::Kind;
+use crate::schema::first_status;
 use crate::store::Transaction;
 
 /// Gives a new object what the server decides about its kind.
@@ -19,19 +20,15 @@ pub(super) fn prepare_for_create(t: &Transaction<'_>, kind: &Kind, object: &mut 
     if kind.subresource("status").is_some() {
         super::write::remove(object, "status");
     }
+    if let Some(status) = first_status(&kind.kind).filter(|_| !kind.custom) {
+        object["status"] = status;
+    }
     match (&*kind.group, &*kind.kind) {
         ("", "Namespace") => namespace::prepare_for_create(object),
         ("", "Secret") => configuration::merge_string_data(object),
         ("", "Service") => service::prepare_for_create(t, object)?,
         ("", "Pod") => workload::prepare_pod(object),
-        ("", "PersistentVolumeClaim" | "PersistentVolume") => object["status"] = json!({"phase": "Pending"}),
         ("batch", "Job") => workload::prepare_job(object),
-        ("apps" | "batch" | "policy" | "networking.k8s.io" | "autoscaling", _)
-        | ("", "ReplicationController" | "Node" | "ResourceQuota")
-            if kind.subresource("status").is_some() =>
-        {
-            object["status"] = workload::empty_status(kind);
-        }
         ("apiextensions.k8s.io", "CustomResourceDefinition") => super::custom::prepare_for_create(object),
         _ => {}
     }
@@ -54,9 +51,7 @@ pub(super) fn validate(t: &Transaction<'_>, kind: &Kind, old: Option<&Value>, ne
         ("", "ConfigMap") => configuration::config_map_problems(old, new),
         ("", "Secret") => configuration::secret_problems(old, new),
         ("", "Service") => service::problems(t, old, new),
-        ("", "Pod") => workload::pod_problems(old, new),
         ("apps" | "batch", _) => workload::selector_problems(kind, old, new),
-        ("apiextensions.k8s.io", "CustomResourceDefinition") => super::custom::problems(new),
         _ => Vec::new(),
     }
 }

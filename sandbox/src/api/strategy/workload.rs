@@ -40,26 +40,8 @@ fn quality_class(spec: &Value) -> &'static str {
     }
 }
 
-/// The status a kind begins with, where the real server writes one.
-pub(super) fn empty_status(kind: &Kind) -> Value {
-    match &*kind.kind {
-        "DaemonSet" => json!({
-            "currentNumberScheduled": 0, "desiredNumberScheduled": 0, "numberMisscheduled": 0, "numberReady": 0,
-        }),
-        "ReplicaSet" | "ReplicationController" => json!({"replicas": 0}),
-        "StatefulSet" => json!({"replicas": 0, "availableReplicas": 0}),
-        "PodDisruptionBudget" => json!({
-            "currentHealthy": 0, "desiredHealthy": 0, "disruptionsAllowed": 0, "expectedPods": 0,
-        }),
-        "Ingress" => json!({"loadBalancer": {}}),
-        "HorizontalPodAutoscaler" => json!({"currentMetrics": null, "desiredReplicas": 0}),
-        _ => json!({}),
-    }
-}
-
 /// A Job finds its pods by its own uid, unless it was given a selector by hand.
 pub(super) fn prepare_job(object: &mut Value) {
-    object["status"] = json!({});
     if object["spec"]["manualSelector"] == true {
         return;
     }
@@ -74,28 +56,6 @@ pub(super) fn prepare_job(object: &mut Value) {
     ] {
         object["spec"]["template"]["metadata"]["labels"][label] = value.clone();
     }
-}
-
-/// A pod may change little once it exists.
-pub(super) fn pod_problems(old: Option<&Value>, new: &Value) -> Vec<Cause> {
-    let Some(old) = old else { return Vec::new() };
-    let fixed = |pod: &Value| {
-        let mut spec = pod["spec"].clone();
-        for field in ["activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds"] {
-            remove(&mut spec, field);
-        }
-        for field in ["containers", "initContainers"] {
-            for container in spec[field].as_array_mut().into_iter().flatten() {
-                remove(container, "image");
-            }
-        }
-        spec
-    };
-    if fixed(old) == fixed(new) {
-        return Vec::new();
-    }
-    let detail = "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
-    vec![Cause::forbidden("spec", detail)]
 }
 
 /// A workload's selector never changes and selects its own template.

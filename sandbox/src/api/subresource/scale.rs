@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 use super::number;
 use crate::api::answer::{value_response, with_warnings};
 use crate::api::query::WriteOptions;
-use crate::api::shape;
 use crate::api::status::{Cause, Status};
 use crate::api::write::{Draft, update_in};
 use crate::api::{Api, Call, decode};
@@ -23,10 +22,9 @@ struct Paths {
 impl Paths {
     /// Built-in workloads all look alike; custom kinds say where to look.
     fn of(kind: &Kind) -> Self {
-        let declared = shape::scale_paths(kind);
+        let paths = &kind.definition["subresources"]["scale"];
         let path = |name: &str, default: &str| {
-            let declared = declared.as_ref().and_then(|paths| paths[name].as_str());
-            declared.map_or_else(|| default.to_owned(), |path| path.replace('.', "/"))
+            paths[name].as_str().map_or_else(|| default.to_owned(), |path| path.replace('.', "/"))
         };
         let selector = if kind.custom { "" } else { "/spec/selector" };
         Self {
