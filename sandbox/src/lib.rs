@@ -10,6 +10,7 @@
 //! | `schema` | what objects look like: types, defaults, validation |
 //! | `serve` | a state directory as a running cluster, and taking over |
 //! | `store` | objects, events, the log on disk |
+//! | `table` | the columns and cells kubectl shows |
 //!
 //! It stands alone: it knows nothing of runbooks, and everything talks to it over HTTP.
 
@@ -22,5 +23,6 @@ mod protobuf;
 pub mod schema;
 pub mod serve;
 pub mod store;
+pub mod table;
 
 pub use serve::{Options, Sandbox};

@@ -310,3 +310,20 @@ fn references(schema: &Value, found: &mut Vec<String>) {
         _ => {}
     }
 }
+
+/// What the API says about the field at `path` of a kind, such as `["spec", "type"]`.
+#[must_use]
+pub fn description(kind: &BuiltinKind, path: &[&str]) -> Option<String> {
+    let mut schema = json_of(&type_of(kind))?;
+    let mut text = None;
+    for step in path {
+        let field = schema.pointer(&format!("/properties/{step}"))?.clone();
+        text = field["description"].as_str().map(str::to_owned);
+        let inner = if field["type"] == "array" { field["items"].clone() } else { field };
+        schema = match schema_reference(&inner) {
+            Some(name) => json_of(&name)?,
+            None => inner,
+        };
+    }
+    text
+}

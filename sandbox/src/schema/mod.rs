@@ -24,7 +24,9 @@ mod quantity;
 mod shape;
 mod validate;
 
-pub use builtin::{BuiltinKind, KINDS, OBJECT_META, builtin, builtin_kind, json_schemas, object_meta};
+pub use builtin::{
+    BuiltinKind, KINDS, OBJECT_META, builtin, builtin_kind, description, json_schemas, object_meta,
+};
 pub use cause::Cause;
 pub use custom::{CustomType, definition_problems, first_definition_status};
 pub use decode::{Decoded, decode};
