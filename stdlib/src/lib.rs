@@ -5,9 +5,11 @@
 //! function, `client.rs` (the only file that does IO) and `errors.rs`.
 
 pub mod exec;
+pub mod http;
 pub mod target;
 pub mod text;
 pub mod time;
+pub mod tls;
 
 use aegis_engine::function::{Module, Services};
 
@@ -18,6 +20,7 @@ use target::{Surroundings, Target};
 pub fn modules() -> Vec<Module> {
     vec![
         exec::module(),
+        http::module(),
         text::module(),
         time::module(),
         // one line a module
@@ -27,6 +30,6 @@ pub fn modules() -> Vec<Module> {
 /// The clients of a target. Opens no connection: each client connects at its first call.
 #[must_use]
 pub fn services(_target: &Target, surroundings: &Surroundings) -> Services {
-    Services::default().with(exec::Exec::new(surroundings))
+    Services::default().with(exec::Exec::new(surroundings)).with(http::HttpClient::new(surroundings))
     // one line a module
 }

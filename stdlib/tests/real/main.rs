@@ -1,0 +1,6 @@
+//! Host modules against the real thing: servers on loopback that speak the real protocols, and real tools
+//! where one exists (SeaweedFS for S3, aiosmtpd for SMTP). A missing tool fails a test with the command that
+//! installs it.
+
+mod http;
+mod support;
