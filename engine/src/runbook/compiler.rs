@@ -58,6 +58,8 @@ pub fn compiler() -> Engine {
         .disable_symbol("eval");
     free_words(&mut engine);
     engine.register_global_module(Shared::clone(standard()));
+    #[expect(deprecated, reason = "not deprecated: the library marks its volatile interfaces so")]
+    engine.on_parse_token(|token, _, _| unreserved(token));
     engine.register_fn("sleep", |_: i64| no_sleep()).register_fn("sleep", |_: f64| no_sleep());
     engine
 }
@@ -102,6 +104,41 @@ fn free_words(engine: &mut Engine) {
         Token::Reserved(word) if FREE_WORDS.contains(&word.as_str()) => Token::Identifier(word),
         other => other,
     });
+}
+
+/// Words that Rhai reserves and that mean something to it, or that people write by mistake.
+const RESERVED: [&str; 14] = [
+    "Fn",
+    "call",
+    "curry",
+    "debug",
+    "eval",
+    "is_def_fn",
+    "is_def_var",
+    "is_shared",
+    "nil",
+    "null",
+    "print",
+    "super",
+    "this",
+    "type_of",
+];
+
+/// Rhai reserves some forty words for languages it may become one day, among them keys of Kubernetes objects and
+/// of our own options (`default`, `match`, `package`, `until`). Here they are names like any other; the price is
+/// the loop `do { } until`, which `do { } while !` says as well.
+fn unreserved(token: Token) -> Token {
+    match token {
+        Token::Until => Token::Identifier(Box::new("until".into())),
+        Token::Reserved(word) if is_word(&word) && !RESERVED.contains(&word.as_str()) => {
+            Token::Identifier(word)
+        }
+        other => other,
+    }
+}
+
+fn is_word(text: &str) -> bool {
+    text.chars().all(|letter| letter.is_ascii_alphabetic() || letter == '_')
 }
 
 fn standard() -> &'static Shared<rhai::Module> {
