@@ -8,10 +8,10 @@ use super::answer::{json_response, text_response};
 use super::discovery::with_tag;
 use super::query::Query;
 use super::status::Status;
-use super::{Api, shape};
+use super::{Api, openapi};
 
 /// The Kubernetes version whose behaviour is played.
-const VERSION: (&str, &str, &str) = ("1", "36", "v1.36.2");
+pub(super) const VERSION: (&str, &str, &str) = ("1", "36", "v1.36.2");
 
 const TEXT: &str = "text/plain; charset=utf-8";
 /// The checks that the health pages know by name.
@@ -40,9 +40,9 @@ impl Api {
             ["apis", group] => self.group(group, headers),
             ["apis", group, version] => self.group_version(group, version, headers),
             ["openapi", "v2"] => {
-                Ok(with_tag(headers, "application/json", &shape::openapi_v2(self.store().kinds())))
+                Ok(with_tag(headers, "application/json", &openapi::version_2(self.store().kinds())))
             }
-            ["openapi", "v3"] => Ok(text_response(200, TEXT, self.openapi_index().to_string())),
+            ["openapi", "v3"] => Ok(with_tag(headers, TEXT, &self.openapi_index())),
             ["openapi", "v3", ref path @ ..] => self.openapi_group(path, query, headers),
             [".well-known", "openid-configuration"] => Ok(json_response(200, &openid())),
             _ => Err(Status::page_not_found()),
@@ -81,7 +81,7 @@ impl Api {
                 group => format!("apis/{group}/{}", kind.version),
             };
             if !paths.contains_key(&path) {
-                let hash = shape::openapi_hash(self.store().kinds(), &kind.group, &kind.version);
+                let hash = openapi::hash(self.store().kinds(), &kind.group, &kind.version);
                 let url = format!("/openapi/v3/{path}?hash={hash}");
                 paths.insert(path, json!({"serverRelativeURL": url}));
             }
@@ -96,8 +96,8 @@ impl Api {
             _ => return Err(Status::page_not_found()),
         };
         let kinds = self.store().kinds();
-        let document = shape::openapi_v3(kinds, group, version).ok_or_else(Status::page_not_found)?;
-        let hash = shape::openapi_hash(kinds, group, version);
+        let document = openapi::version_3(kinds, group, version).ok_or_else(Status::page_not_found)?;
+        let hash = openapi::hash(kinds, group, version);
         if query.get("hash").is_some_and(|wanted| wanted != hash) {
             let place = format!("/openapi/v3/{}?hash={hash}", path.join("/"));
             let mut response = text_response(301, "text/plain", String::new());
