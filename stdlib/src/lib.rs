@@ -6,6 +6,7 @@
 
 pub mod exec;
 pub mod http;
+mod libraries;
 pub mod target;
 pub mod text;
 pub mod time;
@@ -13,6 +14,7 @@ pub mod tls;
 
 use aegis_engine::function::{Module, Services};
 
+pub use libraries::libraries;
 use target::{Surroundings, Target};
 
 /// Every host module that talks to the outside, in the order a reader should meet them.

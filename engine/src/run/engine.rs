@@ -539,7 +539,10 @@ pub(crate) fn started(entries: &[Entry]) -> Result<&Started, CallError> {
 }
 
 /// The script as it was last run.
-pub(crate) fn stored_sources(store: &dyn Store, entries: &[Entry]) -> Result<Sources, EngineError> {
+///
+/// # Errors
+/// When the journal does not name its script, or a text is damaged.
+pub fn stored_sources(store: &dyn Store, entries: &[Entry]) -> Result<Sources, EngineError> {
     let started = started(entries)?;
     let edited = entries.iter().rev().find_map(|entry| match &entry.body {
         Body::Resumed { sources: Some(sources), .. } => Some(sources),

@@ -77,7 +77,7 @@ pub struct ParameterSpec {
 /// The parameters of a run.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Params {
-    /// Values by name; declared ones that were not given and have no default are null.
+    /// Values by name; declared ones that were not given and have no default are null, secret ones too.
     pub plain: BTreeMap<String, Value>,
     /// Secret values by name.
     pub secret: BTreeMap<String, Secret>,
@@ -96,7 +96,7 @@ impl ParameterSpec {
                 "pattern" => spec.pattern = Some(pattern(reader, value)),
                 "min" => spec.min = limit(reader, value),
                 "max" => spec.max = limit(reader, value),
-                "choices" => spec.choices = reader.items(value).iter().map(Literal::value).collect(),
+                "choices" | "enum" => spec.choices = reader.items(value).iter().map(Literal::value).collect(),
                 "secret" => spec.secret = reader.boolean(value),
                 "help" => spec.help = reader.text(value),
                 _ => reader.unknown(key, *position, &format!("parameter `{name}`"), &KEYS),
@@ -233,8 +233,9 @@ impl Header {
             .collect();
         for (name, spec) in &self.params {
             let result = if spec.secret {
-                bind_secret(name, spec, given.get(name), environment).map(|secret| {
-                    params.secret.extend(secret.map(|secret| (name.clone(), secret)));
+                bind_secret(name, spec, given.get(name), environment).map(|secret| match secret {
+                    Some(secret) => drop(params.secret.insert(name.clone(), secret)),
+                    None => drop(params.plain.insert(name.clone(), Value::Null)),
                 })
             } else {
                 bind_plain(name, spec, given.get(name)).map(|value| {
