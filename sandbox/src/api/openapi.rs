@@ -192,11 +192,34 @@ fn operation(kind: &Kind, verb: &str, method: &str, root: &str) -> Value {
         true => json!({"description": "OK", "content": {"application/json": {"schema": schema}}}),
         false => json!({"description": "OK", "schema": schema}),
     };
-    json!({
+    let mut operation = json!({
         "operationId": format!("{verb}_{}_{}", kind.api_version(), kind.plural),
         "parameters": parameters,
         "responses": {"200": answer},
         "x-kubernetes-action": if verb == "create" { "post" } else { verb },
         "x-kubernetes-group-version-kind": identity(kind),
-    })
+    });
+    if is_write {
+        let types = body_types(kind, method);
+        match is_version_3 {
+            true => {
+                let content = types.iter().map(|name| ((*name).to_owned(), json!({"schema": schema})));
+                operation["requestBody"] =
+                    json!({"content": content.collect::<Map<_, _>>(), "required": true});
+            }
+            false => operation["consumes"] = json!(types),
+        }
+    }
+    operation
+}
+
+/// The content types of a body; clients look here whether they may send strategic merge patches.
+fn body_types(kind: &Kind, method: &str) -> Vec<&'static str> {
+    if method != "patch" {
+        return vec!["*/*"];
+    }
+    let mut types =
+        vec!["application/apply-patch+yaml", "application/json-patch+json", "application/merge-patch+json"];
+    types.extend((!kind.custom).then_some("application/strategic-merge-patch+json"));
+    types
 }

@@ -285,8 +285,7 @@ fn free_keys(type_name: &str, field: &str, schema: &Value) -> Shape {
 }
 
 /// The JSON schemas of a kind's type and of every type below it, by type name.
-#[must_use]
-pub fn json_schemas(kind: &BuiltinKind) -> Map<String, Value> {
+pub(super) fn raw_json_schemas(kind: &BuiltinKind) -> Map<String, Value> {
     let mut found = Map::new();
     let mut waiting = vec![type_of(kind)];
     while let Some(name) = waiting.pop() {

@@ -10,6 +10,7 @@
 //! | `validate`| rules of single built-in kinds                                    |
 //! | `custom`  | [`CustomType`]: what CustomResourceDefinitions describe           |
 //! | `object_type` | [`ObjectType`], the one door to all of this for the API       |
+//! | `published` | [`json_schemas`]: the schemas as clients see them             |
 //! | `quantity`| [`Quantity`]: `500m`, `2Gi`                                      |
 //! | `cause`   | [`Cause`]: one field error                                       |
 
@@ -20,17 +21,17 @@ mod decode;
 mod defaults;
 mod facts;
 mod object_type;
+mod published;
 mod quantity;
 mod shape;
 mod validate;
 
-pub use builtin::{
-    BuiltinKind, KINDS, OBJECT_META, builtin, builtin_kind, description, json_schemas, object_meta,
-};
+pub use builtin::{BuiltinKind, KINDS, OBJECT_META, builtin, builtin_kind, description, object_meta};
 pub use cause::Cause;
 pub use custom::{CustomType, definition_problems, first_definition_status};
 pub use decode::{Decoded, decode};
 pub use defaults::{fill_defaults, first_status};
 pub use object_type::ObjectType;
+pub use published::json_schemas;
 pub use quantity::Quantity;
 pub use shape::{ListKind, ListPatch, ListShape, Node, ObjectShape, Scalar, Schema, Shape};
