@@ -1,0 +1,47 @@
+//! `aegis plan`: the whole runbook with its live diffs; nothing is changed.
+
+use aegis_engine::function::Effect;
+use aegis_engine::run::{Mode, Start};
+use clap::Args;
+
+use super::running::{Subject, Watcher, conclude, wait};
+use crate::context::{Context, Global};
+use crate::exit::Exit;
+use crate::view::failure::Failure;
+
+#[derive(Debug, Args)]
+pub(crate) struct Plan {
+    #[command(flatten)]
+    subject: Subject,
+}
+
+impl Plan {
+    #[expect(clippy::print_stdout, reason = "the plan is the data")]
+    pub(crate) fn run(self, global: &Global) -> Result<Exit, Failure> {
+        let context = Context::new(global, Some(&self.subject.runbook))?;
+        let (runbook, params) = self.subject.load(&context)?;
+        let target = context.target_name(self.subject.target.as_deref());
+        let watcher = Watcher::new(global.output);
+        let (execution, _sandbox) = context.execution(&target, watcher.listener(), true, None)?;
+        let start = Start {
+            runbook: runbook.clone(),
+            name: self.subject.name(),
+            project: context.project.clone(),
+            params,
+            mode: Mode::Plan,
+        };
+        let conclusion = wait(&context, &context.engine()?.start(start, execution)?);
+        let report = watcher.report();
+        if !global.json() {
+            for change in &report.changes {
+                let sign = if change.effect == Effect::Destroys { "-" } else { "~" };
+                println!("{sign} {} [{}]", change.summary, change.function);
+                for line in change.diff.iter().flat_map(|diff| diff.lines()) {
+                    println!("    {line}");
+                }
+            }
+            println!("{} changes, plan {}", report.changes.len(), report.plan_hash);
+        }
+        Ok(conclude(&context, &conclusion, &runbook))
+    }
+}

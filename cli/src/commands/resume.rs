@@ -1,0 +1,65 @@
+//! `aegis resume`: goes on with a run where it stands.
+
+use std::path::PathBuf;
+
+use aegis_engine::clock::SystemClock;
+use aegis_engine::run::operate::Desk;
+use aegis_engine::runbook::Runbook;
+use clap::{Args, ValueEnum};
+
+use super::running::{Watcher, conclude, interactive, wait};
+use crate::context::{Context, Global};
+use crate::exit::Exit;
+use crate::view::failure::Failure;
+use crate::view::tables;
+
+/// Which script a run goes on with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Script {
+    /// The one it was started with.
+    Recorded,
+    /// The file as it is now: edits below the point reached are accepted.
+    Current,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Resume {
+    /// The run: its id, an end of it, or `last`.
+    run: String,
+    /// Which script to go on with.
+    #[arg(long, value_enum, default_value = "recorded")]
+    script: Script,
+}
+
+impl Resume {
+    pub(crate) fn run(self, global: &Global) -> Result<Exit, Failure> {
+        let context = Context::new(global, None)?;
+        resume(&context, &self.run, self.script)
+    }
+}
+
+/// Takes a run up and shows it to its end.
+pub(crate) fn resume(context: &Context, run: &str, script: Script) -> Result<Exit, Failure> {
+    let engine = context.engine()?;
+    let record = Desk { store: &*engine.store, clock: &SystemClock }.find(run)?;
+    let entries = engine.store.entries(&record.id, 0)?;
+    let sources = aegis_engine::run::engine::stored_sources(&*engine.store, &entries)?;
+    let current = match script {
+        Script::Recorded => None,
+        Script::Current => {
+            let path: PathBuf = context.project.join(sources.main());
+            Some(Runbook::load(&path, &aegis_stdlib::libraries())?)
+        }
+    };
+    let shown = match &current {
+        Some(runbook) => runbook.clone(),
+        None => Runbook::from_sources(sources)?,
+    };
+    let watcher = Watcher::new(context.global.output);
+    let (execution, _sandbox) = context.execution(&record.target, watcher.listener(), interactive(), None)?;
+    let resume = aegis_engine::run::Resume { run: record.id, script: current };
+    let conclusion = wait(context, &engine.resume(resume, execution)?);
+    let entries = engine.store.entries(&conclusion.run, 0)?;
+    tables::show(&aegis_engine::report::Report::of(&entries), &context.global);
+    Ok(conclude(context, &conclusion, &shown))
+}

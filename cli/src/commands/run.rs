@@ -1,0 +1,37 @@
+//! `aegis run`: starts a run and shows it to its end.
+
+use aegis_engine::run::{Mode, Start};
+use clap::Args;
+
+use super::running::{Subject, Watcher, conclude, interactive, wait};
+use crate::context::{Context, Global};
+use crate::exit::Exit;
+use crate::view::failure::Failure;
+use crate::view::tables;
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    subject: Subject,
+}
+
+impl Run {
+    pub(crate) fn run(self, global: &Global) -> Result<Exit, Failure> {
+        let context = Context::new(global, Some(&self.subject.runbook))?;
+        let (runbook, params) = self.subject.load(&context)?;
+        let target = context.target_name(self.subject.target.as_deref());
+        let watcher = Watcher::new(global.output);
+        let (execution, _sandbox) = context.execution(&target, watcher.listener(), interactive(), None)?;
+        let start = Start {
+            runbook: runbook.clone(),
+            name: self.subject.name(),
+            project: context.project.clone(),
+            params,
+            mode: Mode::Run,
+        };
+        let handle = context.engine()?.start(start, execution)?;
+        let conclusion = wait(&context, &handle);
+        tables::show(&watcher.report(), global);
+        Ok(conclude(&context, &conclusion, &runbook))
+    }
+}

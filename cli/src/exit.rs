@@ -1,0 +1,92 @@
+//! Exit codes. The same table stands in docs/reference/exit-codes.md.
+
+use std::process::ExitCode;
+
+use aegis_engine::codes;
+use aegis_engine::error::CallError;
+use aegis_engine::journal::Verdict;
+use aegis_engine::run::{Conclusion, Stop};
+
+/// How the process ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Exit {
+    /// Everything was done.
+    Ok = 0,
+    /// The run failed.
+    Failed = 1,
+    /// The command line, the script or a parameter is wrong.
+    Usage = 2,
+    /// A rule refuses it: capability, protected target, halt.
+    Refused = 3,
+    /// The run waits for a person.
+    Waiting = 4,
+    /// Something outside cannot be reached, or does not accept the credentials.
+    Outside = 5,
+    /// The state directory or a journal cannot be used.
+    State = 6,
+    /// Checks failed.
+    Checks = 7,
+    /// The run was cancelled (as after SIGINT).
+    Cancelled = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+impl Exit {
+    /// By the code of an error.
+    pub(crate) fn of(code: &str) -> Self {
+        let is = |known: &[aegis_engine::Code]| known.iter().any(|known| known.0 == code);
+        if is(&[codes::CAPABILITY, codes::PROTECTED, codes::DECLINED]) {
+            Self::Refused
+        } else if is(&[codes::WAITING, codes::UNKNOWN, codes::HALTED]) {
+            Self::Waiting
+        } else if is(&[
+            codes::UNREACHABLE,
+            codes::UNAUTHENTICATED,
+            codes::FORBIDDEN,
+            codes::TLS,
+            codes::TARGET,
+        ]) {
+            Self::Outside
+        } else if is(&[codes::CHECKS]) {
+            Self::Checks
+        } else if is(&[codes::CANCELLED]) {
+            Self::Cancelled
+        } else if code.starts_with("A00") || is(&[codes::CONFIG, codes::ARGUMENT]) {
+            Self::Usage
+        } else if code.starts_with("A02") {
+            Self::State
+        } else {
+            Self::Failed
+        }
+    }
+
+    /// By how a run ended, or why it stands.
+    pub(crate) fn of_run(conclusion: &Conclusion) -> Self {
+        match (&conclusion.verdict, &conclusion.stop, &conclusion.failure) {
+            (Some(Verdict::Succeeded), ..) => Self::Ok,
+            (Some(Verdict::Cancelled), ..) | (None, Some(Stop::Cancelled | Stop::Abandoned), _) => {
+                Self::Cancelled
+            }
+            (Some(Verdict::Failed), _, Some(failure)) => match Self::of(&failure.code) {
+                // The script began, so a failure inside it is the run's, unless it says something about the outside.
+                Self::Usage => Self::Failed,
+                other => other,
+            },
+            (Some(Verdict::Failed), _, None) => Self::Failed,
+            (None, Some(stop), _) => Self::of(&stop.error().code),
+            (None, None, _) => Self::Failed,
+        }
+    }
+}
+
+impl From<&CallError> for Exit {
+    fn from(error: &CallError) -> Self {
+        Self::of(&error.code)
+    }
+}

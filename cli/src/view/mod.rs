@@ -1,0 +1,6 @@
+//! What people see. Views read events and reports and nothing else.
+
+pub(crate) mod failure;
+pub(crate) mod plain;
+pub(crate) mod tables;
+pub(crate) mod tracing;

@@ -1,0 +1,113 @@
+//! A run as plain lines: one when something begins or ends, indented by its depth. For logs and pipes; data
+//! would go to stdout, so this talks on stderr.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use aegis_engine::journal::{Body, Outcome, Wait};
+use aegis_engine::run::Event;
+
+/// What a reader has to remember between events.
+#[derive(Default)]
+pub(crate) struct Plain {
+    calls: Mutex<BTreeMap<String, Shown>>,
+}
+
+struct Shown {
+    label: String,
+    effect: bool,
+}
+
+impl Plain {
+    /// Shows one event.
+    pub(crate) fn show(&self, event: &Event) {
+        let Event::Recorded(entry) = event else { return };
+        if let Some(line) = self.line(&entry.body) {
+            write_line(&line);
+        }
+    }
+
+    fn line(&self, body: &Body) -> Option<String> {
+        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        match body {
+            Body::Started(started) => Some(format!("run: {} on {}", started.title, started.target)),
+            Body::Entered { step, name, attempt, branches, .. } => {
+                let more = match (attempt, branches) {
+                    (_, Some(branches)) => format!(" ({branches} branches)"),
+                    (1, None) => String::new(),
+                    (attempt, None) => format!(" (attempt {attempt})"),
+                };
+                calls.insert(step.clone(), Shown { label: name.clone(), effect: false });
+                Some(format!("{}> {name}{more}", indent(step)))
+            }
+            Body::Left { step, outcome, milliseconds, .. } => {
+                let name = &calls.get(step)?.label;
+                Some(format!(
+                    "{}{} {name}{} {}",
+                    indent(step),
+                    sign(outcome),
+                    why(outcome),
+                    took(*milliseconds)
+                ))
+            }
+            Body::Asked { call, function, summary, effect, .. } => {
+                let label = if summary.is_empty() { function.clone() } else { summary.clone() };
+                calls.insert(call.clone(), Shown { label, effect: effect.is_effect() });
+                None
+            }
+            Body::Happened { call, outcome, milliseconds } => {
+                let shown = calls.get(call)?;
+                let worth = shown.effect || !outcome.is_ok();
+                worth.then(|| {
+                    let (sign, why) = (sign(outcome), why(outcome));
+                    format!("{}{sign} {}{why} {}", indent(call), shown.label, took(*milliseconds))
+                })
+            }
+            Body::Noted { note, text, .. } => Some(format!("{}{text}", indent(note))),
+            Body::Waiting { wait, .. } => Some(match wait {
+                Wait::Approval { question, .. } => format!("waiting for approval: {question}"),
+                Wait::Unknown { error } => format!("waiting for a person: {}", error.message),
+                Wait::Halt { reason } => format!("waiting: effects are halted: {reason}"),
+            }),
+            Body::Undone { call, outcome } => {
+                Some(format!("{} undone: {call}{}", sign(outcome), why(outcome)))
+            }
+            _ => None,
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "this is the view")]
+fn write_line(line: &str) {
+    eprintln!("{line}");
+}
+
+/// Two spaces a level: a place has one `/` a level.
+fn indent(key: &str) -> String {
+    "  ".repeat(key.matches('/').count())
+}
+
+const fn sign(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Ok(_) => "ok",
+        Outcome::Failed(_) => "FAILED",
+        Outcome::Unknown(_) => "UNKNOWN",
+        Outcome::Skipped(_) => "skipped",
+    }
+}
+
+fn why(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Ok(_) => String::new(),
+        Outcome::Failed(error) | Outcome::Unknown(error) => format!(": {}", error.message),
+        Outcome::Skipped(why) => format!(": {why}"),
+    }
+}
+
+fn took(milliseconds: u64) -> String {
+    if milliseconds < 1000 {
+        format!("({milliseconds} ms)")
+    } else {
+        format!("({:.1} s)", milliseconds as f64 / 1000.0)
+    }
+}
