@@ -3,14 +3,14 @@
 use axum::body::Body;
 use axum::response::Response;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::Call;
 use super::accept::{Accept, Format, View, negotiate};
-use super::columns as table;
 use super::status::Status;
 use crate::kinds::Kind;
 use crate::store::Object;
+use crate::table::Printer;
 
 /// An answer without a body of objects, such as a page.
 pub(super) fn json_response(code: u16, body: &Value) -> Response {
@@ -46,7 +46,7 @@ pub(super) fn object_response(call: &Call, code: u16, object: &Object) -> Result
         View::Metadata(version) => partial(object, version),
         View::Table(version) => {
             let meta = json!({"resourceVersion": object["metadata"]["resourceVersion"]});
-            let shape = TableShape { kind, version, include: included(call)? };
+            let shape = TableShape::new(kind, version, included(call)?, call.now);
             shape.table(std::slice::from_ref(object), &meta, true)
         }
     };
@@ -87,7 +87,7 @@ pub(super) fn list_response(call: &Call, items: &[Object], meta: &Value) -> Resu
             "items": items.iter().map(|item| partial(item, version)).collect::<Vec<_>>(),
         }),
         View::Table(version) => {
-            TableShape { kind, version, include: included(call)? }.table(items, meta, true)
+            TableShape::new(kind, version, included(call)?, call.now).table(items, meta, true)
         }
     };
     encode(accept.format, 200, || value.to_string(), || value.clone())
@@ -173,16 +173,26 @@ pub(super) fn included(call: &Call) -> Result<Include, Status> {
 
 /// How objects of a kind become a table.
 pub(super) struct TableShape<'a> {
-    pub(super) kind: &'a Kind,
-    pub(super) version: &'a str,
-    pub(super) include: Include,
+    printer: Printer,
+    version: &'a str,
+    include: Include,
+    /// Seconds since 1970: ages are told from here.
+    now: i64,
 }
 
-impl TableShape<'_> {
+impl<'a> TableShape<'a> {
+    pub(super) fn new(kind: &Kind, version: &'a str, include: Include, now: i64) -> Self {
+        let printer = match kind.custom {
+            true => Printer::custom(&kind.definition),
+            false => Printer::builtin(&kind.group, &kind.version, &kind.kind),
+        };
+        Self { printer, version, include, now }
+    }
+
     /// A table of objects; later events of a watch leave the column definitions out.
     pub(super) fn table(&self, items: &[Object], meta: &Value, with_columns: bool) -> Value {
         let rows: Vec<Value> = items.iter().map(|item| self.row(item)).collect();
-        let columns = if with_columns { table::columns(self.kind) } else { Value::Null };
+        let columns = if with_columns { self.printer.column_definitions() } else { Value::Null };
         json!({
             "kind": "Table",
             "apiVersion": format!("meta.k8s.io/{}", self.version),
@@ -193,17 +203,11 @@ impl TableShape<'_> {
     }
 
     fn row(&self, item: &Object) -> Value {
-        let mut row = Map::new();
-        row.insert("cells".into(), table::cells(self.kind, item));
-        match self.include {
-            Include::Nothing => {}
-            Include::Metadata => {
-                row.insert("object".into(), partial(item, self.version));
-            }
-            Include::Object => {
-                row.insert("object".into(), Value::clone(item));
-            }
-        }
-        Value::Object(row)
+        let object = match self.include {
+            Include::Nothing => Value::Null,
+            Include::Metadata => partial(item, self.version),
+            Include::Object => Value::clone(item),
+        };
+        json!({"cells": self.printer.cells(item, self.now), "object": object})
     }
 }

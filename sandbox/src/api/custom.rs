@@ -1,14 +1,19 @@
 //! Custom kinds: a CustomResourceDefinition that is written is served at once.
 //!
-//! The definition's names are accepted and the kind is established in the same transaction that
-//! stores it, so that nobody ever sees a definition that is not served.
+//! This file keeps the served kinds in step with the stored definitions; `definition` is about the
+//! definitions themselves.
+
+mod definition;
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::Value;
+
+use self::definition::is_established;
+pub(super) use self::definition::{accept, delete, finish};
 
 use crate::kinds::{Kind, Kinds, Subresource};
-use crate::schema::ObjectType;
+use crate::schema::{ObjectType, first_definition_status};
 use crate::store::{Event, EventKind, Key, Resource, Store};
 
 const GROUP: &str = "apiextensions.k8s.io";
@@ -33,14 +38,14 @@ pub(super) fn serve_all(store: &Store) {
 
 /// Keeps the served kinds in step with a definition that was just written or removed.
 fn follow(kinds: &Kinds, event: &Event) {
-    if event.kind == EventKind::Deleted {
+    if event.kind == EventKind::Deleted && is_established(&event.object) {
         kinds.forget(&storage_of(&event.object));
-    } else {
+    } else if event.kind != EventKind::Deleted {
         serve(kinds, &event.object);
     }
 }
 
-fn is_definition(key: &Key) -> bool {
+pub(super) fn is_definition(key: &Key) -> bool {
     key.resource.group() == GROUP && key.resource.plural() == PLURAL
 }
 
@@ -50,6 +55,9 @@ fn storage_of(definition: &Value) -> Resource {
 }
 
 fn serve(kinds: &Kinds, definition: &Value) {
+    if !is_established(definition) {
+        return;
+    }
     let mut versions: Vec<&Value> = definition["spec"]["versions"].as_array().into_iter().flatten().collect();
     versions.sort_by_key(|version| version_rank(version["name"].as_str().unwrap_or_default()));
     let served = versions.into_iter().filter(|version| version["served"] == true);
@@ -120,40 +128,20 @@ fn subresources(declared: &Value, kind: &str) -> Vec<Subresource> {
     subresources
 }
 
-/// Fills in a new definition's names and says at once that they are accepted.
+/// Fills in a new definition's names.
 pub(super) fn prepare_for_create(object: &mut Value) {
-    let kind = object["spec"]["names"]["kind"].as_str().unwrap_or_default().to_owned();
-    let names = &mut object["spec"]["names"];
-    if names["singular"].as_str().unwrap_or_default().is_empty() {
-        names["singular"] = kind.to_lowercase().into();
+    object["status"] = first_definition_status(object);
+}
+
+/// Remembers every version that objects were ever stored in.
+pub(super) fn prepare_for_update(new: &mut Value) {
+    let versions = new["spec"]["versions"].as_array().cloned().unwrap_or_default();
+    let Some(stored) = versions.iter().find(|version| version["storage"] == true) else { return };
+    if let Some(known) = new["status"]["storedVersions"].as_array_mut()
+        && !known.contains(&stored["name"])
+    {
+        known.push(stored["name"].clone());
     }
-    if names["listKind"].as_str().unwrap_or_default().is_empty() {
-        names["listKind"] = format!("{kind}List").into();
-    }
-    if object["spec"]["conversion"].is_null() {
-        object["spec"]["conversion"] = json!({"strategy": "None"});
-    }
-    let now = object["metadata"]["creationTimestamp"].clone();
-    let condition = |name: &str, reason: &str, message: &str| {
-        json!({
-            "type": name, "status": "True", "lastTransitionTime": now, "reason": reason, "message": message,
-            "observedGeneration": 1,
-        })
-    };
-    let versions = object["spec"]["versions"].as_array().into_iter().flatten();
-    let stored: Vec<Value> = versions
-        .filter(|version| version["storage"] == true)
-        .map(|version| version["name"].clone())
-        .collect();
-    object["status"] = json!({
-        "conditions": [
-            condition("NamesAccepted", "NoConflicts", "no conflicts found"),
-            condition("Established", "InitialNamesAccepted", "the initial names have been accepted"),
-        ],
-        "acceptedNames": object["spec"]["names"],
-        "storedVersions": stored,
-        "observedGeneration": 1,
-    });
 }
 
 #[cfg(test)]

@@ -43,9 +43,10 @@ pub(super) fn object(headers: &HeaderMap, body: &[u8], kind: &Kind) -> Result<De
         Some(_) => return Err(unsupported_media_type()),
     }
     .map_err(unrecognized)?;
-    match decoded.object.is_object() {
-        true => Ok(decoded),
-        false => {
+    match decoded.object {
+        Value::Object(_) => Ok(decoded),
+        Value::Null => Ok(Decoded { object: Value::Object(Map::new()), ..decoded }),
+        _ => {
             let found = go_type(&decoded.object);
             let problem = format!(
                 "couldn't get version/kind; json parse error: json: cannot unmarshal {found} into Go value of type struct {{ APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }} ({})",

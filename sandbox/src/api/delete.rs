@@ -9,8 +9,8 @@ use super::fields::Selection;
 use super::query::{read_dry_run, refuse};
 use super::read::served;
 use super::status::{Cause, Status};
-use super::{Api, Call};
-use crate::store::{DeleteOptions, Deleted, Error, Key, Object, Propagation};
+use super::{Api, Call, custom};
+use crate::store::{DeleteOptions, Deleted, Error, Key, Object, Propagation, Transaction};
 
 /// Kinds whose deletion answers the object even when it is gone at once.
 const ANSWER_THE_OBJECT: &[&str] = &[
@@ -80,8 +80,8 @@ impl Api {
 
     fn delete_one(&self, key: &Key, request: &Request) -> Result<Deleted, Error> {
         match request.dry_run {
-            true => self.store().rehearse(|t| t.delete(key, &request.options)),
-            false => self.store().delete(key, &request.options),
+            true => self.store().rehearse(|t| delete_in(t, key, &request.options)),
+            false => self.store().transaction(|t| delete_in(t, key, &request.options)),
         }
     }
 
@@ -122,6 +122,22 @@ impl Api {
         };
         Ok(Request { options, dry_run, warnings })
     }
+}
+
+/// Deletes an object, and what goes with it at once.
+pub(super) fn delete_in(
+    t: &mut Transaction<'_>,
+    key: &Key,
+    options: &DeleteOptions,
+) -> Result<Deleted, Error> {
+    if custom::is_definition(key) {
+        return custom::delete(t, key, options);
+    }
+    let deleted = t.delete(key, options)?;
+    if t.kinds().of(&key.resource).is_some_and(|kind| kind.custom) {
+        custom::finish(t, &key.resource)?;
+    }
+    Ok(deleted)
 }
 
 fn delete_body(call: &Call) -> Result<Value, Status> {

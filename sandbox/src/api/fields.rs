@@ -96,10 +96,9 @@ fn check_fields(selector: &FieldSelector, kind: &Kind) -> Result<(), Status> {
     let unknown =
         selector.paths().find(|path| !ANY.contains(path) && !known.contains(path) && !is_selectable(path));
     let Some(path) = unknown else { return Ok(()) };
-    Err(Status::bad_request(match row {
-        Some((name, _)) if *name == "Pod" => format!("field label not supported: {path}"),
-        Some(_) => format!("field label not supported: {path}"),
-        None => {
+    Err(Status::bad_request(match row.is_some() || kind.custom {
+        true => format!("field label not supported: {path}"),
+        false => {
             format!("{path:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
         }
     }))

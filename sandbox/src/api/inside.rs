@@ -32,6 +32,7 @@ impl Api {
             headers: HeaderMap::new(),
             body: bytes::Bytes::new(),
             user: User::new(&format!("system:{manager}"), &[super::auth::MASTERS]),
+            now: self.store().ambient().now().as_second(),
         })
     }
 }
@@ -40,6 +41,10 @@ impl Api {
 fn with_status_of(old: &Value, mut object: Value) -> Value {
     let mut new = old.clone();
     new["status"] = object["status"].take();
+    // Notes about the status, such as a revision, travel with it.
+    if object["metadata"]["annotations"].is_object() {
+        new["metadata"]["annotations"] = object["metadata"]["annotations"].take();
+    }
     new["metadata"]["resourceVersion"] = object["metadata"]["resourceVersion"].take();
     new
 }
@@ -89,7 +94,7 @@ impl Door for Api {
             uid: object["metadata"]["uid"].as_str().map(str::to_owned),
             resource_version: None,
         };
-        let deleted = self.store().delete(&call.key(), &options);
+        let deleted = self.store().transaction(|t| super::delete::delete_in(t, &call.key(), &options));
         deleted.map(|_| ()).map_err(|error| Status::from_store(&error, &call.path.kind).into())
     }
 }

@@ -26,7 +26,6 @@ mod accept;
 mod admit;
 mod answer;
 mod auth;
-mod columns;
 mod custom;
 mod decode;
 mod delete;
@@ -59,6 +58,7 @@ pub use self::status::{Cause, Status};
 
 use self::query::Query;
 use self::route::{ObjectPath, Route};
+use crate::kinds::Kind;
 use crate::store::Store;
 
 /// The largest body of a request, as a real server limits it.
@@ -81,6 +81,8 @@ struct Call {
     headers: HeaderMap,
     body: Bytes,
     user: User,
+    /// When it came, in seconds since 1970.
+    now: i64,
 }
 
 impl Api {
@@ -118,7 +120,8 @@ impl Api {
             Route::Objects(path) => {
                 let body = read_body(body).await?;
                 let (method, headers) = (parts.method, parts.headers);
-                self.objects(Call { method, path, query, headers, body, user }).await
+                let now = self.store().ambient().now().as_second();
+                self.objects(Call { method, path, query, headers, body, user, now }).await
             }
         }
     }
@@ -132,7 +135,8 @@ impl Api {
         if !call.path.kind.is_stored() {
             return self.review(&call);
         }
-        match verb {
+        let warnings: Vec<String> = self.deprecation(&call.path.kind).into_iter().collect();
+        let response = match verb {
             Verb::Get => self.get(&call),
             Verb::List => self.list(&call).await,
             Verb::Watch => self.watch(&call),
@@ -141,7 +145,22 @@ impl Api {
             Verb::Patch => self.patch(&call),
             Verb::Delete => self.delete(&call),
             Verb::DeleteCollection => self.delete_collection(&call),
+        }?;
+        Ok(answer::with_warnings(response, &warnings))
+    }
+
+    /// What to use instead of a version that is going away.
+    fn deprecation(&self, kind: &Kind) -> Option<String> {
+        if kind.definition["deprecated"] != true {
+            return None;
         }
+        if let Some(own) = kind.definition["deprecationWarning"].as_str() {
+            return Some(own.to_owned());
+        }
+        let newer =
+            self.store().kinds().of(&kind.storage).filter(|newer| newer.definition["deprecated"] != true);
+        let advice = newer.map(|newer| format!("; use {} {}", newer.api_version(), newer.kind));
+        Some(format!("{} {} is deprecated{}", kind.api_version(), kind.kind, advice.unwrap_or_default()))
     }
 }
 

@@ -64,7 +64,12 @@ fn objects(kinds: &Kinds, group: &str, version: &str, rest: &[&str]) -> Result<R
         (true, _) => has_namespace || name.is_none(),
         (false, None) => true,
     };
-    if !fits_scope || subresource.as_ref().is_some_and(|name| kind.subresource(name).is_none()) {
+    let lacks_subresource = subresource.as_ref().is_some_and(|name| kind.subresource(name).is_none());
+    if fits_scope && lacks_subresource && kind.custom {
+        // Custom kinds tell a missing subresource as a missing object.
+        return Err(Status::not_found(&kind, name.as_deref().unwrap_or_default()));
+    }
+    if !fits_scope || lacks_subresource {
         return Err(unknown());
     }
     if let Some(name @ ("." | "..")) = name.as_deref() {

@@ -84,13 +84,15 @@ impl Status {
 
     /// Like [`Status::invalid`] for something that is not an object, such as the options of a call.
     pub fn invalid_named(group: &str, kind: &str, name: &str, causes: &[Cause]) -> Self {
-        let lines: Vec<String> = causes
+        let mut lines: Vec<String> = causes
             .iter()
             .map(|cause| match &*cause.field {
                 "" => cause.message.clone(),
                 field => format!("{field}: {}", cause.message),
             })
             .collect();
+        let mut seen = std::collections::HashSet::new();
+        lines.retain(|line| seen.insert(line.clone()));
         let problems = if lines.len() == 1 { lines[0].clone() } else { format!("[{}]", lines.join(", ")) };
         let qualified = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
         let message = format!("{qualified} {name:?} is invalid: {problems}");

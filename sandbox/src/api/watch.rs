@@ -22,6 +22,7 @@ use super::query::refuse;
 use super::read::served;
 use super::status::{Cause, Status};
 use super::{Api, Call};
+use crate::ambient::Ambient;
 use crate::kinds::Kind;
 use crate::store::{Event, EventKind, Object, TooOld, Watch};
 
@@ -44,7 +45,13 @@ impl Api {
         let list = self.store().list(storage, selection.namespace.as_deref());
         let version = if replay { list.version } else { start.unwrap_or(list.version) };
         let bookmarks = call.query.flag("allowWatchBookmarks");
-        let writer = Frames { kind: call.path.kind.clone(), view, include, columns_sent: false };
+        let writer = Frames {
+            kind: call.path.kind.clone(),
+            view,
+            include,
+            columns_sent: false,
+            ambient: self.store().ambient().clone(),
+        };
         let mut pending = VecDeque::new();
         let watch = match self.store().watch(storage, version) {
             Ok(watch) => watch,
@@ -108,7 +115,7 @@ fn check_options(call: &Call) -> Result<Option<bool>, Status> {
 }
 
 /// When the stream ends, and when the first bookmark is due.
-fn deadlines(call: &Call, ambient: &crate::ambient::Ambient) -> Result<(Instant, Instant), Status> {
+fn deadlines(call: &Call, ambient: &Ambient) -> Result<(Instant, Instant), Status> {
     let now = Instant::now();
     let end = match call.query.number("timeoutSeconds")? {
         None | Some(0) => Duration::from_secs(DEFAULT_SECONDS + ambient.below(DEFAULT_SECONDS)),
@@ -166,6 +173,7 @@ struct Frames {
     view: View,
     include: Include,
     columns_sent: bool,
+    ambient: Ambient,
 }
 
 impl Frames {
@@ -210,7 +218,8 @@ impl Frames {
             View::Metadata(version) => partial(&object, version).to_string(),
             View::Table(version) => {
                 let meta = json!({"resourceVersion": object["metadata"]["resourceVersion"]});
-                let shape = TableShape { kind: &self.kind, version, include: self.include };
+                let shape =
+                    TableShape::new(&self.kind, version, self.include, self.ambient.now().as_second());
                 let with_columns = !std::mem::replace(&mut self.columns_sent, true);
                 shape.table(&[object], &meta, with_columns).to_string()
             }
@@ -231,7 +240,8 @@ impl Frames {
             View::Whole => object,
             View::Metadata(version) => partial(&object, version),
             View::Table(version) => {
-                let shape = TableShape { kind: &self.kind, version, include: self.include };
+                let shape =
+                    TableShape::new(&self.kind, version, self.include, self.ambient.now().as_second());
                 let with_columns = !std::mem::replace(&mut self.columns_sent, true);
                 let mut table = shape.table(&[], &object["metadata"], with_columns);
                 table["rows"] = json!([{"cells": [], "object": partial(&object, version)}]);

@@ -20,7 +20,7 @@ use super::decode::{self, Decoded};
 use super::query::{FieldValidation, WriteOptions, refuse};
 use super::read::served;
 use super::status::{Cause, Status};
-use super::{Api, Call, metadata, strategy};
+use super::{Api, Call, custom, metadata, strategy};
 use crate::kinds::Kind;
 use crate::patch::{self, Manager};
 use crate::schema::ObjectType;
@@ -161,6 +161,7 @@ fn read_object(draft: &mut Draft<'_>) -> Result<Value, Status> {
     let unknown = draft.object_type().read(&mut object).map_err(refuse)?;
     report_unknown(draft, unknown, duplicates)
         .map_err(|problem| refuse(format!("strict decoding error: {problem}")))?;
+    strategy::normalize(draft.kind, &mut object);
     draft.object_type().fill_defaults(&mut object);
     check_namespace(call, &mut object)?;
     Ok(object)
@@ -272,18 +273,23 @@ pub(super) fn create_in(
     draft: &mut Draft<'_>,
     object: Value,
 ) -> Result<Object, Status> {
-    let prepared = prepare_creation(t, draft, object)?;
-    let mut object = prepared;
-    let manager = draft.manager();
-    track(draft, None, &mut object, &manager, t);
+    let mut object = object;
+    check_is_new(&object)?;
+    track(draft, None, &mut object, t);
+    let object = prepare_creation(t, draft, object)?;
     store_new(t, draft, object)
 }
 
-/// Everything a new object goes through before its fields get owners.
-fn prepare_creation(t: &Transaction<'_>, draft: &mut Draft<'_>, mut object: Value) -> Result<Value, Status> {
-    if object["metadata"]["resourceVersion"].as_str().is_some_and(|version| !version.is_empty()) {
-        return Err(Status::internal("resourceVersion should not be set on objects to be created"));
+/// A new object has no version yet.
+fn check_is_new(object: &Value) -> Result<(), Status> {
+    match object["metadata"]["resourceVersion"].as_str() {
+        None | Some("") => Ok(()),
+        Some(_) => Err(Status::internal("resourceVersion should not be set on objects to be created")),
     }
+}
+
+/// Everything a new object goes through once its fields have owners: what the server adds has none.
+fn prepare_creation(t: &Transaction<'_>, draft: &mut Draft<'_>, mut object: Value) -> Result<Value, Status> {
     let fields = [
         "uid",
         "creationTimestamp",
@@ -325,7 +331,20 @@ fn store_new(t: &mut Transaction<'_>, draft: &Draft<'_>, object: Value) -> Resul
     let key = draft.call.key_of(name);
     let stored = strategy::to_storage(object, draft.kind);
     let object = t.create(&key, stored).map_err(|error| draft.store_error(&error))?;
+    settle(t, draft, &key)?;
     Ok(object)
+}
+
+/// What follows from a write at once: definitions are accepted, or go with their last object.
+fn settle(t: &mut Transaction<'_>, draft: &Draft<'_>, key: &Key) -> Result<(), Status> {
+    let settled = if custom::is_definition(key) {
+        custom::accept(t, key)
+    } else if draft.kind.custom {
+        custom::finish(t, &draft.kind.storage)
+    } else {
+        Ok(())
+    };
+    settled.map_err(|error| draft.store_error(&error))
 }
 
 /// Replaces an object by one that was read or patched.
@@ -335,21 +354,21 @@ pub(super) fn update_in(
     old: &Object,
     new: Value,
 ) -> Result<Object, Status> {
-    let mut new = prepare_update(t, draft, old, new)?;
-    let manager = draft.manager();
-    track(draft, Some(old), &mut new, &manager, t);
+    let mut new = new;
+    check_identity(draft, old, &new)?;
+    keep_other_parts(draft, old, &mut new);
+    track(draft, Some(old), &mut new, t);
+    let new = prepare_update(t, draft, old, new)?;
     store_changed(t, draft, old, new)
 }
 
-/// Everything a changed object goes through before its fields get owners.
+/// Everything a changed object goes through once its fields have owners.
 fn prepare_update(
     t: &Transaction<'_>,
     draft: &mut Draft<'_>,
     old: &Object,
     mut new: Value,
 ) -> Result<Value, Status> {
-    check_identity(draft, old, &new)?;
-    keep_other_parts(draft, old, &mut new);
     let key_fields = [
         "uid",
         "creationTimestamp",
@@ -369,6 +388,10 @@ fn prepare_update(
         strategy::prepare_for_update(t, draft.kind, old, &mut new);
     }
     let mut causes = metadata::update_problems(old, &new);
+    if !draft.kind.custom {
+        // The real server checks these twice for built-in kinds, and tells of both.
+        causes.extend(causes.clone());
+    }
     causes.extend(metadata::problems(&new, draft.kind));
     causes.extend(schema_problems(draft, Some(old), &new));
     if draft.subresource.is_empty() {
@@ -387,7 +410,8 @@ fn check_identity(draft: &Draft<'_>, old: &Object, new: &Value) -> Result<(), St
     if version.is_empty() && draft.kind.custom {
         let causes =
             [Cause::invalid("metadata.resourceVersion", &json!(0), "must be specified for an update")];
-        return Err(Status::invalid(draft.kind, name, &causes));
+        // About options the resource is named, where objects name their kind.
+        return Err(Status::invalid_named(&draft.kind.group, &draft.kind.plural, name, &causes));
     }
     if !version.is_empty() && version.parse::<u64>().is_err() {
         let message = format!("strconv.ParseUint: parsing {version:?}: invalid syntax");
@@ -402,9 +426,14 @@ fn check_identity(draft: &Draft<'_>, old: &Object, new: &Value) -> Result<(), St
         );
         return Err(Status::conflict(draft.kind, name, &problem));
     }
+    check_version(draft, old, new)
+}
+
+fn check_version(draft: &Draft<'_>, old: &Value, new: &Value) -> Result<(), Status> {
+    let version = new["metadata"]["resourceVersion"].as_str().unwrap_or_default();
     match version.is_empty() || old["metadata"]["resourceVersion"] == version {
         true => Ok(()),
-        false => Err(Status::modified(draft.kind, name)),
+        false => Err(Status::modified(draft.kind, draft.call.name())),
     }
 }
 
@@ -414,6 +443,10 @@ fn keep_other_parts(draft: &Draft<'_>, old: &Object, new: &mut Value) {
         if draft.kind.subresource("status").is_some() {
             copy_field(old, new, "status");
         }
+        return;
+    }
+    if draft.subresource == "scale" {
+        // Changed in place already.
         return;
     }
     let parts = strategy::parts_of(draft.subresource);
@@ -450,7 +483,12 @@ fn store_changed(
     }
     let key = draft.call.key();
     let stored = strategy::to_storage(new, draft.kind);
-    let object = t.update(&key, stored).map_err(|error| draft.store_error(&error))?;
+    let written = match draft.subresource {
+        "status" => t.update_quietly(&key, stored),
+        _ => t.update(&key, stored),
+    };
+    let object = written.map_err(|error| draft.store_error(&error))?;
+    settle(t, draft, &key)?;
     Ok(object)
 }
 
@@ -479,7 +517,8 @@ fn schema_problems(draft: &Draft<'_>, old: Option<&Value>, object: &Value) -> Ve
 }
 
 /// Gives the changed fields their owner.
-fn track(draft: &Draft<'_>, old: Option<&Value>, new: &mut Value, manager: &Manager, t: &Transaction<'_>) {
+fn track(draft: &Draft<'_>, old: Option<&Value>, new: &mut Value, t: &Transaction<'_>) {
+    let manager = &draft.manager();
     let has_status = draft.kind.subresource("status").is_some();
     let untouched = patch::untouched_fields(draft.subresource, has_status, draft.kind.custom);
     patch::track_update(
@@ -492,6 +531,8 @@ fn track(draft: &Draft<'_>, old: Option<&Value>, new: &mut Value, manager: &Mana
     );
 }
 
+const CUSTOM_PATCHES: &str = "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
+
 /// The four ways to patch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PatchType {
@@ -503,8 +544,12 @@ enum PatchType {
 
 impl PatchType {
     fn of(call: &Call) -> Result<Self, Status> {
-        let unsupported =
-            || Status::new(415, "UnsupportedMediaType", "415: Unsupported Media Type").with_empty_details();
+        let unsupported = || match call.path.kind.custom {
+            false => {
+                Status::new(415, "UnsupportedMediaType", "415: Unsupported Media Type").with_empty_details()
+            }
+            true => Status::new(415, "UnsupportedMediaType", CUSTOM_PATCHES),
+        };
         match decode::media_type(&call.headers).as_deref() {
             Some("application/json-patch+json") => Ok(Self::Json),
             Some("application/merge-patch+json") => Ok(Self::Merge),
@@ -563,6 +608,7 @@ fn check_patched(draft: &mut Draft<'_>, patched: &mut Value) -> Result<(), Statu
     let duplicates = decode::json(&call.body).map(|decoded| decoded.duplicates).unwrap_or_default();
     report_unknown(draft, unknown, duplicates)
         .map_err(|problem| unprocessable(&shown, format!("strict decoding error: {problem}")))?;
+    strategy::normalize(draft.kind, patched);
     draft.object_type().fill_defaults(patched);
     check_namespace(call, patched)
 }
@@ -587,19 +633,40 @@ fn apply_in(t: &mut Transaction<'_>, draft: &mut Draft<'_>, old: Option<Object>)
         untouched: &untouched,
     });
     let mut merged = merged.map_err(from_patch)?;
+    strategy::normalize(draft.kind, &mut merged);
     object_type.fill_defaults(&mut merged);
     check_namespace(draft.call, &mut merged)?;
     match old {
         None if !draft.subresource.is_empty() => Err(Status::not_found(draft.kind, draft.call.name())),
         None => {
+            check_absent_identity(draft, &merged)?;
             let object = prepare_creation(t, draft, merged)?;
             store_new(t, draft, object)
         }
         Some(old) => {
+            check_applied_identity(draft, &old, &merged)?;
+            keep_other_parts(draft, &old, &mut merged);
             let object = prepare_update(t, draft, &old, merged)?;
             store_changed(t, draft, &old, object)
         }
     }
+}
+
+/// An applied uid is part of the object like any other field, and no field to change.
+fn check_applied_identity(draft: &Draft<'_>, old: &Value, merged: &Value) -> Result<(), Status> {
+    let uid = &merged["metadata"]["uid"];
+    if uid.is_null() || *uid == old["metadata"]["uid"] {
+        return check_version(draft, old, merged);
+    }
+    let cause = Cause::invalid("metadata.uid", uid, "field is immutable");
+    Err(draft.invalid(merged, &[cause.clone(), cause]))
+}
+
+fn check_absent_identity(draft: &Draft<'_>, merged: &Value) -> Result<(), Status> {
+    let Some(uid) = merged["metadata"]["uid"].as_str() else { return Ok(()) };
+    let problem =
+        format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
+    Err(Status::conflict(draft.kind, draft.call.name(), &problem))
 }
 
 /// An applied configuration must name what the path names, and have no unknown fields.
@@ -614,15 +681,15 @@ fn check_applied(draft: &mut Draft<'_>, config: &mut Value) -> Result<(), Status
     if found_version != api_version || found_kind != draft.kind.kind {
         let (group, version) = crate::kinds::split_api_version(&found_version);
         return Err(Status::bad_request(format!(
-            "invalid object type: {group}/{version}, Kind={found_kind}, expected {api_version}, Kind={}",
-            draft.kind.kind
+            "invalid object type: {group}/{version}, Kind={found_kind}"
         )));
     }
     match config["metadata"]["name"].as_str().unwrap_or_default() {
         "" => config["metadata"]["name"] = call.name().into(),
         _ => check_name(call, config)?,
     }
-    check_namespace(call, config)
+    // The namespace of the path is given to the merged object; the configuration stays as sent.
+    check_namespace(call, &mut config.clone())
 }
 
 pub(super) fn from_patch(error: patch::PatchError) -> Status {

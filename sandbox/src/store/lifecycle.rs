@@ -216,7 +216,9 @@ pub(super) fn mark_for_deletion(object: &mut Value, key: &Key, options: &DeleteO
         return;
     }
     metadata["deletionTimestamp"] = moment_after(ambient, grace).into();
-    metadata["deletionGracePeriodSeconds"] = grace.into();
+    if !goes_in_its_own_way(key) {
+        metadata["deletionGracePeriodSeconds"] = grace.into();
+    }
     if let Some(generation) = metadata["generation"].as_i64() {
         metadata["generation"] = (generation + 1).into();
     }
@@ -247,6 +249,11 @@ pub(super) fn is_finished(key: &Key, object: &Value) -> bool {
     let has_content =
         is_namespace(key) && object["spec"]["finalizers"].as_array().is_some_and(|names| !names.is_empty());
     is_terminating(object) && !has_grace && !has_content && finalizers(object).next().is_none()
+}
+
+/// Namespaces and definitions go when they are empty; they know no grace.
+fn goes_in_its_own_way(key: &Key) -> bool {
+    is_namespace(key) || key.resource.plural() == "customresourcedefinitions"
 }
 
 fn is_namespace(key: &Key) -> bool {

@@ -70,7 +70,17 @@ impl LabelSelector {
         let mut tokens = Tokens::new(text);
         let mut all = Vec::new();
         while tokens.peek().is_some() {
-            all.push(parse_requirement(&mut tokens)?);
+            match tokens.peek() {
+                Some(Token::Word(_) | Token::Operator("!")) | None => {}
+                Some(token) => {
+                    return Err(format!(
+                        "found '{}', expected: !, identifier, or 'end of string'",
+                        token.text()
+                    ));
+                }
+            }
+            let requirement = parse_requirement(&mut tokens);
+            all.push(requirement.map_err(|problem| format!("unable to parse requirement: {problem}"))?);
             match tokens.next() {
                 None => break,
                 Some(Token::Comma) if tokens.peek().is_some() => {}
@@ -227,7 +237,8 @@ fn parse_value(tokens: &mut Tokens<'_>) -> Result<String, String> {
 
 fn parse_number(tokens: &mut Tokens<'_>) -> Result<i64, String> {
     let value = parse_value(tokens)?;
-    value.parse().map_err(|_| format!("for 'Gt', 'Lt' operators, the value must be an integer: {value:?}"))
+    let problem = "for 'Gt', 'Lt' operators, the value must be an integer";
+    value.parse().map_err(|_| format!("values[0]: Invalid value: {value:?}: {problem}"))
 }
 
 fn parse_values(tokens: &mut Tokens<'_>) -> Result<Vec<String>, String> {

@@ -67,21 +67,27 @@ impl<'a> Transaction<'a> {
         }
         let kind = self.kinds.of(&key.resource);
         lifecycle::change(&old, &mut object, key, kind.as_deref());
+        Ok(self.replace(key, object, old))
+    }
+
+    fn replace(&mut self, key: &Key, object: Value, old: Object) -> Object {
         if lifecycle::is_finished(key, &object) {
-            return Ok(self.record(EventKind::Deleted, key, object, Some(old)));
+            return self.record(EventKind::Deleted, key, object, Some(old));
         }
         if object == *old {
-            return Ok(old);
+            return old;
         }
-        Ok(self.record(EventKind::Modified, key, object, Some(old)))
+        self.record(EventKind::Modified, key, object, Some(old))
     }
 
     /// Like [`Transaction::update`], but the change is no new wish: the generation stays.
     pub fn update_quietly(&mut self, key: &Key, mut object: Value) -> Result<Object, Error> {
         let old = self.get(key).ok_or_else(|| Error::NotFound(key.clone()))?;
         lifecycle::change(&old, &mut object, key, None);
-        object["metadata"]["generation"] = old["metadata"]["generation"].clone();
-        Ok(self.record(EventKind::Modified, key, object, Some(old)))
+        if let Some(generation) = old["metadata"].get("generation") {
+            object["metadata"]["generation"] = generation.clone();
+        }
+        Ok(self.replace(key, object, old))
     }
 
     /// See [`super::Store::delete`].

@@ -80,8 +80,21 @@ fn type_problems(secret: &Value) -> Vec<Cause> {
         return vec![Cause::required(format!("metadata.annotations[{account}]"), "")];
     }
     let keys = SECRET_KEYS.iter().find(|(name, _)| *name == kind).map_or(&[][..], |(_, keys)| keys);
+    if kind == "kubernetes.io/dockerconfigjson"
+        && let Some(problem) = docker_config_problem(&secret["data"][".dockerconfigjson"])
+    {
+        return vec![problem];
+    }
     let missing = keys.iter().filter(|key| secret["data"].get(**key).is_none());
     missing.map(|key| Cause::required(format!("data[{key}]"), "")).collect()
+}
+
+/// Registry credentials are JSON inside of base64.
+fn docker_config_problem(data: &Value) -> Option<Cause> {
+    let text = STANDARD.decode(data.as_str()?).ok()?;
+    let error = serde_json::from_slice::<Value>(&text).err()?;
+    let shown = json!("<secret contents redacted>");
+    Some(Cause::invalid("data[.dockerconfigjson]", &shown, error))
 }
 
 fn key_problem(field: &str, key: &str) -> Option<Cause> {

@@ -15,6 +15,13 @@ use crate::kinds::Kind;
 use crate::schema::first_status;
 use crate::store::Transaction;
 
+/// Brings what a client may write in another form into the form that is stored.
+pub(super) fn normalize(kind: &Kind, object: &mut Value) {
+    if kind.group.is_empty() && kind.kind == "Secret" {
+        configuration::merge_string_data(object);
+    }
+}
+
 /// Gives a new object what the server decides about its kind.
 pub(super) fn prepare_for_create(t: &Transaction<'_>, kind: &Kind, object: &mut Value) -> Result<(), Status> {
     if kind.subresource("status").is_some() {
@@ -25,7 +32,6 @@ pub(super) fn prepare_for_create(t: &Transaction<'_>, kind: &Kind, object: &mut 
     }
     match (&*kind.group, &*kind.kind) {
         ("", "Namespace") => namespace::prepare_for_create(object),
-        ("", "Secret") => configuration::merge_string_data(object),
         ("", "Service") => service::prepare_for_create(t, object)?,
         ("", "Pod") => workload::prepare_pod(object),
         ("batch", "Job") => workload::prepare_job(object),
@@ -39,8 +45,8 @@ pub(super) fn prepare_for_create(t: &Transaction<'_>, kind: &Kind, object: &mut 
 pub(super) fn prepare_for_update(t: &Transaction<'_>, kind: &Kind, old: &Value, new: &mut Value) {
     match (&*kind.group, &*kind.kind) {
         ("", "Namespace") => namespace::prepare_for_update(old, new),
-        ("", "Secret") => configuration::merge_string_data(new),
         ("", "Service") => service::prepare_for_update(t, old, new),
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => super::custom::prepare_for_update(new),
         _ => {}
     }
 }

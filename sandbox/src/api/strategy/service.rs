@@ -171,9 +171,32 @@ pub(super) fn problems(t: &Transaction<'_>, old: Option<&Value>, new: &Value) ->
             causes.push(Cause::invalid(field, &json!(number), "provided port is already allocated"));
         }
     }
+    causes.extend(port_name_problems(&new["spec"]["ports"]));
     let selects_ports = new["spec"]["ports"].as_array().is_some_and(|ports| !ports.is_empty());
     if !selects_ports && has_address(new) && address != "None" {
         causes.push(Cause::required("spec.ports", ""));
+    }
+    causes
+}
+
+/// Several ports need names, and neither names nor numbers may repeat.
+fn port_name_problems(ports: &Value) -> Vec<Cause> {
+    let ports: Vec<&Value> = ports.as_array().into_iter().flatten().collect();
+    let mut causes = Vec::new();
+    let (mut names, mut numbers) = (HashSet::new(), HashSet::new());
+    for (index, port) in ports.iter().enumerate() {
+        let name = port["name"].as_str().unwrap_or_default();
+        if name.is_empty() && ports.len() > 1 {
+            causes.push(Cause::required(format!("spec.ports[{index}].name"), ""));
+        }
+        if !name.is_empty() && !names.insert(name) {
+            causes.push(Cause::duplicate(format!("spec.ports[{index}].name"), &port["name"]));
+        }
+        let number = (port["protocol"].to_string(), port["port"].to_string());
+        if !numbers.insert(number) {
+            let shown = json!({"protocol": port["protocol"], "port": port["port"]});
+            causes.push(Cause::duplicate(format!("spec.ports[{index}]"), &shown));
+        }
     }
     causes
 }
