@@ -6,6 +6,7 @@
 
 pub mod exec;
 pub mod http;
+pub mod k8s;
 mod libraries;
 pub mod target;
 pub mod text;
@@ -21,6 +22,7 @@ use target::{Surroundings, Target};
 #[must_use]
 pub fn modules() -> Vec<Module> {
     vec![
+        k8s::module(),
         exec::module(),
         http::module(),
         text::module(),
@@ -31,7 +33,10 @@ pub fn modules() -> Vec<Module> {
 
 /// The clients of a target. Opens no connection: each client connects at its first call.
 #[must_use]
-pub fn services(_target: &Target, surroundings: &Surroundings) -> Services {
-    Services::default().with(exec::Exec::new(surroundings)).with(http::HttpClient::new(surroundings))
+pub fn services(target: &Target, surroundings: &Surroundings) -> Services {
+    Services::default()
+        .with(k8s::Cluster::of(target, surroundings))
+        .with(exec::Exec::new(surroundings))
+        .with(http::HttpClient::new(surroundings))
     // one line a module
 }
