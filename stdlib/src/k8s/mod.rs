@@ -7,28 +7,37 @@
 //! | `errors.rs` | what a failure becomes for people |
 //! | `kinds.rs`, `target.rs` | the kinds served; `kind/name` |
 //! | `world.rs` | the cluster as one call sees it, planned objects included |
-//! | `object.rs`, `diff.rs`, `selector.rs`, `expression.rs`, `ready.rs` | pure looks at objects |
-//! | `manifest.rs`, `preview.rs`, `diagnose.rs` | what apply is given; what it would do; why a wait fails |
+//! | `object.rs`, `diff.rs`, `selector.rs`, `expression.rs`, `ready.rs`, `quantity.rs` | pure looks at objects |
+//! | `manifest.rs`, `preview.rs`, `diagnose.rs`, `revision.rs` | what apply is given; what it would do; why a wait fails; what can be rolled back to |
 //! | the rest | the functions, a family a file |
 
 mod apply;
 mod client;
+mod cluster;
 mod create;
 mod delete;
 mod diagnose;
 mod diff;
+mod drain;
 mod errors;
 mod events;
+mod exec;
 mod expression;
 mod kinds;
+mod logs;
 mod manifest;
+mod metadata;
+mod nodes;
 mod object;
 mod patch;
 mod preview;
+mod quantity;
 mod read;
 mod ready;
 mod request;
 mod restore;
+mod revision;
+mod rollout;
 mod scale;
 mod selector;
 mod target;
@@ -59,7 +68,27 @@ pub fn module() -> Module {
             Function::new::<restore::Restore>(),
             Function::new::<wait::Wait>(),
             Function::new::<scale::Scale>(),
+            Function::new::<rollout::RolloutStatus>(),
+            Function::new::<rollout::RolloutHistory>(),
+            Function::new::<rollout::RolloutRestart>(),
+            Function::new::<rollout::RolloutUndo>(),
+            Function::new::<rollout::SetImage>(),
+            Function::new::<metadata::Label>(),
+            Function::new::<metadata::Annotate>(),
+            Function::new::<nodes::Nodes>(),
+            Function::new::<nodes::Cordon>(),
+            Function::new::<nodes::Uncordon>(),
+            Function::new::<nodes::TaintNode>(),
+            Function::new::<drain::DrainPreflight>(),
+            Function::new::<drain::Drain>(),
+            Function::new::<drain::Evict>(),
+            Function::new::<exec::Exec>(),
+            Function::new::<logs::Logs>(),
             Function::new::<events::Events>(),
+            Function::new::<cluster::Top>(),
+            Function::new::<cluster::CanI>(),
+            Function::new::<cluster::ApiResources>(),
+            Function::new::<cluster::Version>(),
         ],
     }
 }

@@ -1,0 +1,475 @@
+//! Rollouts of Deployments, StatefulSets and DaemonSets: `rollout_status`, `rollout_restart`, `rollout_undo`,
+//! `rollout_history` and `set_image`. What a revision holds is found by `revision.rs`.
+
+use aegis_engine::codes;
+use aegis_engine::error::CallError;
+use aegis_engine::function::{Context, Description, Effect, HostFunction, Plan, Probe, UndoCall};
+use aegis_engine::units::Period;
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::delete::{five_minutes, yes};
+use super::diff::diff;
+use super::expression::Until;
+use super::object::{self, essence, visible};
+use super::read::One;
+use super::ready::{Readiness, readiness};
+use super::request::PatchKind;
+use super::restore;
+use super::revision::{Revision, revisions};
+use super::target::Target;
+use super::wait::{Deadline, Subject};
+use super::world::{Place, World};
+
+/// Says which call restarted a workload, so that a lost answer can be told from a lost restart.
+const RESTARTED_BY: &str = "aegis.dev/restarted-by";
+
+/// Where kubectl notes a restart; the change of the template is what makes the pods new.
+const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
+
+/// Arguments of functions that change a rollout and wait for it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RolloutArguments {
+    /// A Deployment, StatefulSet or DaemonSet: `kind/name`, or an object.
+    target: Target,
+    /// Namespace. Default: the target's.
+    #[serde(default)]
+    namespace: Option<String>,
+    /// False: do not wait until it is rolled out.
+    #[serde(default = "yes")]
+    wait: bool,
+    /// How long the rollout may take. Default 5m.
+    #[serde(default = "five_minutes")]
+    timeout: Period,
+}
+
+async fn rolled_out(
+    world: &World<'_>,
+    place: Place,
+    wait: bool,
+    timeout: Period,
+) -> Result<Value, CallError> {
+    if wait {
+        return Subject::One(place).hold(world, &Until::Ready, Deadline::after(timeout)).await;
+    }
+    Ok(visible(world.get(&place).await?))
+}
+
+fn must_roll(place: &Place) -> Result<(), CallError> {
+    if ["deployments", "statefulsets", "daemonsets"].contains(&place.kind.plural.as_str()) {
+        return Ok(());
+    }
+    let message = format!("{} has no rollout", place.title());
+    Err(CallError::new(codes::INVALID, message).hint("Deployments, StatefulSets and DaemonSets have"))
+}
+
+/// `rollout_status(target, [options])`.
+pub(super) struct RolloutStatus;
+
+#[async_trait]
+impl HostFunction for RolloutStatus {
+    type Arguments = One;
+
+    fn describe() -> Description {
+        Description {
+            summary: "Tells how far a rollout is, without waiting for it (`wait` does).",
+            capability: "k8s:read",
+            positional: &["target"],
+            returns: "map `{done: bool, failed: bool, message, revision, replicas, updated, available}`",
+            undo: "none: it only reads",
+            fails_when: "The workload does not exist (A0306) or has no rollout (A0308).",
+            example: r#"k8s::rollout_status("deployment/web", #{ namespace: "shop" })"#,
+            ..Description::of("rollout_status", Effect::Reads)
+        }
+    }
+
+    fn scope(arguments: &One) -> Option<String> {
+        arguments.target.scope(arguments.namespace.as_deref())
+    }
+
+    async fn perform(context: &Context, arguments: One) -> Result<Value, CallError> {
+        let world = World::of(context)?;
+        let place = world.place(&arguments.target, arguments.namespace.as_deref()).await?;
+        must_roll(&place)?;
+        let object = world.get(&place).await?;
+        let (done, failed, message) = match readiness(&object) {
+            Readiness::Ready => (true, false, "rolled out".to_owned()),
+            Readiness::Waiting(missing) => (false, false, missing),
+            Readiness::Failed(why) => (false, true, why),
+        };
+        let first = |fields: [&str; 2]| {
+            fields
+                .into_iter()
+                .map(|field| object::number(&object, field))
+                .find(|count| *count > 0)
+                .unwrap_or(0)
+        };
+        let current =
+            revisions(&world, &place, &object).await?.into_iter().map(|revision| revision.number).max();
+        Ok(json!({
+            "done": done, "failed": failed, "message": message, "revision": current,
+            "replicas": first(["/spec/replicas", "/status/desiredNumberScheduled"]),
+            "updated": first(["/status/updatedReplicas", "/status/updatedNumberScheduled"]),
+            "available": first(["/status/availableReplicas", "/status/numberAvailable"]),
+        }))
+    }
+}
+
+/// `rollout_history(target, [options])`.
+pub(super) struct RolloutHistory;
+
+#[async_trait]
+impl HostFunction for RolloutHistory {
+    type Arguments = One;
+
+    fn describe() -> Description {
+        Description {
+            summary: "Lists the revisions of a workload that can be gone back to.",
+            capability: "k8s:read",
+            positional: &["target"],
+            returns: "array of maps `{revision, current: bool, images: array, change_cause, created}`, oldest first",
+            undo: "none: it only reads",
+            fails_when: "The workload does not exist (A0306) or has no rollout (A0308).",
+            example: r#"k8s::rollout_history("deployment/web", #{ namespace: "shop" })"#,
+            ..Description::of("rollout_history", Effect::Reads)
+        }
+    }
+
+    fn scope(arguments: &One) -> Option<String> {
+        arguments.target.scope(arguments.namespace.as_deref())
+    }
+
+    async fn perform(context: &Context, arguments: One) -> Result<Value, CallError> {
+        let world = World::of(context)?;
+        let place = world.place(&arguments.target, arguments.namespace.as_deref()).await?;
+        must_roll(&place)?;
+        let object = world.get(&place).await?;
+        let history = revisions(&world, &place, &object).await?;
+        let newest = history.last().map(|revision| revision.number);
+        Ok(history.iter().map(|revision| revision.describe(Some(revision.number) == newest)).collect())
+    }
+}
+
+/// `rollout_restart(target, [options])`.
+pub(super) struct RolloutRestart;
+
+#[async_trait]
+impl HostFunction for RolloutRestart {
+    type Arguments = RolloutArguments;
+
+    fn describe() -> Description {
+        Description {
+            summary: "Replaces the pods of a workload by new ones, as its update strategy allows, and waits for them.",
+            capability: "k8s:change",
+            positional: &["target"],
+            returns: "map: the workload as it then is",
+            undo: "none: pods that were replaced do not come back, and the new ones are the same",
+            fails_when: "The workload does not exist (A0306) or has no rollout (A0308), or the new pods are not ready in time (A0309).",
+            example: r#"k8s::rollout_restart("deployment/web", #{ namespace: "shop" })"#,
+            ..Description::of("rollout_restart", Effect::Changes)
+        }
+    }
+
+    fn scope(arguments: &RolloutArguments) -> Option<String> {
+        arguments.target.scope(arguments.namespace.as_deref())
+    }
+
+    async fn plan(context: &Context, arguments: &RolloutArguments) -> Result<Plan, CallError> {
+        let world = World::of(context)?;
+        let place = world.place(&arguments.target, arguments.namespace.as_deref()).await?;
+        must_roll(&place)?;
+        let object = world.get(&place).await?;
+        let pods = object::number(&object, "/spec/replicas")
+            .max(object::number(&object, "/status/desiredNumberScheduled"));
+        let pods = aegis_engine::text::count(usize::try_from(pods).unwrap_or_default(), "pod");
+        Ok(Plan::new(format!("restart {} ({pods})", place.title())).predicting(visible(object)))
+    }
+
+    async fn perform(context: &Context, arguments: RolloutArguments) -> Result<Value, CallError> {
+        let world = World::of(context)?;
+        let place = world.place(&arguments.target, arguments.namespace.as_deref()).await?;
+        must_roll(&place)?;
+        let live = world.get(&place).await?;
+        if live["spec"]["paused"] == true {
+            let message = format!("{} is paused: a restart would not begin", place.title());
+            return Err(CallError::new(codes::INVALID, message).hint("set `spec.paused` to false first"));
+        }
+        let marks = json!({ RESTARTED_AT: context.now().to_string(), RESTARTED_BY: context.idempotency_key });
+        let patch = json!({ "spec": { "template": { "metadata": { "annotations": marks } } } });
+        world.send(&place.patch(PatchKind::Merge, &patch)).await?;
+        rolled_out(&world, place, arguments.wait, arguments.timeout).await
+    }
+
+    async fn probe(
+        context: &Context,
+        arguments: &RolloutArguments,
+        _asked: Option<&UndoCall>,
+    ) -> Result<Probe, CallError> {
+        let world = World::of(context)?;
+        let place = world.place(&arguments.target, arguments.namespace.as_deref()).await?;
+        let live = world.get(&place).await?;
+        let by = &live["spec"]["template"]["metadata"]["annotations"][RESTARTED_BY];
+        if by.as_str() != Some(context.idempotency_key.as_str()) {
+            return Ok(Probe::DidNotHappen);
+        }
+        // Restarted by this very call; what is left of it is the waiting.
+        rolled_out(&world, place, arguments.wait, arguments.timeout).await.map(Probe::Happened)
+    }
+}
+
+/// Arguments of `rollout_undo`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RolloutUndoArguments {
+    /// A Deployment, StatefulSet or DaemonSet: `kind/name`, or an object.
+    target: Target,
+    /// The revision to go back to, from `rollout_history`. Default: the one before the current.
+    #[serde(default)]
+    revision: Option<i64>,
+    /// Namespace. Default: the target's.
+    #[serde(default)]
+    namespace: Option<String>,
+    /// False: do not wait until it is rolled out.
+    #[serde(default = "yes")]
+    wait: bool,
+    /// How long the rollout may take. Default 5m.
+    #[serde(default = "five_minutes")]
+    timeout: Period,
+}
+
+/// `rollout_undo(target, [options])`.
+pub(super) struct RolloutUndo;
+
+#[async_trait]
+impl HostFunction for RolloutUndo {
+    type Arguments = RolloutUndoArguments;
+
+    fn describe() -> Description {
+        Description {
+            summary: "Rolls a workload back to an earlier revision and waits for it.",
+            capability: "k8s:change",
+            positional: &["target"],
+            returns: "map: the workload as it then is",
+            undo: "the workload gets its state before back",
+            fails_when: "There is no such revision (A0306), or the rollout is not done in time (A0309).",
+            example: r#"k8s::rollout_undo("deployment/web", #{ namespace: "shop" })"#,
+            ..Description::of("rollout_undo", Effect::Once)
+        }
+    }
+
+    fn scope(arguments: &RolloutUndoArguments) -> Option<String> {
+        arguments.target.scope(arguments.namespace.as_deref())
+    }
+
+    async fn plan(context: &Context, arguments: &RolloutUndoArguments) -> Result<Plan, CallError> {
+        let world = World::of(context)?;
+        let (place, live, revision) = goal(&world, arguments).await?;
+        let mut planned = live.clone();
+        planned["spec"]["template"] = revision.template.clone();
+        let text = diff(Some(&live), Some(&planned), &place.title());
+        let summary = format!("roll {} back to revision {}", place.title(), revision.number);
+        let mut plan = Plan::new(summary).with_diff(text).predicting(visible(planned.clone()));
+        plan.undo = restore::undo(restore::state(&place, Some(&live)).into_iter().collect());
+        Ok(plan.overlaying(place.key(), Some(visible(planned))))
+    }
+
+    async fn perform(context: &Context, arguments: RolloutUndoArguments) -> Result<Value, CallError> {
+        let world = World::of(context)?;
+        let (place, live, revision) = goal(&world, &arguments).await?;
+        // A stale look must not decide what is rolled back: the version read is part of the patch.
+        let patch = json!([
+            { "op": "test", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"] },
+            { "op": "replace", "path": "/spec/template", "value": revision.template },
+        ]);
+        world.send(&place.patch(PatchKind::Json, &patch)).await?;
+        rolled_out(&world, place, arguments.wait, arguments.timeout).await
+    }
+
+    async fn probe(
+        context: &Context,
+        arguments: &RolloutUndoArguments,
+        asked: Option<&UndoCall>,
+    ) -> Result<Probe, CallError> {
+        let world = World::of(context)?;
+        let place = world.place(&arguments.target, arguments.namespace.as_deref()).await?;
+        let live = world.get(&place).await?;
+        let before = asked.and_then(|undo| undo.arguments.pointer("/states/0/before/spec/template"));
+        match before {
+            Some(before) if *before == live["spec"]["template"] => Ok(Probe::DidNotHappen),
+            Some(_) => {
+                rolled_out(&world, place, arguments.wait, arguments.timeout).await.map(Probe::Happened)
+            }
+            None => Ok(Probe::CannotTell),
+        }
+    }
+}
+
+async fn goal(
+    world: &World<'_>,
+    arguments: &RolloutUndoArguments,
+) -> Result<(Place, Value, Revision), CallError> {
+    let place = world.place(&arguments.target, arguments.namespace.as_deref()).await?;
+    must_roll(&place)?;
+    let live = world.get(&place).await?;
+    let mut history = revisions(world, &place, &live).await?;
+    let found = match arguments.revision {
+        Some(number) => history.iter().position(|revision| revision.number == number),
+        None => history.len().checked_sub(2),
+    };
+    let numbers: Vec<String> = history.iter().map(|revision| revision.number.to_string()).collect();
+    let Some(found) = found else {
+        let message = match arguments.revision {
+            Some(number) => format!("{} has no revision {number}", place.title()),
+            None => format!("{} has no revision before the current one", place.title()),
+        };
+        return Err(CallError::new(codes::NOT_FOUND, message)
+            .hint(format!("its revisions are {}", numbers.join(", "))));
+    };
+    Ok((place, live, history.swap_remove(found)))
+}
+
+/// Arguments of `set_image`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SetImageArguments {
+    /// A workload with a pod template: `kind/name`, or an object.
+    target: Target,
+    /// Image by container name: `#{ web: "shop/web:2" }`.
+    images: std::collections::BTreeMap<String, String>,
+    /// Namespace. Default: the target's.
+    #[serde(default)]
+    namespace: Option<String>,
+    /// False: do not wait until it is rolled out.
+    #[serde(default = "yes")]
+    wait: bool,
+    /// How long the rollout may take. Default 5m.
+    #[serde(default = "five_minutes")]
+    timeout: Period,
+}
+
+/// `set_image(target, images, [options])`.
+pub(super) struct SetImage;
+
+#[async_trait]
+impl HostFunction for SetImage {
+    type Arguments = SetImageArguments;
+
+    fn describe() -> Description {
+        Description {
+            summary: "Sets the images of a workload's containers and waits until they are rolled out.",
+            capability: "k8s:change",
+            positional: &["target", "images"],
+            returns: "map: the workload as it then is",
+            undo: "the containers get their images before back",
+            fails_when: "The workload has no such container (A0306), or the rollout is not done in time (A0309, with the pods' reasons).",
+            example: r#"k8s::set_image("deployment/web", #{ web: "registry.local/web:2" }, #{ namespace: "shop" })"#,
+            ..Description::of("set_image", Effect::Changes)
+        }
+    }
+
+    fn scope(arguments: &SetImageArguments) -> Option<String> {
+        arguments.target.scope(arguments.namespace.as_deref())
+    }
+
+    async fn plan(context: &Context, arguments: &SetImageArguments) -> Result<Plan, CallError> {
+        let world = World::of(context)?;
+        let place = world.place(&arguments.target, arguments.namespace.as_deref()).await?;
+        let live = world.get(&place).await?;
+        let (planned, before) = with_images(&live, &place, &arguments.images)?;
+        let text = diff(Some(&live), Some(&planned), &place.title());
+        let changes: Vec<String> =
+            arguments.images.iter().map(|(name, image)| format!("{name} to {image}")).collect();
+        let summary = format!("set image of {}: {}", place.title(), changes.join(", "));
+        let mut plan = Plan::new(summary).with_diff(text).predicting(visible(planned.clone()));
+        plan.unchanged = essence(&planned) == essence(&live);
+        if !plan.unchanged {
+            plan = plan.with_undo(UndoCall {
+                function: "k8s::set_image".to_owned(),
+                arguments: json!({ "target": place.target(), "namespace": place.namespace, "images": before }),
+                summary: format!("set the images of {} back", place.title()),
+            });
+        }
+        Ok(plan.overlaying(place.key(), Some(visible(planned))))
+    }
+
+    async fn perform(context: &Context, arguments: SetImageArguments) -> Result<Value, CallError> {
+        let world = World::of(context)?;
+        let place = world.place(&arguments.target, arguments.namespace.as_deref()).await?;
+        world
+            .modify(&place, |live| {
+                let (planned, _) = with_images(live, &place, &arguments.images)?;
+                Ok(object::merge_patch(live, &planned))
+            })
+            .await?;
+        rolled_out(&world, place, arguments.wait, arguments.timeout).await
+    }
+
+    async fn probe(
+        context: &Context,
+        arguments: &SetImageArguments,
+        _asked: Option<&UndoCall>,
+    ) -> Result<Probe, CallError> {
+        let world = World::of(context)?;
+        let place = world.place(&arguments.target, arguments.namespace.as_deref()).await?;
+        let live = world.get(&place).await?;
+        let (planned, _) = with_images(&live, &place, &arguments.images)?;
+        if planned != live {
+            return Ok(Probe::DidNotHappen);
+        }
+        rolled_out(&world, place, arguments.wait, arguments.timeout).await.map(Probe::Happened)
+    }
+}
+
+/// The workload with other images, and the images it had.
+fn with_images(
+    live: &Value,
+    place: &Place,
+    images: &std::collections::BTreeMap<String, String>,
+) -> Result<(Value, Value), CallError> {
+    let root = match place.kind.plural.as_str() {
+        "pods" => "/spec",
+        "cronjobs" => "/spec/jobTemplate/spec/template/spec",
+        _ => "/spec/template/spec",
+    };
+    let (mut planned, mut before) = (live.clone(), json!({}));
+    for (name, image) in images {
+        let lists = ["containers", "initContainers"].map(|list| format!("{root}/{list}"));
+        let index = |list: &String| {
+            object::items(live, list).iter().position(|container| container["name"] == **name)
+        };
+        let Some((list, at)) = lists.iter().find_map(|list| Some((list, index(list)?))) else {
+            let names =
+                lists.iter().flat_map(|list| object::items(live, list)).filter_map(|c| c["name"].as_str());
+            let names: Vec<&str> = names.collect();
+            let error =
+                CallError::new(codes::NOT_FOUND, format!("{} has no container `{name}`", place.title()));
+            return Err(error.hint(format!("it has {}", aegis_engine::text::list(&names))));
+        };
+        if let Some(container) = planned.pointer_mut(&format!("{list}/{at}")) {
+            before[name] = container["image"].take();
+            container["image"] = json!(image);
+        }
+    }
+    Ok((planned, before))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::k8s::kinds::tests::deployments;
+
+    #[test]
+    fn images_are_set_by_container_and_remembered() {
+        let place = Place { kind: deployments(), namespace: Some("shop".to_owned()), name: "web".to_owned() };
+        let live = json!({"spec": {"template": {"spec": {"containers": [{"name": "a", "image": "a:1"}, {"name": "b", "image": "b:1"}]}}}});
+        let images = [("b".to_owned(), "b:2".to_owned())].into();
+        let (planned, before) = with_images(&live, &place, &images).unwrap();
+        assert_eq!(planned["spec"]["template"]["spec"]["containers"][1]["image"], "b:2");
+        assert_eq!(before, json!({"b": "b:1"}));
+        let error = with_images(&live, &place, &[("c".to_owned(), "c".to_owned())].into()).unwrap_err();
+        assert_eq!(error.hint.as_deref(), Some("it has `a` and `b`"));
+    }
+}
