@@ -14,9 +14,9 @@ libraries! {
     "std/check" = "lib/check";
     "std/component" = "lib/component";
     "std/lane" = "lib/lane";
+    "std/manifest" = "lib/manifest";
     "std/order" = "lib/order";
     "std/removal" = "lib/removal";
-    "std/stand_in" = "lib/stand_in";
     "std/platform/argo_cd" = "platform/argo_cd";
     "std/platform/baseline" = "platform/baseline";
     "std/platform/calico" = "platform/calico";

@@ -538,17 +538,10 @@ pub(crate) fn started(entries: &[Entry]) -> Result<&Started, CallError> {
     }
 }
 
-<<<<<<< HEAD
-/// The script as it was last run.
-///
-/// # Errors
-/// When the journal does not name its script, or a text is damaged.
-=======
 /// The texts of a run as they were last run.
 ///
 /// # Errors
 /// When the journal or a text cannot be read.
->>>>>>> 37152cd (cli: run, plan and resume on the sandbox, with plain lines and exit codes)
 pub fn stored_sources(store: &dyn Store, entries: &[Entry]) -> Result<Sources, EngineError> {
     let started = started(entries)?;
     let edited = entries.iter().rev().find_map(|entry| match &entry.body {
