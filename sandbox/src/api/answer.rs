@@ -71,7 +71,11 @@ pub(super) fn list_response(call: &Call, items: &[Object], meta: &Value) -> Resu
     let kind = &*call.path.kind;
     let value = match &accept.view {
         View::Whole => {
-            let text = list_text(kind, items, meta);
+            let mut meta = meta.clone();
+            if kind.custom && meta["continue"].is_null() {
+                meta["continue"] = "".into();
+            }
+            let text = list_text(kind, items, &meta);
             return match accept.format {
                 Format::Json => Ok(text_response(200, "application/json", text)),
                 Format::Yaml => {

@@ -41,12 +41,23 @@ impl Api {
 fn with_status_of(old: &Value, mut object: Value) -> Value {
     let mut new = old.clone();
     new["status"] = object["status"].take();
-    // Notes about the status, such as a revision, travel with it.
-    if object["metadata"]["annotations"].is_object() {
-        new["metadata"]["annotations"] = object["metadata"]["annotations"].take();
-    }
     new["metadata"]["resourceVersion"] = object["metadata"]["resourceVersion"].take();
     new
+}
+
+/// Whether a controller changes nothing but annotations, such as the revision of a Deployment. The
+/// real ones write these with the status, which is no new wish and no new generation.
+fn is_only_a_note(old: &Value, new: &Value) -> bool {
+    let without_notes = |object: &Value| {
+        let mut object = object.clone();
+        for field in ["annotations", "managedFields", "resourceVersion"] {
+            super::write::remove(&mut object["metadata"], field);
+        }
+        super::write::remove(&mut object, "status");
+        object
+    };
+    old["metadata"]["annotations"] != new["metadata"]["annotations"]
+        && without_notes(old) == without_notes(new)
 }
 
 #[async_trait]
@@ -61,17 +72,16 @@ impl Door for Api {
     async fn replace(&self, manager: &str, object: Value, part: Part) -> Result<Object, Refused> {
         let call = self.inside_call(manager, &object)?;
         let options = WriteOptions::read(&call.query, "UpdateOptions")?;
-        let subresource = match part {
-            Part::Status if call.path.kind.subresource("status").is_some() => "status",
-            Part::Status | Part::Main => "",
-        };
-        let mut draft = Draft::new(&call, subresource, &options);
+        let has_status = call.path.kind.subresource("status").is_some();
         Ok(self.commit(&options, |t| {
             let old = t.get(&call.key()).ok_or_else(|| Status::not_found(&call.path.kind, call.name()))?;
-            let new = match part {
-                Part::Main => object,
-                Part::Status => with_status_of(&old, object),
+            let (subresource, new) = match part {
+                Part::Status if has_status => ("status", with_status_of(&old, object)),
+                Part::Status => ("", with_status_of(&old, object)),
+                Part::Main if has_status && is_only_a_note(&old, &object) => ("status", object),
+                Part::Main => ("", object),
             };
+            let mut draft = Draft::new(&call, subresource, &options);
             update_in(t, &mut draft, &old, new)
         })?)
     }

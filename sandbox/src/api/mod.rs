@@ -200,6 +200,7 @@ impl Verb {
         let lacks_namespace = path.kind.namespaced && path.namespace.is_empty() && verb == Self::Create;
         match verbs.contains(&verb.name()) && !lacks_namespace {
             true => Ok(verb),
+            false if lacks_namespace && path.kind.custom => Err(Status::page_not_found()),
             false => Err(Status::method_not_allowed()),
         }
     }

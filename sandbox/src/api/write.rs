@@ -90,6 +90,7 @@ impl Api {
         let object = self.commit(&options, |t| match t.get(&call.key()) {
             Some(old) => {
                 let old = served(&old, draft.kind);
+                check_identity(&draft, &old, &object)?;
                 update_in(t, &mut draft, &old, object)
             }
             None if strategy::may_create_by_update(draft.kind) && subresource.is_empty() => {
@@ -209,7 +210,11 @@ fn check_kind(object: &mut Value, kind: &Kind) -> Result<(), Status> {
     }
     let (_, version) = crate::kinds::split_api_version(&found_version);
     let shown_kind = if found_kind.is_empty() { &kind.kind } else { &found_kind };
-    let problem = if kind.custom {
+    let problem = if kind.custom && same_version {
+        let cause = Cause::invalid("kind", &json!(found_kind), format!("must be {}", kind.kind));
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        return Err(Status::invalid_named(&kind.group, &found_kind, name, &[cause]));
+    } else if kind.custom {
         return Err(Status::bad_request(format!(
             "the API version in the data ({found_version}) does not match the expected API version ({api_version})"
         )));
@@ -355,7 +360,6 @@ pub(super) fn update_in(
     new: Value,
 ) -> Result<Object, Status> {
     let mut new = new;
-    check_identity(draft, old, &new)?;
     keep_other_parts(draft, old, &mut new);
     track(draft, Some(old), &mut new, t);
     let new = prepare_update(t, draft, old, new)?;
@@ -519,6 +523,9 @@ fn schema_problems(draft: &Draft<'_>, old: Option<&Value>, object: &Value) -> Ve
 /// Gives the changed fields their owner.
 fn track(draft: &Draft<'_>, old: Option<&Value>, new: &mut Value, t: &Transaction<'_>) {
     let manager = &draft.manager();
+    // The fields that a type always has belong to nobody.
+    let blank = (!draft.kind.custom).then(|| strategy::blank(draft.kind));
+    let old = old.or(blank.as_ref());
     let has_status = draft.kind.subresource("status").is_some();
     let untouched = patch::untouched_fields(draft.subresource, has_status, draft.kind.custom);
     patch::track_update(
@@ -588,6 +595,7 @@ fn patch_in(
     };
     let mut patched = patched.map_err(from_patch)?;
     check_patched(draft, &mut patched)?;
+    check_kept_identity(draft, old, &patched)?;
     update_in(t, draft, old, patched)
 }
 
@@ -598,12 +606,15 @@ fn check_patched(draft: &mut Draft<'_>, patched: &mut Value) -> Result<(), Statu
     if patched["metadata"]["name"].as_str() != Some(name) {
         check_name(call, patched)?;
     }
-    check_kind(patched, draft.kind)?;
-    let unprocessable = |shown: &Value, problem: String| {
-        let cause = Cause::invalid("patch", shown, &problem);
+    let unprocessable = |shown: &str, problem: String| {
+        let cause = Cause::invalid("patch", &json!(shown), problem);
         Status::invalid_named("", "", "", &[cause])
     };
-    let shown = patched.clone();
+    let shown = patched.to_string();
+    check_kind(patched, draft.kind).map_err(|status| {
+        let problem = status.message.rsplit(": ").next().unwrap_or_default().to_owned();
+        unprocessable(&shown, problem)
+    })?;
     let unknown = draft.object_type().read(patched).map_err(|problem| unprocessable(&shown, problem))?;
     let duplicates = decode::json(&call.body).map(|decoded| decoded.duplicates).unwrap_or_default();
     report_unknown(draft, unknown, duplicates)
@@ -644,7 +655,7 @@ fn apply_in(t: &mut Transaction<'_>, draft: &mut Draft<'_>, old: Option<Object>)
             store_new(t, draft, object)
         }
         Some(old) => {
-            check_applied_identity(draft, &old, &merged)?;
+            check_kept_identity(draft, &old, &merged)?;
             keep_other_parts(draft, &old, &mut merged);
             let object = prepare_update(t, draft, &old, merged)?;
             store_changed(t, draft, &old, object)
@@ -652,8 +663,8 @@ fn apply_in(t: &mut Transaction<'_>, draft: &mut Draft<'_>, old: Option<Object>)
     }
 }
 
-/// An applied uid is part of the object like any other field, and no field to change.
-fn check_applied_identity(draft: &Draft<'_>, old: &Value, merged: &Value) -> Result<(), Status> {
+/// A patch may repeat the uid and the version, and not change them.
+fn check_kept_identity(draft: &Draft<'_>, old: &Value, merged: &Value) -> Result<(), Status> {
     let uid = &merged["metadata"]["uid"];
     if uid.is_null() || *uid == old["metadata"]["uid"] {
         return check_version(draft, old, merged);

@@ -8,7 +8,7 @@ mod namespace;
 mod service;
 mod workload;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::status::{Cause, Status};
 use crate::kinds::Kind;
@@ -20,6 +20,25 @@ pub(super) fn normalize(kind: &Kind, object: &mut Value) {
     if kind.group.is_empty() && kind.kind == "Secret" {
         configuration::merge_string_data(object);
     }
+}
+
+/// What an object of a built-in kind has before anybody writes a field: the parts that its type
+/// holds by value. They are there without an owner.
+pub(super) fn blank(kind: &Kind) -> Value {
+    let template = json!({"metadata": {}, "spec": {"containers": []}});
+    let spec = match &*kind.kind {
+        "Pod" => json!({"containers": []}),
+        "Deployment" => json!({"strategy": {}, "template": template}),
+        "DaemonSet" | "StatefulSet" => json!({"updateStrategy": {}, "template": template}),
+        "ReplicaSet" | "Job" => json!({"template": template}),
+        "CronJob" => json!({"jobTemplate": {"metadata": {}, "spec": {"template": template}}}),
+        "PersistentVolumeClaim" => json!({"resources": {}}),
+        "HorizontalPodAutoscaler" => json!({"scaleTargetRef": {}}),
+        "CustomResourceDefinition" => json!({"names": {}}),
+        "NetworkPolicy" => json!({"podSelector": {}}),
+        _ => json!({}),
+    };
+    json!({"kind": kind.kind, "apiVersion": kind.api_version(), "metadata": {}, "spec": spec, "status": {}})
 }
 
 /// Gives a new object what the server decides about its kind.

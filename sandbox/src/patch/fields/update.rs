@@ -7,7 +7,8 @@ use super::{NEVER_OWNED, without_managers};
 use crate::schema::Schema;
 use serde_json::{Value, json};
 
-/// Sets `new.metadata.managedFields` after a create (`live` is `None`), an update or a non-apply patch.
+/// Sets `new.metadata.managedFields` after a create (`live` is `None`, or blank: the parts a type always
+/// has, never stored), an update or a non-apply patch.
 ///
 /// The writer takes every field that differs from `live`, others lose those fields. Call it after
 /// defaulting and before mutating admission. `time` is RFC 3339 in whole seconds; `untouched` are the
@@ -23,7 +24,8 @@ pub fn track_update(
 ) {
     let reset = manager.subresource.is_empty() && managed::is_reset(new);
     let entries = if reset { Vec::new() } else { given_or_live(live, new, manager) };
-    if entries.is_empty() && live.is_some() {
+    let is_blank = |live: &Value| live["kind"].is_string() && live["metadata"] == json!({});
+    if entries.is_empty() && live.is_some_and(|live| !is_blank(live)) {
         managed::write(new, Vec::new());
         return;
     }
