@@ -9,6 +9,7 @@
 //! | `patch` | the four patch types and field ownership |
 //! | `schema` | what objects look like: types, defaults, validation |
 //! | `serve` | a state directory as a running cluster, and taking over |
+//! | `players` | what operators would do for the kinds of the platform |
 //! | `store` | objects, events, the log on disk |
 //! | `table` | the columns and cells kubectl shows |
 //!
@@ -20,6 +21,7 @@ pub mod controllers;
 pub mod kinds;
 pub mod patch;
 mod protobuf;
+pub mod players;
 pub mod schema;
 pub mod serve;
 pub mod store;

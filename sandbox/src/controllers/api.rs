@@ -28,6 +28,8 @@ pub enum Part {
     Main,
     /// The status alone.
     Status,
+    /// A namespace's `spec.finalizers`.
+    Finalizers,
 }
 
 /// How an object is deleted.

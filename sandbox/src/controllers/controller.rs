@@ -20,6 +20,7 @@ use super::events::Note;
 use super::fields::Object;
 use super::settings::Settings;
 use crate::ambient::{Ambient, format_seconds};
+use crate::kinds::Kinds;
 
 /// One controller: an entry of the visible list in `controllers::ALL`.
 pub struct Controller {
@@ -82,6 +83,8 @@ pub struct World<'a> {
     pub failure: Option<&'a str>,
     /// When each stage of each object was first seen.
     pub marks: &'a Marks,
+    /// The kinds the cluster serves.
+    pub kinds: &'a Kinds,
 }
 
 /// When stages of objects began, to the nanosecond: objects hold whole seconds only. Forgotten with the
@@ -93,6 +96,14 @@ impl Marks {
     fn first_seen(&self, uid: &str, stage: &str, now: Timestamp) -> Timestamp {
         let mut marks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *marks.entry(uid.to_owned()).or_default().entry(stage.to_owned()).or_insert(now)
+    }
+
+    /// Lets a stage begin anew when it is next asked about.
+    pub fn restart(&self, uid: &str, stage: &str) {
+        let mut marks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(stages) = marks.get_mut(uid) {
+            stages.remove(stage);
+        }
     }
 
     /// Forgets an object that is gone.
@@ -109,6 +120,12 @@ impl World<'_> {
     /// The present moment as objects hold it.
     pub fn timestamp(&self) -> String {
         self.ambient.timestamp()
+    }
+    /// The plural name and group of an object's kind, as `pods.` and `deployments.apps`.
+    pub fn resource_of(&self, object: &Value) -> String {
+        use super::fields::Fields;
+        let kind = self.kinds.of_object(object);
+        kind.map_or_else(|| object.text("/kind").to_lowercase(), |kind| format!("{}.{}", kind.plural, kind.group))
     }
     /// How long ago the moment held in an object was; zero when it cannot be read.
     pub fn since(&self, moment: &str) -> Duration {
@@ -217,6 +234,8 @@ pub enum Write {
     Replace(Value),
     /// Replaces an object's status; refused when it changed since it was read.
     Status(Value),
+    /// Writes a namespace's `spec.finalizers`.
+    Finalize(Value),
     /// Binds a pod to a node.
     Bind {
         /// The pod as it was read.

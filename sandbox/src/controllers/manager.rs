@@ -143,6 +143,7 @@ impl Manager {
             settings: &self.settings,
             failure: self.queues[index].failure(&key),
             marks: &self.marks,
+            kinds: self.store.kinds(),
         };
         let plan = (self.controllers[index].reconcile)(&key, &world);
         let again = plan.again;
@@ -185,6 +186,7 @@ impl Manager {
             },
             Write::Replace(object) => self.replace(manager, object, Part::Main, versions).await,
             Write::Status(object) => self.replace(manager, object, Part::Status, versions).await,
+            Write::Finalize(object) => self.replace(manager, object, Part::Finalizers, versions).await,
             Write::Bind { pod, node } => tolerate(self.api.bind(manager, &pod, &node).await),
             Write::Delete { object, grace, propagation } => {
                 tolerate(self.api.delete(manager, &object, Deletion { grace, propagation }).await)

@@ -19,20 +19,25 @@
 pub mod api;
 pub mod bare;
 pub mod cache;
+pub mod cluster;
 pub mod conditions;
 pub mod controller;
 pub mod events;
 pub mod fields;
 pub mod kubelet;
 pub mod manager;
+pub mod metrics;
 pub mod names;
+pub mod network;
 pub mod nodes;
 pub mod pods;
+pub mod policy;
 pub mod quantity;
 pub mod queue;
 pub mod scheduler;
 pub mod selector;
 pub mod settings;
+pub mod storage;
 pub mod usage;
 pub mod workloads;
 
@@ -44,6 +49,7 @@ pub use self::nodes::topology::Topology;
 pub use self::settings::Settings;
 
 use self::controller::Controller;
+use crate::players;
 
 /// Every controller, in the order in which they are asked when several have work.
 pub const ALL: &[Controller] = &[
@@ -51,8 +57,31 @@ pub const ALL: &[Controller] = &[
     nodes::lifecycle::CONTROLLER,
     nodes::eviction::CONTROLLER,
     nodes::garbage::CONTROLLER,
+    cluster::namespace::CONTROLLER,
+    cluster::service_account::CONTROLLER,
+    cluster::root_ca::CONTROLLER,
+    cluster::garbage::CONTROLLER,
+    workloads::cron_job::CONTROLLER,
+    workloads::job::CONTROLLER,
+    workloads::job_ttl::CONTROLLER,
     workloads::deployment::CONTROLLER,
     workloads::replica_set::CONTROLLER,
+    workloads::stateful_set::CONTROLLER,
+    workloads::daemon_set::CONTROLLER,
+    storage::binder::CONTROLLER,
+    storage::provisioner::CONTROLLER,
+    storage::protection::CONTROLLER,
     scheduler::CONTROLLER,
     kubelet::CONTROLLER,
+    network::endpoint_slices::CONTROLLER,
+    network::endpoints::CONTROLLER,
+    network::load_balancer::CONTROLLER,
+    policy::disruption::CONTROLLER,
+    policy::quota::CONTROLLER,
+    policy::autoscaler::CONTROLLER,
+    cluster::api_service::CONTROLLER,
+    cluster::event_expiry::CONTROLLER,
+    players::custom::CONTROLLER,
+    players::hooks::CONTROLLER,
+    players::webhooks::CONTROLLER,
 ];

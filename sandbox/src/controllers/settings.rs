@@ -27,6 +27,8 @@ pub struct Settings {
     pub rules: Vec<Rule>,
     /// Addresses handed to Services of type LoadBalancer: TEST-NET-3 of RFC 5737.
     pub load_balancer_prefix: [u8; 3],
+    /// The certificate (PEM) that proves the API server, published to every namespace.
+    pub certificate_authority: String,
 }
 
 impl Default for Settings {
@@ -44,6 +46,7 @@ impl Default for Settings {
                 Rule::image("does-not-exist", Effect::PullFails),
             ],
             load_balancer_prefix: [203, 0, 113],
+            certificate_authority: String::new(),
         }
     }
 }
@@ -80,4 +83,6 @@ pub enum Effect {
     Exits(i64),
     /// It runs and never becomes ready.
     NeverReady,
+    /// It becomes ready once this label of its pod says `false`: a vault that must be unsealed first.
+    Sealed(&'static str),
 }

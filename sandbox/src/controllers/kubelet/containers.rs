@@ -48,9 +48,15 @@ pub(super) fn next(play: &Play<'_>, plan: &mut Plan) -> Step {
     Step { phase: phase(play.pod, &init, &containers), init, containers }
 }
 
-/// Every container ended, as it looks just before a deleted pod goes.
+/// The exit code of a container that was told to stop: 128 plus SIGTERM.
+const TERMINATED: i64 = 143;
+
+/// Every container ended, as it looks just before a deleted pod goes. Servers stop well; work that was
+/// to run to its end has failed.
 pub(super) fn stopped(play: &Play<'_>) -> Step {
     let now = play.world.timestamp();
+    let serves = play.pod.text("/spec/restartPolicy") == "Always";
+    let (phase, code) = if serves { ("Succeeded", 0) } else { ("Failed", TERMINATED) };
     let end = |list: &str, path: &str| -> Vec<Value> {
         play.pod
             .list(list)
@@ -62,13 +68,13 @@ pub(super) fn stopped(play: &Play<'_>) -> Step {
                 }
                 let since = held.text("/state/running/startedAt");
                 let since = if since.is_empty() { &now } else { since };
-                let state = State::Ended(0, since.to_owned(), now.clone());
+                let state = State::Ended(code, since.to_owned(), now.clone());
                 status::container(container, play.pod, state, false, held)
             })
             .collect()
     };
     let init = end("/spec/initContainers", "/status/initContainerStatuses");
-    Step { phase: "Succeeded", init, containers: end("/spec/containers", "/status/containerStatuses") }
+    Step { phase, init, containers: end("/spec/containers", "/status/containerStatuses") }
 }
 
 fn held<'a>(pod: &'a Value, list: &str, container: &Value) -> &'a Value {
@@ -210,10 +216,10 @@ impl One<'_> {
         if !restart {
             return self.held.clone();
         }
-        let held = status::restarted(self.held);
-        if held.count("/restartCount") == 1 {
+        let held = status::ended(self.held);
+        if held.count("/restartCount") == 0 {
             self.note_start(plan);
-            return self.start(&held, plan);
+            return self.start(&status::restarted(&held), plan);
         }
         let wait = backoff(held.count("/restartCount"));
         let name = self.container.text("/name");
@@ -235,7 +241,7 @@ impl One<'_> {
             }
             None => {
                 self.note_start(plan);
-                self.start(self.held, plan)
+                self.start(&status::restarted(self.held), plan)
             }
         }
     }

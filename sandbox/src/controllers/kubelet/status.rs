@@ -40,13 +40,19 @@ pub(super) fn container(container: &Value, pod: &Value, state: State, ready: boo
     status
 }
 
-/// The status of a container that ended and starts again: the end moves to `lastState`.
-pub(super) fn restarted(held: &Value) -> Value {
+/// The status of a container that ended and will start again: the end moves to `lastState`.
+pub(super) fn ended(held: &Value) -> Value {
     let mut held = held.clone();
     if held.at("/state/terminated").is_object() {
         held["lastState"] = held["state"].clone();
-        held["restartCount"] = (held.count("/restartCount") + 1).into();
     }
+    held
+}
+
+/// The status of a container that starts once more.
+pub(super) fn restarted(held: &Value) -> Value {
+    let mut held = held.clone();
+    held["restartCount"] = (held.count("/restartCount") + 1).into();
     held
 }
 

@@ -57,7 +57,7 @@ pub fn tolerates(toleration: &Value, taint: &Value) -> bool {
 }
 
 /// Whether `nodeSelector` and the required node affinity hold.
-pub(in super::super) fn wants(pod: &Value, node: &Value) -> bool {
+pub fn wants(pod: &Value, node: &Value) -> bool {
     let labels = node.at("/metadata/labels");
     let required = pod.at("/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution");
     selector::contains(labels, pod.at("/spec/nodeSelector"))

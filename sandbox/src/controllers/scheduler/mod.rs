@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-pub use self::filters::tolerates;
+pub use self::filters::{tolerates, wants};
 
 use super::cache::{Cache, Key};
 use super::conditions::{Condition, set_condition};
@@ -50,7 +50,7 @@ fn wakes(change: &Change<'_>, cache: &Cache) -> Vec<Key> {
     if !makes_room {
         return Vec::new();
     }
-    cache.pods_on("").filter(|pod| pod.is_waiting()).map(|pod| Key::of(pod)).collect()
+    cache.pods_on("").filter(|pod| is_waiting(pod)).map(|pod| Key::of(pod)).collect()
 }
 
 /// A pod that was just bound may be what another one's affinity waits for.
@@ -58,15 +58,9 @@ fn is_new_on_node(change: &Change<'_>) -> bool {
     change.previous.is_some_and(|held| held.text("/spec/nodeName").is_empty())
 }
 
-trait Waiting {
-    fn is_waiting(&self) -> bool;
-}
-
-impl Waiting for Object {
-    fn is_waiting(&self) -> bool {
-        pods::is_active(self)
-            && self.condition("PodScheduled").is_some_and(|held| held.text("/reason") == "Unschedulable")
-    }
+/// Whether a pod without a node could get one.
+fn is_waiting(pod: &Value) -> bool {
+    pods::is_active(pod) && pod.list("/spec/schedulingGates").is_empty()
 }
 
 fn reconcile(key: &Key, world: &World<'_>) -> Plan {

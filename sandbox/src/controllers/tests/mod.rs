@@ -1,4 +1,9 @@
 //! Controllers over a bare store and a pinned clock: steps are counted, nothing sleeps.
 
 mod bench;
+mod cluster;
 mod deployments;
+mod nodes;
+mod pods;
+mod storage;
+mod workloads;

@@ -1,0 +1,5 @@
+//! Policy: budgets, quotas and autoscaling.
+
+pub mod autoscaler;
+pub mod disruption;
+pub mod quota;
