@@ -29,6 +29,7 @@ pub(super) fn begin(store: &Store, topology: &Topology) -> Result<(), Error> {
         {
             add(t, &Resource::new("scheduling.k8s.io", "priorityclasses"), "", priority_class(name, value))?;
         }
+        add(t, &Resource::new("storage.k8s.io", "storageclasses"), "", default_class())?;
         add(t, &Resource::core("services"), "default", api_service())
     })
 }
@@ -127,6 +128,19 @@ fn priority_class(name: &str, value: i64) -> Value {
         "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name},
         "value": value, "preemptionPolicy": "PreemptLowerPriority",
         "description": "Pods that the cluster itself needs.",
+    })
+}
+
+/// The class of claims that name none; volumes are made by the played provisioner, in their pod's zone.
+fn default_class() -> Value {
+    json!({
+        "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass",
+        "metadata": {
+            "name": "sandbox-local",
+            "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
+        },
+        "provisioner": "csi.sandbox.aegis.dev", "reclaimPolicy": "Delete",
+        "volumeBindingMode": "WaitForFirstConsumer", "allowVolumeExpansion": true,
     })
 }
 

@@ -9,7 +9,7 @@ use super::directory::Directory;
 use super::{Error, Options, Phase, Stop, genesis, listener};
 use crate::ambient::Ambient;
 use crate::api::{Api, Identity};
-use crate::controllers::{self, Manager};
+use crate::controllers::{self, Manager, Settings};
 use crate::kinds::Kinds;
 use crate::store::Store;
 
@@ -62,11 +62,12 @@ async fn serve(
     let credentials = &directory.credentials;
     let tls = directory.has_tls().then(|| credentials.server_config(&directory.store())).transpose()?;
     let authority = credentials.authority().to_owned();
+    let settings = Settings { certificate_authority: authority.clone(), ..options.settings };
     let identity = Identity::new(credentials.token.clone(), credentials.signing_key.clone(), authority);
     let api = Api::new(store.clone(), identity);
     genesis::begin(&store, &options.topology).map_err(|error| Error::Serve(error.to_string()))?;
     let listener = bind(directory, tls.is_some()).await?;
-    let manager = Manager::new(controllers::ALL, store, Arc::new(api.clone()), options.settings);
+    let manager = Manager::new(controllers::ALL, store, Arc::new(api.clone()), settings);
     phase.send_replace(Phase::Serving);
     tokio::select! {
         () = listener::serve(listener, tls, api) => {}

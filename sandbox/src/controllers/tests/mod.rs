@@ -4,6 +4,7 @@ mod bench;
 mod cluster;
 mod deployments;
 mod nodes;
+mod players;
 mod pods;
 mod storage;
 mod workloads;
