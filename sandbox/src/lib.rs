@@ -2,6 +2,7 @@
 //!
 //! | folder | what it holds |
 //! |---|---|
+//! | `admission` | what the cluster makes of a write before it is stored |
 //! | `ambient` | the clock and randomness, from outside |
 //! | `api` | HTTP requests: routing, reading, watching, writing, refusing |
 //! | `controllers` | what keeps the cluster as its objects say: workloads, scheduler, kubelet, nodes |
@@ -15,6 +16,7 @@
 //!
 //! It stands alone: it knows nothing of runbooks, and everything talks to it over HTTP.
 
+pub mod admission;
 pub mod ambient;
 pub mod api;
 pub mod controllers;
