@@ -14,13 +14,14 @@ use axum::response::Response;
 use http::header;
 use serde_json::{Value, json};
 
-use super::admit::{self as admission, Operation};
+use super::admit;
 use super::answer::{object_response, with_warnings};
 use super::decode::{self, Decoded};
 use super::query::{FieldValidation, WriteOptions, refuse};
 use super::read::served;
 use super::status::{Cause, Status};
 use super::{Api, Call, custom, metadata, strategy};
+use crate::admission::{Operation, Request};
 use crate::kinds::Kind;
 use crate::patch::{self, Manager};
 use crate::schema::ObjectType;
@@ -504,14 +505,15 @@ fn admit(
     old: Option<&Value>,
     object: &mut Value,
 ) -> Result<(), Status> {
-    let request = admission::Request {
+    let request = Request {
         operation,
         kind: draft.kind,
         namespace: &draft.call.path.namespace,
         subresource: draft.subresource,
         old,
+        store: t,
     };
-    let warnings = admission::admit(t, &request, object)?;
+    let warnings = admit::admit(&request, object)?;
     draft.warnings.extend(warnings);
     Ok(())
 }
@@ -723,9 +725,4 @@ pub(super) fn remove(object: &mut Value, field: &str) {
     if let Some(object) = object.as_object_mut() {
         object.remove(field);
     }
-}
-
-/// The key of the namespace an object lives in.
-pub(super) fn namespace_key(name: &str) -> Key {
-    store::Resource::core("namespaces").key("", name)
 }
