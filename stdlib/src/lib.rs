@@ -8,6 +8,7 @@ pub mod exec;
 pub mod http;
 pub mod k8s;
 mod libraries;
+pub mod notify;
 pub mod target;
 pub mod text;
 pub mod time;
@@ -25,6 +26,7 @@ pub fn modules() -> Vec<Module> {
         k8s::module(),
         exec::module(),
         http::module(),
+        notify::module(),
         text::module(),
         time::module(),
         // one line a module
@@ -38,5 +40,6 @@ pub fn services(target: &Target, surroundings: &Surroundings) -> Services {
         .with(k8s::Cluster::of(target, surroundings))
         .with(exec::Exec::new(surroundings))
         .with(http::HttpClient::new(surroundings))
+        .with(notify::Notifier::new(target, surroundings))
     // one line a module
 }

@@ -21,6 +21,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A request as it goes out.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
+    /// What people are shown instead of method and URL, when the URL is secret.
+    pub(crate) label: Option<String>,
     pub(crate) method: Method,
     pub(crate) url: Url,
     pub(crate) headers: HeaderMap,

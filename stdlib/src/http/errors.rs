@@ -39,6 +39,9 @@ pub(crate) fn plain(url: &Url) -> String {
 
 /// `GET https://host/path`
 pub(crate) fn line(request: &Request) -> String {
+    if let Some(label) = &request.label {
+        return label.clone();
+    }
     format!("`{} {}`", request.method, plain(&request.url))
 }
 

@@ -11,7 +11,7 @@ mod answer;
 pub(crate) mod client;
 pub(crate) mod errors;
 pub(crate) mod exchange;
-mod options;
+pub(crate) mod options;
 mod read;
 mod send;
 

@@ -104,7 +104,15 @@ impl Draft<'_> {
             headers.insert(AUTHORIZATION, value);
         }
         let body = self.bytes(&mut headers)?;
-        Ok(Request { method, url, headers, body, timeout: self.timeout, max_bytes: self.max_bytes })
+        Ok(Request {
+            label: None,
+            method,
+            url,
+            headers,
+            body,
+            timeout: self.timeout,
+            max_bytes: self.max_bytes,
+        })
     }
 
     fn credentials(&self) -> Option<String> {

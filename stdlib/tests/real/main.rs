@@ -3,4 +3,5 @@
 //! installs it.
 
 mod http;
+mod notify;
 mod support;

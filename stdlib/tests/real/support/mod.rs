@@ -2,6 +2,7 @@
 
 pub(crate) mod server;
 pub(crate) mod tls;
+pub(crate) mod tools;
 
 use std::collections::BTreeMap;
 use std::path::Path;
