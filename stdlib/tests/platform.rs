@@ -34,7 +34,7 @@ fn texts() -> BTreeMap<String, String> {
 
 /// Evaluates a script over the libraries. Every read of the cluster fails with this code.
 fn evaluate(script: &str, code: &'static str) -> Value {
-    let main = format!("runbook(#{{ title: \"test\" }});\n{script}\n{SETTINGS}");
+    let main = format!("runbook(#{{ title: \"test\" }});\n{SETTINGS}\n{script}");
     let sources = texts()
         .into_iter()
         .fold(Sources::new("main.rhai", main), |sources, (name, text)| sources.with(name, text));
