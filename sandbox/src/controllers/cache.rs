@@ -42,7 +42,7 @@ impl Key {
 /// Every object of the cluster, by kind, owner, node and uid.
 #[derive(Debug, Default)]
 pub struct Cache {
-    kinds: HashMap<String, BTreeMap<(String, String), Object>>,
+    kinds: BTreeMap<String, BTreeMap<(String, String), Object>>,
     by_uid: HashMap<String, Key>,
     owned: HashMap<String, BTreeSet<Key>>,
     on_node: HashMap<String, BTreeSet<Key>>,
@@ -82,6 +82,11 @@ impl Cache {
                 .take_while(move |((held, _), _)| *held == namespace)
                 .map(|(_, object)| object)
         })
+    }
+
+    /// The kinds there are objects of.
+    pub fn kinds(&self) -> impl Iterator<Item = &str> {
+        self.kinds.keys().map(String::as_str)
     }
 
     /// Every object.

@@ -5,10 +5,9 @@
 
 use serde_json::Value;
 
-use super::cache::Cache;
-use super::fields::Fields;
+use super::fields::{Fields, Object};
+use super::quantity;
 use super::usage::Usage;
-use super::{pods, quantity};
 
 /// Millicores of a pod that requests nothing and says nothing.
 const SMALL_CPU: i128 = 5;
@@ -26,12 +25,12 @@ pub fn of_pod(pod: &Value) -> Usage {
     usage
 }
 
-/// What a node uses: its pods and a little of its own.
-pub fn of_node(node: &str, cache: &Cache) -> Usage {
+/// What a node with these pods uses: they and a little of its own.
+pub fn of_node<'a>(pods: impl IntoIterator<Item = &'a Object>) -> Usage {
     let mut usage = Usage::default();
     usage.add("cpu", 100);
     usage.add("memory", 512 * 1024 * 1024 * 1000);
-    for pod in cache.pods_on(node).filter(|pod| !pods::is_finished(pod)) {
+    for pod in pods {
         usage.add_all(&of_pod(pod), 1);
     }
     usage

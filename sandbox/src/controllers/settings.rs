@@ -44,6 +44,16 @@ impl Default for Settings {
             rules: vec![
                 Rule::image(":bad", Effect::PullFails),
                 Rule::image("does-not-exist", Effect::PullFails),
+                Rule {
+                    image: "openbao".into(),
+                    command: " server".into(),
+                    effect: Effect::Sealed("openbao-sealed"),
+                },
+                Rule {
+                    image: "vault".into(),
+                    command: " server".into(),
+                    effect: Effect::Sealed("vault-sealed"),
+                },
             ],
             load_balancer_prefix: [203, 0, 113],
             certificate_authority: String::new(),

@@ -18,7 +18,7 @@ pub const CONTROLLER: Controller =
 const WORKLOADS: [&str; 4] = ["Pod", "Deployment.apps", "StatefulSet.apps", "DaemonSet.apps"];
 
 fn wakes(change: &Change<'_>, cache: &Cache) -> Vec<Key> {
-    let is_played = |kind: &str| operators().iter().any(|operator| operator.rules.iter().any(|rule| rule.kind == kind));
+    let is_played = |kind: &str| operators().iter().any(|operator| operator.rules.iter().any(|rule| rule.plays(kind)));
     let mut keys = if is_played(change.kind) { vec![change.key()] } else { Vec::new() };
     if WORKLOADS.contains(&change.kind) {
         keys.extend(change.object.controller().map(|owner| Key::of_owner(owner, change.object.namespace())).filter(|key| is_played(&key.kind)));
@@ -36,14 +36,19 @@ fn became_ready(change: &Change<'_>) -> bool {
 /// The objects of kinds whose operator this pod is.
 fn waiting_for(pod: &Value, cache: &Cache) -> Vec<Key> {
     let mine = operators().iter().filter(|operator| !operator.image.is_empty() && runs(pod, &operator.image));
-    mine.flat_map(|operator| &operator.rules).flat_map(|rule| cache.list(&rule.kind)).map(|object| Key::of(object)).collect()
+    let kinds = |rule: &'static Rule| cache.kinds().filter(move |kind| rule.plays(kind));
+    mine.flat_map(|operator| &operator.rules)
+        .flat_map(kinds)
+        .flat_map(|kind| cache.list(kind))
+        .map(|object| Key::of(object))
+        .collect()
 }
 
 fn reconcile(key: &Key, world: &World<'_>) -> Plan {
     let mut plan = Plan::nothing();
     let Some(object) = world.cache.find(key).filter(|object| !object.is_terminating()) else { return plan };
     for operator in operators() {
-        let rules = operator.rules.iter().filter(|rule| rule.kind == key.kind && concerns(rule, object));
+        let rules = operator.rules.iter().filter(|rule| rule.plays(&key.kind) && concerns(rule, object));
         for rule in rules.filter(|_| is_there(operator, world.cache)) {
             play(rule, object, world, &mut plan);
         }
@@ -89,6 +94,10 @@ fn play(rule: &Rule, object: &Object, world: &World<'_>, plan: &mut Plan) {
     let (all, ready) = readiness(object, world.cache);
     scope.ready = ready;
     let made_all = plan.writes.iter().all(|write| !matches!(write, Write::Create(_) | Write::Ensure(_)));
+    if !made_all {
+        // What was just made is seen at the next look.
+        plan.soon(std::time::Duration::ZERO);
+    }
     let status = if all && made_all { &rule.status } else { &rule.working };
     if status.is_object() {
         plan.status(object, filled_status(status, &scope));
@@ -120,6 +129,10 @@ fn make_one(name: &str, fields: &Value, form: &Value, scope: &Scope<'_>, plan: &
         tracing::warn!(form = name, "a rule has an unknown form");
         return;
     };
+    if scope.world.kinds.of_object(&wanted).is_none() {
+        // A part of the operator that is not installed.
+        return;
+    }
     let held = scope.world.cache.get(&kind_of(&wanted), wanted.namespace(), wanted.name());
     match held {
         Some(held) if wanted.number("/spec/replicas").is_some() && held.at("/spec/replicas") != wanted.at("/spec/replicas") => {

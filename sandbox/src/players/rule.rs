@@ -40,7 +40,7 @@ pub struct Operator {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
-    /// The kind, such as `Certificate.cert-manager.io`.
+    /// The kind, such as `Certificate.cert-manager.io`; `*.GROUP` for every kind of a group.
     pub kind: String,
     /// Values the object must have, by dotted path.
     #[serde(default)]
@@ -69,5 +69,15 @@ impl Operator {
     /// Reads an operator's file.
     pub fn read(text: &str) -> Result<Self, String> {
         serde_saphyr::from_str(text).map_err(|error| error.to_string())
+    }
+}
+
+impl Rule {
+    /// Whether the rule is about a kind.
+    pub fn plays(&self, kind: &str) -> bool {
+        match self.kind.strip_prefix('*') {
+            Some(group) => kind.ends_with(group),
+            None => kind == self.kind,
+        }
     }
 }

@@ -55,8 +55,12 @@ impl<'a> Behaviour<'a> {
     }
 
     pub(super) fn becomes_ready(&self, container: &Value) -> bool {
-        self.said("ready", container) != "false"
-            && !self.has(container, |effect| effect == Effect::NeverReady)
+        let holds = |effect| match effect {
+            Effect::NeverReady => true,
+            Effect::Sealed(label) => self.pod.label(label) != "false",
+            Effect::PullFails | Effect::Exits(_) => false,
+        };
+        self.said("ready", container) != "false" && !self.has(container, holds)
     }
 
     /// When and how a container ends by itself; none for one that runs on.
