@@ -67,13 +67,14 @@ async fn serve(
     let api = Api::new(store.clone(), identity);
     genesis::begin(&store, &options.topology).map_err(|error| Error::Serve(error.to_string()))?;
     let listener = bind(directory, tls.is_some()).await?;
-    let manager = Manager::new(controllers::ALL, store, Arc::new(api.clone()), settings);
+    let manager = Manager::new(controllers::ALL, store.clone(), Arc::new(api.clone()), settings);
     phase.send_replace(Phase::Serving);
     tokio::select! {
         () = listener::serve(listener, tls, api) => {}
         () = manager.run() => {}
         () = stop.notify.notified() => {}
     }
+    store.close();
     Ok(())
 }
 

@@ -43,7 +43,9 @@ pub(super) struct Log {
     directory: PathBuf,
     segment: Mutex<Segment>,
     snapshot_size: AtomicU64,
-    compacting: AtomicBool,
+    /// Held while a snapshot is written.
+    compacting: Mutex<()>,
+    closed: AtomicBool,
 }
 
 struct Segment {
@@ -69,6 +71,7 @@ impl Log {
             tail.extend(records.lines);
         }
         let snapshot_size = snapshot.good;
+        check_sequence(directory, &snapshot, &tail)?;
         let state = load(snapshot, tail);
         let number = numbers.last().copied().unwrap_or(1);
         let path = segment_path(directory, number);
@@ -78,7 +81,8 @@ impl Log {
             directory: directory.to_owned(),
             segment: Mutex::new(segment),
             snapshot_size: AtomicU64::new(snapshot_size),
-            compacting: AtomicBool::new(false),
+            compacting: Mutex::new(()),
+            closed: AtomicBool::new(false),
         };
         Ok((log, state))
     }
@@ -92,6 +96,9 @@ impl Log {
             write_line(&mut text, flag, event.version, &event.key, object.as_ref().map(String::as_bytes));
         }
         let mut segment = self.segment();
+        if self.closed.load(Ordering::Acquire) {
+            return Err(io::Error::other("the cluster is served no longer"));
+        }
         if let Err(error) = segment.file.write_all(&text) {
             // Half a transaction must not stay in front of the next one.
             segment.file.set_len(segment.end)?;
@@ -105,21 +112,26 @@ impl Log {
     pub(super) fn is_due(&self) -> bool {
         let limit = SMALL_LOG.max(self.snapshot_size.load(Ordering::Relaxed) / 2);
         let segment = self.segment();
-        segment.before + segment.end > limit && !self.compacting.load(Ordering::Relaxed)
+        segment.before + segment.end > limit && self.compacting.try_lock().is_ok()
     }
 
     /// Writes the next snapshot from `read`, which is called after the new segment has begun.
     pub(super) fn compact(&self, read: impl FnOnce() -> (u64, Vec<(Key, Slot)>)) -> io::Result<()> {
-        if self.compacting.swap(true, Ordering::AcqRel) {
+        let Ok(_under_way) = self.compacting.try_lock() else { return Ok(()) };
+        if self.closed.load(Ordering::Acquire) {
             return Ok(());
         }
-        let outcome = self.start_segment().and_then(|number| {
-            let (version, slots) = read();
-            self.write_snapshot(version, &slots)?;
-            self.remove_segments_before(number)
-        });
-        self.compacting.store(false, Ordering::Release);
-        outcome
+        let number = self.start_segment()?;
+        let (version, slots) = read();
+        self.write_snapshot(version, &slots)?;
+        self.remove_segments_before(number)
+    }
+
+    /// Lets go of the directory: nothing is written to it after this.
+    pub(super) fn close(&self) {
+        let _compaction_is_over = self.compacting.lock().unwrap_or_else(PoisonError::into_inner);
+        let _append_is_over = self.segment();
+        self.closed.store(true, Ordering::Release);
     }
 
     fn start_segment(&self) -> io::Result<u64> {
@@ -197,20 +209,20 @@ impl Records {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(source) => return Err(file_error(path, source)),
         };
-        let Some(header_end) = text.iter().position(|byte| *byte == b'\n') else {
-            return Ok(Self::default());
-        };
+        let Some(header_end) = readable(&text).find('\n') else { return Ok(Self::default()) };
         let mut records = Self { version: read_header(path, &text[..header_end])?, ..Self::default() };
         records.read_lines(path, &text, header_end + 1)?;
         Ok(records)
     }
 
     fn read_lines(&mut self, path: &Path, text: &Bytes, start: usize) -> Result<(), OpenError> {
+        let readable = readable(text);
         let mut position = start;
         let mut whole = 0;
         self.good = start as u64;
         while position < text.len() {
-            let end = text[position..].iter().position(|byte| *byte == b'\n').map(|length| position + length);
+            let end =
+                readable.get(position..).and_then(|rest| rest.find('\n')).map(|length| position + length);
             let parsed = end.ok_or("it has no end").and_then(|end| read_line(&text.slice(position..end)));
             match (parsed, end) {
                 (Ok((ends_transaction, record)), Some(end)) => {
@@ -232,6 +244,28 @@ impl Records {
         self.lines.truncate(whole);
         Ok(())
     }
+}
+
+/// A file as text, up to the half character that a torn tail may end with. Searching text is fast
+/// in every build.
+fn readable(bytes: &[u8]) -> &str {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default(),
+    }
+}
+
+/// Versions follow one another; a gap is a lost segment, and no state to go on from.
+fn check_sequence(directory: &Path, snapshot: &Records, tail: &[Record]) -> Result<(), OpenError> {
+    let mut expected = snapshot.version + 1;
+    for record in tail.iter().filter(|record| record.version > snapshot.version) {
+        if record.version != expected {
+            let problem = format!("versions {expected} to {} are missing", record.version - 1);
+            return Err(OpenError::Damaged { path: directory.into(), line: 0, problem });
+        }
+        expected += 1;
+    }
+    Ok(())
 }
 
 /// Joins the snapshot with the changes since; the last ones become events.

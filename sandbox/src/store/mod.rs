@@ -233,6 +233,13 @@ impl Store {
         .map_err(Error::Log)
     }
 
+    /// Lets go of the state directory, so that another process may open it. Writes fail from here on.
+    pub fn close(&self) {
+        if let Some(log) = &self.0.log {
+            log.close();
+        }
+    }
+
     /// Calls `observer` with every change, after it happened and before its writer gets an answer.
     /// It runs while the store is locked: it must be quick and must not use the store.
     pub fn observe(&self, observer: impl Fn(&Event) + Send + Sync + 'static) {

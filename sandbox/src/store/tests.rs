@@ -211,3 +211,27 @@ fn a_snapshot_replaces_the_log_and_loses_nothing() {
     drop(store);
     assert_eq!(open(directory.path()).count(&Resource::core("configmaps")), 99);
 }
+
+#[test]
+fn a_lost_segment_is_told_and_not_passed_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    store.create(&config("a"), json!({})).unwrap();
+    store.create(&config("b"), json!({})).unwrap();
+    drop(store);
+    let path = directory.path().join("log-000001");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    std::fs::write(&path, format!("{}\n{}\n", lines[0], lines[2])).unwrap();
+    let error = Store::open(directory.path(), Kinds::builtin(), ambient()).unwrap_err();
+    assert!(error.to_string().contains("versions 1 to 1 are missing"), "{error}");
+}
+
+#[test]
+fn a_closed_store_takes_no_more_writes() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    store.close();
+    assert!(matches!(store.create(&config("a"), json!({})), Err(Error::Log(_))));
+    assert_eq!((store.version(), store.get(&config("a"))), (0, None));
+}
