@@ -2,13 +2,15 @@
 //! execution of a run on a target.
 
 use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use aegis_engine::clock::{SystemClock, SystemEntropy};
 use aegis_engine::codes;
 use aegis_engine::error::CallError;
-use aegis_engine::function::Registry;
+use aegis_engine::function::{Registry, Services};
 use aegis_engine::journal::{Person, SqliteStore};
 use aegis_engine::run::confirm::Confirm;
 use aegis_engine::run::engine::Execution;
@@ -19,7 +21,7 @@ use aegis_sandbox::serve::{Options, Sandbox};
 use aegis_stdlib::target::{Surroundings, Target};
 use clap::{Args, ValueEnum};
 
-use crate::config::{Config, SANDBOX};
+use crate::config::{Layered, Origin, load};
 use crate::view::failure::Failure;
 
 /// How answers are written to stdout.
@@ -31,11 +33,23 @@ pub(crate) enum Output {
     Json,
 }
 
+/// When colour is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Colour {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Even into a pipe.
+    Always,
+    /// Not at all.
+    Never,
+}
+
 /// Options of every command.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Global {
     /// Where journals and the sandbox live [default: .aegis in the project].
-    #[arg(long, global = true, env = "AEGIS_STATE_DIR", value_name = "DIR")]
+    /// (AEGIS_STATE_DIR)
+    #[arg(long, global = true, value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
     /// Folder of the project [default: found from the runbook or the current folder].
     #[arg(long, global = true, value_name = "DIR")]
@@ -43,9 +57,15 @@ pub(crate) struct Global {
     /// How to write answers.
     #[arg(long, global = true, value_enum, default_value = "text")]
     pub(crate) output: Output,
-    /// Who you are, in journals and approvals [default: your user name].
-    #[arg(long, global = true, env = "AEGIS_OPERATOR", value_name = "NAME")]
+    /// Who you are, in journals and approvals [default: your user name] (AEGIS_OPERATOR).
+    #[arg(long, global = true, value_name = "NAME")]
     pub(crate) operator: Option<String>,
+    /// Allow effects on this protected target without typing its name.
+    #[arg(long, global = true, value_name = "TARGET")]
+    pub(crate) yes_on: Option<String>,
+    /// When to use colour.
+    #[arg(long, global = true, value_enum, default_value = "auto")]
+    pub(crate) color: Colour,
 }
 
 impl Global {
@@ -54,16 +74,16 @@ impl Global {
         self.output == Output::Json
     }
 
-    /// Who runs this.
-    pub(crate) fn person(&self) -> Person {
-        let user = || std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).ok();
-        Person(
-            self.operator
-                .clone()
-                .or_else(user)
-                .filter(|name| !name.is_empty())
-                .unwrap_or_else(|| "unknown".into()),
-        )
+    /// True when talk on stderr is coloured (https://no-color.org: set and not empty means no).
+    pub(crate) fn colour(&self) -> bool {
+        match self.color {
+            Colour::Always => true,
+            Colour::Never => false,
+            Colour::Auto => {
+                std::io::stderr().is_terminal()
+                    && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+            }
+        }
     }
 }
 
@@ -71,7 +91,7 @@ impl Global {
 pub(crate) struct Context {
     pub(crate) global: Global,
     pub(crate) project: PathBuf,
-    pub(crate) config: Config,
+    pub(crate) settings: Layered,
     pub(crate) state: PathBuf,
     pub(crate) runtime: tokio::runtime::Runtime,
     pub(crate) environment: BTreeMap<String, String>,
@@ -85,15 +105,38 @@ impl Context {
             None => Project::around(Path::new(".")),
         };
         let project = global.project.clone().unwrap_or_else(|| around().root);
-        let config = Config::load(&project)?;
-        let state = global.state_dir.clone().or_else(|| config.state_dir.clone());
-        let state = state.unwrap_or_else(|| project.join(".aegis"));
+        let environment: BTreeMap<String, String> = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        let settings = load(&project, &environment, global)?;
+        // From a file it starts at the file's folder, by default at the project, else where the person is.
+        let state = match settings.values.get("state-dir") {
+            Some((_, Origin::Default)) | None => project.join(&settings.config.state_dir),
+            Some(_) => settings.config.state_dir.clone(),
+        };
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
             .map_err(|error| CallError::new(codes::LIMIT, "no threads could be started").because(error))?;
-        let environment = std::env::vars().collect();
-        Ok(Self { global: global.clone(), project, config, state, runtime, environment })
+        Ok(Self { global: global.clone(), project, settings, state, runtime, environment })
+    }
+
+    /// Who acts.
+    pub(crate) fn person(&self) -> Person {
+        let configured = Some(self.settings.config.operator.clone()).filter(|name| !name.is_empty());
+        Person(configured.or_else(|| self.user()).unwrap_or_else(|| "unknown".to_owned()))
+    }
+
+    /// The account of this process, then what the shell says.
+    fn user(&self) -> Option<String> {
+        let id = std::fs::metadata("/proc/self").ok().map(|process| process.uid().to_string());
+        let accounts = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+        let named = accounts.lines().find_map(|line| {
+            let mut fields = line.split(':');
+            let name = fields.next()?;
+            (fields.nth(1) == id.as_deref()).then(|| name.to_owned())
+        });
+        named.or_else(|| self.environment.get("USER").or_else(|| self.environment.get("LOGNAME")).cloned())
     }
 
     /// Every module a script can use.
@@ -120,9 +163,9 @@ impl Context {
         })
     }
 
-    /// Name of the target: the given one, the configuration's, the sandbox.
+    /// Name of the target: the given one, or the configuration's.
     pub(crate) fn target_name(&self, given: Option<&str>) -> String {
-        given.map(str::to_owned).or_else(|| self.config.target.clone()).unwrap_or_else(|| SANDBOX.to_owned())
+        given.unwrap_or(&self.settings.config.target).to_owned()
     }
 
     /// The execution of a run on a target. Keeps the sandbox up as long as the answer lives.
@@ -133,7 +176,7 @@ impl Context {
         patient: bool,
         confirm: Option<Arc<dyn Confirm>>,
     ) -> Result<(Execution, Option<Sandbox>), Failure> {
-        let target = self.config.target(name)?;
+        let target = self.settings.config.target(name)?;
         let (surroundings, sandbox) = self.surroundings(name, target)?;
         let execution = Execution {
             target: TargetFacts {
@@ -142,7 +185,7 @@ impl Context {
                 protected: target.protected,
             },
             services: aegis_stdlib::services(target, &surroundings),
-            person: self.global.person(),
+            person: self.person(),
             patient,
             confirm,
             limits: Limits::default(),
@@ -150,6 +193,32 @@ impl Context {
             environment: self.environment.clone(),
         };
         Ok((execution, sandbox))
+    }
+
+    /// The execution of a replay: no clients at all.
+    pub(crate) fn offline(&self, name: &str, listener: Listener) -> Execution {
+        Execution {
+            target: TargetFacts { name: name.to_owned(), ..TargetFacts::default() },
+            services: Services::default(),
+            person: self.person(),
+            patient: false,
+            confirm: None,
+            limits: Limits::default(),
+            listener,
+            environment: self.environment.clone(),
+        }
+    }
+
+    /// Lets nobody touch a protected target without its name: typed, or given as `--yes-on NAME`.
+    pub(crate) fn guard(&self, name: &str) -> Result<(), Failure> {
+        if !self.settings.config.target(name)?.protected || self.global.yes_on.as_deref() == Some(name) {
+            return Ok(());
+        }
+        if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() && typed(name) {
+            return Ok(());
+        }
+        let refused = CallError::new(codes::PROTECTED, format!("target `{name}` is protected"));
+        Err(refused.hint(format!("type its name when asked, or add `--yes-on {name}`")).into())
     }
 
     fn surroundings(&self, name: &str, target: &Target) -> Result<(Surroundings, Option<Sandbox>), Failure> {
@@ -164,6 +233,17 @@ impl Context {
         Ok((surroundings, sandbox))
     }
 
+    /// Folder of the cluster of a sandbox target.
+    pub(crate) fn sandbox_folder(&self, name: &str) -> PathBuf {
+        self.state.join("clusters").join(name)
+    }
+
+    /// How an embedded cluster is started.
+    pub(crate) fn sandbox_options(&self) -> Options {
+        let config = &self.settings.config.sandbox;
+        Options { tls: config.tls, time_scale: config.time_scale, ..Options::default() }
+    }
+
     /// Takes part in the cluster of a sandbox target.
     pub(crate) fn sandbox(&self, name: &str) -> Result<Sandbox, Failure> {
         let broken = |error: aegis_sandbox::serve::Error| {
@@ -171,11 +251,17 @@ impl Context {
                 CallError::new(codes::SANDBOX, "the sandbox cannot be started").because(told(&error)),
             )
         };
-        let sandbox =
-            Sandbox::join(self.state.join("clusters").join(name), Options::default()).map_err(broken)?;
+        let sandbox = Sandbox::join(self.sandbox_folder(name), self.sandbox_options()).map_err(broken)?;
         self.runtime.block_on(sandbox.ready()).map_err(broken)?;
         Ok(sandbox)
     }
+}
+
+/// Asks for the name of a target.
+fn typed(name: &str) -> bool {
+    crate::commands::say(&format!("target `{name}` is protected; type its name to go on:"));
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer).is_ok() && answer.trim() == name
 }
 
 /// An error with its causes, once.

@@ -5,6 +5,7 @@ mod commands;
 mod config;
 mod context;
 mod exit;
+mod reference;
 mod view;
 
 use std::process::ExitCode;

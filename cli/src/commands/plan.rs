@@ -1,13 +1,16 @@
 //! `aegis plan`: the whole runbook with its live diffs; nothing is changed.
 
 use aegis_engine::function::Effect;
+use aegis_engine::journal::Verdict;
 use aegis_engine::run::{Mode, Start};
+use aegis_engine::text::count;
 use clap::Args;
 
 use super::running::{Subject, Watcher, conclude, wait};
 use crate::context::{Context, Global};
 use crate::exit::Exit;
 use crate::view::failure::Failure;
+use crate::view::table;
 
 #[derive(Debug, Args)]
 pub(crate) struct Plan {
@@ -21,7 +24,7 @@ impl Plan {
         let context = Context::new(global, Some(&self.subject.runbook))?;
         let (runbook, params) = self.subject.load(&context)?;
         let target = context.target_name(self.subject.target.as_deref());
-        let watcher = Watcher::new(global.output);
+        let watcher = Watcher::new(global);
         let (execution, _sandbox) = context.execution(&target, watcher.listener(), true, None)?;
         let start = Start {
             runbook: runbook.clone(),
@@ -31,6 +34,7 @@ impl Plan {
             mode: Mode::Plan,
         };
         let conclusion = wait(&context, &context.engine()?.start(start, execution)?);
+        watcher.close();
         let report = watcher.report();
         if !global.json() {
             for change in &report.changes {
@@ -40,7 +44,15 @@ impl Plan {
                     println!("    {line}");
                 }
             }
-            println!("{} changes, plan {}", report.changes.len(), report.plan_hash);
+            println!("{}, plan {}", count(report.changes.len(), "change"), report.plan_hash);
+        }
+        if conclusion.verdict == Some(Verdict::Succeeded) {
+            if global.json() {
+                table::json(
+                    &serde_json::json!({ "event": "planned", "changes": report.changes, "hash": report.plan_hash }),
+                );
+            }
+            return Ok(Exit::Ok);
         }
         Ok(conclude(&context, &conclusion, &runbook))
     }

@@ -7,7 +7,7 @@ use aegis_engine::run::operate::Desk;
 use aegis_engine::runbook::Runbook;
 use clap::{Args, ValueEnum};
 
-use super::running::{Watcher, conclude, interactive, wait};
+use super::running::{Watcher, checked, conclude, interactive, wait};
 use crate::context::{Context, Global};
 use crate::exit::Exit;
 use crate::view::failure::Failure;
@@ -55,11 +55,14 @@ pub(crate) fn resume(context: &Context, run: &str, script: Script) -> Result<Exi
         Some(runbook) => runbook.clone(),
         None => Runbook::from_sources(sources)?,
     };
-    let watcher = Watcher::new(context.global.output);
+    context.guard(&record.target)?;
+    let watcher = Watcher::new(&context.global);
     let (execution, _sandbox) = context.execution(&record.target, watcher.listener(), interactive(), None)?;
     let resume = aegis_engine::run::Resume { run: record.id, script: current };
     let conclusion = wait(context, &engine.resume(resume, execution)?);
+    watcher.close();
     let entries = engine.store.entries(&conclusion.run, 0)?;
-    tables::show(&aegis_engine::report::Report::of(&entries), &context.global);
-    Ok(conclude(context, &conclusion, &shown))
+    let report = aegis_engine::report::Report::of(&entries);
+    tables::show(&report, &context.global);
+    Ok(checked(conclude(context, &conclusion, &shown), &report))
 }

@@ -3,7 +3,8 @@
 use aegis_engine::run::{Mode, Start};
 use clap::Args;
 
-use super::running::{Subject, Watcher, conclude, interactive, wait};
+use super::running::{Subject, Watcher, checked, conclude, interactive, wait};
+use super::stepping::Stepping;
 use crate::context::{Context, Global};
 use crate::exit::Exit;
 use crate::view::failure::Failure;
@@ -13,6 +14,9 @@ use crate::view::tables;
 pub(crate) struct Run {
     #[command(flatten)]
     subject: Subject,
+    /// Ask before each effect: do it, leave it out, or stop.
+    #[arg(long)]
+    step: bool,
 }
 
 impl Run {
@@ -20,8 +24,10 @@ impl Run {
         let context = Context::new(global, Some(&self.subject.runbook))?;
         let (runbook, params) = self.subject.load(&context)?;
         let target = context.target_name(self.subject.target.as_deref());
-        let watcher = Watcher::new(global.output);
-        let (execution, _sandbox) = context.execution(&target, watcher.listener(), interactive(), None)?;
+        context.guard(&target)?;
+        let watcher = Watcher::new(global);
+        let confirm = self.step.then(|| Stepping::new(&watcher));
+        let (execution, _sandbox) = context.execution(&target, watcher.listener(), interactive(), confirm)?;
         let start = Start {
             runbook: runbook.clone(),
             name: self.subject.name(),
@@ -31,7 +37,9 @@ impl Run {
         };
         let handle = context.engine()?.start(start, execution)?;
         let conclusion = wait(&context, &handle);
-        tables::show(&watcher.report(), global);
-        Ok(conclude(&context, &conclusion, &runbook))
+        watcher.close();
+        let report = watcher.report();
+        tables::show(&report, global);
+        Ok(checked(conclude(&context, &conclusion, &runbook), &report))
     }
 }

@@ -12,15 +12,17 @@ use aegis_engine::error::CallError;
 use aegis_engine::journal::{Entry, Verdict};
 use aegis_engine::report::Report;
 use aegis_engine::run::handle::Listener;
-use aegis_engine::run::{Conclusion, Event, Handle};
+use aegis_engine::run::{Conclusion, Event, Handle, Stop};
 use aegis_engine::runbook::{Params, Runbook};
 use clap::Args;
 use serde_json::Value;
 
-use crate::context::{Context, Output};
+use crate::context::{Context, Global, Output};
 use crate::exit::Exit;
-use crate::view::failure::{Failure, colour};
+use crate::view::failure::Failure;
+use crate::view::live::Live;
 use crate::view::plain::Plain;
+use crate::view::table;
 
 /// Which runbook with which parameters on which target.
 #[derive(Debug, Args)]
@@ -82,13 +84,26 @@ fn read_params(path: &std::path::Path) -> Result<BTreeMap<String, Value>, Failur
 /// Collects what a run says and shows it as it comes.
 pub(crate) struct Watcher {
     entries: Mutex<Vec<Entry>>,
-    plain: Plain,
-    output: Output,
+    screen: Screen,
+}
+
+/// What a person or program looks at.
+enum Screen {
+    Json,
+    Plain(Plain),
+    Live(Live),
 }
 
 impl Watcher {
-    pub(crate) fn new(output: Output) -> Arc<Self> {
-        Arc::new(Self { entries: Mutex::default(), plain: Plain::default(), output })
+    pub(crate) fn new(global: &Global) -> Arc<Self> {
+        let drawable =
+            std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|t| t != "dumb");
+        let screen = match global.output {
+            Output::Json => Screen::Json,
+            Output::Text if drawable => Screen::Live(Live::new(global.colour())),
+            Output::Text => Screen::Plain(Plain::default()),
+        };
+        Arc::new(Self { entries: Mutex::default(), screen })
     }
 
     pub(crate) fn listener(self: &Arc<Self>) -> Listener {
@@ -96,16 +111,34 @@ impl Watcher {
         Arc::new(move |event| watcher.hear(event))
     }
 
-    #[expect(clippy::print_stdout, reason = "events for programs are data")]
     fn hear(&self, event: &Event) {
         if let Event::Recorded(entry) = event {
-            if self.output == Output::Json {
-                println!("{}", serde_json::to_string(entry).unwrap_or_default());
-            }
             self.entries.lock().unwrap_or_else(PoisonError::into_inner).push(entry.clone());
         }
-        if self.output == Output::Text {
-            self.plain.show(event);
+        match (&self.screen, event) {
+            (Screen::Plain(plain), event) => plain.show(event),
+            (Screen::Live(live), event) => live.show(event),
+            (Screen::Json, Event::Recorded(entry)) => {
+                table::json(&serde_json::json!({ "event": "recorded", "entry": entry }));
+            }
+            (Screen::Json, Event::Progress { call, text }) => {
+                table::json(&serde_json::json!({ "event": "progress", "call": call, "text": text }));
+            }
+        }
+    }
+
+    /// Lets a person be asked while the run goes on.
+    pub(crate) fn pause<T>(&self, ask: impl FnOnce() -> T) -> T {
+        match &self.screen {
+            Screen::Live(live) => live.pause(ask),
+            _ => ask(),
+        }
+    }
+
+    /// Nothing moves any more.
+    pub(crate) fn close(&self) {
+        if let Screen::Live(live) = &self.screen {
+            live.close();
         }
     }
 
@@ -116,7 +149,7 @@ impl Watcher {
 
 /// Waits for the end of a run. Ctrl-C once cancels it, twice leaves it resumable.
 pub(crate) fn wait(context: &Context, handle: &Handle) -> Conclusion {
-    let (interrupted, person) = (handle.clone(), context.global.person());
+    let (interrupted, person) = (handle.clone(), context.person());
     context.runtime.spawn(async move {
         if tokio::signal::ctrl_c().await.is_err() {
             return;
@@ -135,22 +168,48 @@ pub(crate) fn wait(context: &Context, handle: &Handle) -> Conclusion {
 pub(crate) fn conclude(context: &Context, conclusion: &Conclusion, runbook: &Runbook) -> Exit {
     let run = &conclusion.run;
     if context.global.json() {
+        table::json(&serde_json::json!({
+            "event": "concluded",
+            "run": run,
+            "verdict": conclusion.verdict,
+            "failure": conclusion.failure,
+            "value": conclusion.value,
+            "leftovers": conclusion.leftovers.iter().map(|debt| &debt.undo.summary).collect::<Vec<_>>(),
+        }));
         return Exit::of_run(conclusion);
     }
     if let Some(failure) = &conclusion.failure {
-        say(failure.render(&runbook.sources, colour()).trim_end());
+        say(failure.render(&runbook.sources, context.global.colour()).trim_end());
         say(&format!("  see: aegis explain {}", failure.code));
     }
     match (&conclusion.verdict, &conclusion.stop) {
         (Some(Verdict::Succeeded), _) => say(&format!("succeeded: {run}")),
         (Some(Verdict::Failed), _) => say(&format!("failed: {run}\n  next: aegis retry {run}")),
         (Some(Verdict::Cancelled), _) => say(&format!("cancelled: {run}")),
+        (None, Some(Stop::Waiting(error))) => {
+            say(&format!("{}: {run}\n  next: {}", error.message, next(error, run)))
+        }
         (None, _) => say(&format!("not finished: {run}\n  next: aegis resume {run}")),
     }
     if !conclusion.leftovers.is_empty() {
         say(&format!("  not undone: {} (aegis leftovers {run})", conclusion.leftovers.len()));
     }
     Exit::of_run(conclusion)
+}
+
+/// A run that succeeded with a check that failed, or could not be read, is not all right.
+pub(crate) fn checked(exit: Exit, report: &Report) -> Exit {
+    let open = |check: &Value| matches!(check["status"].as_str(), Some("fail" | "unevaluable"));
+    if exit == Exit::Ok && report.checks.iter().any(open) { Exit::Checks } else { exit }
+}
+
+/// What a person types when a run waits for one.
+fn next(error: &CallError, run: &str) -> String {
+    match codes::explain(&error.code).map(|entry| entry.code) {
+        Some(codes::UNKNOWN) => format!("aegis show {run}, then aegis mark-done, skip or retry"),
+        Some(codes::HALTED) => format!("aegis unhalt, then aegis resume {run}"),
+        _ => format!("aegis approve {run}, then aegis resume {run}"),
+    }
 }
 
 /// True when a person sits in front of it.

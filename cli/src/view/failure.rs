@@ -1,6 +1,5 @@
 //! The edge where errors are told: once, with the source line, a hint, and what to type next.
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use aegis_engine::diagnostic::{Diagnostic, Problems};
@@ -49,11 +48,6 @@ impl From<EngineError> for Failure {
     }
 }
 
-/// True when stderr wants colour.
-pub(crate) fn colour() -> bool {
-    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-}
-
 /// Tells a failure and answers how the process ends.
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "the edge where errors are told")]
 pub(crate) fn tell(failure: &Failure, global: &Global) -> ExitCode {
@@ -64,7 +58,7 @@ pub(crate) fn tell(failure: &Failure, global: &Global) -> ExitCode {
     if global.json() {
         println!("{}", serde_json::json!({ "error": problems.diagnostics }));
     } else {
-        eprintln!("{}", problems.render(colour()).trim_end());
+        eprintln!("{}", problems.render(global.colour()).trim_end());
     }
     let code = problems.diagnostics.first().map(|diagnostic| diagnostic.code.clone()).unwrap_or_default();
     if !global.json() && !code.is_empty() {

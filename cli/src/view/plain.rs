@@ -27,7 +27,8 @@ impl Plain {
         }
     }
 
-    fn line(&self, body: &Body) -> Option<String> {
+    /// The line of an entry; `None` for what only matters to machines.
+    pub(super) fn line(&self, body: &Body) -> Option<String> {
         let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
         match body {
             Body::Started(started) => Some(format!("run: {} on {}", started.title, started.target)),
@@ -83,7 +84,7 @@ fn write_line(line: &str) {
 }
 
 /// Two spaces a level: a place has one `/` a level.
-fn indent(key: &str) -> String {
+pub(super) fn indent(key: &str) -> String {
     "  ".repeat(key.matches('/').count())
 }
 

@@ -1,0 +1,70 @@
+//! What the verbs share with which people decide about runs: which run, who, and why.
+
+use std::sync::Arc;
+
+use aegis_engine::CallError;
+use aegis_engine::clock::SystemClock;
+use aegis_engine::journal::{RunRecord, SqliteStore};
+use aegis_engine::run::operate::{Decider, Desk};
+use clap::Args;
+
+use super::running::say;
+use crate::context::{Context, Global};
+use crate::exit::Exit;
+use crate::view::failure::Failure;
+use crate::view::table;
+
+/// Which run, and why.
+#[derive(Debug, Args)]
+pub(crate) struct Decision {
+    /// The run: its id, a part that is enough to tell it, or `last`.
+    pub(crate) run: String,
+    /// Why; kept in the journal.
+    #[arg(long, default_value = "", value_name = "TEXT")]
+    pub(crate) note: String,
+    /// Proof, as text or a link; kept in the journal.
+    #[arg(long, default_value = "", value_name = "TEXT")]
+    pub(crate) evidence: String,
+}
+
+/// A run that somebody looks at or decides about.
+pub(crate) struct Case {
+    pub(crate) context: Context,
+    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) record: RunRecord,
+}
+
+impl Case {
+    /// Finds the run.
+    pub(crate) fn open(global: &Global, run: &str) -> Result<Self, Failure> {
+        let context = Context::new(global, None)?;
+        let store = context.store()?;
+        let record = Desk { store: &*store, clock: &SystemClock }.find(run)?;
+        Ok(Self { context, store, record })
+    }
+
+    /// Records a decision about it.
+    pub(crate) fn decide<T>(
+        &self,
+        decision: &Decision,
+        act: impl FnOnce(&Desk<'_>, &str, &Decider<'_>) -> Result<T, CallError>,
+    ) -> Result<T, Failure> {
+        let person = self.context.person();
+        let by = Decider { person: &person, note: &decision.note, evidence: &decision.evidence };
+        Ok(act(&Desk { store: &*self.store, clock: &SystemClock }, &self.record.id, &by)?)
+    }
+
+    /// Tells what was recorded, and what to do next.
+    pub(crate) fn tell(&self, what: &str, key: &str, next: &str) -> Exit {
+        let run = &self.record.id;
+        if self.context.global.json() {
+            table::json(&serde_json::json!({ "run": run, "act": what, "key": key }));
+        } else {
+            say(format!("{what}: {run} {key}").trim_end());
+            if !next.is_empty() {
+                say(&format!("  next: aegis {next} {run}"));
+            }
+        }
+        Exit::Ok
+    }
+}

@@ -1,0 +1,31 @@
+//! `aegis halt`: no effect of any run in this state directory happens until `aegis unhalt`.
+
+use aegis_engine::clock::{Clock, SystemClock};
+use aegis_engine::journal::{Halt as Switch, Store};
+use clap::Args;
+
+use super::running::say;
+use crate::context::{Context, Global};
+use crate::exit::Exit;
+use crate::view::failure::Failure;
+use crate::view::table;
+
+#[derive(Debug, Args)]
+pub(crate) struct Halt {
+    /// Why; everybody who is stopped by it sees this.
+    reason: String,
+}
+
+impl Halt {
+    pub(crate) fn run(self, global: &Global) -> Result<Exit, Failure> {
+        let context = Context::new(global, None)?;
+        let switch = Switch { person: context.person(), reason: self.reason, at: SystemClock.now() };
+        context.store()?.set_halt(Some(&switch))?;
+        if global.json() {
+            table::json(&switch);
+        } else {
+            say("effects are halted\n  next: aegis unhalt");
+        }
+        Ok(Exit::Ok)
+    }
+}

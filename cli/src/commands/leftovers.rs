@@ -1,0 +1,48 @@
+//! `aegis leftovers`: effects of runs that did not succeed, and of drills, that are not taken back.
+
+use aegis_engine::clock::SystemClock;
+use aegis_engine::run::operate::Desk;
+use clap::Args;
+use serde::Serialize;
+
+use crate::context::{Context, Global};
+use crate::exit::Exit;
+use crate::view::failure::Failure;
+use crate::view::table;
+
+#[derive(Debug, Args)]
+pub(crate) struct Leftovers {
+    /// Only of this run.
+    run: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Leftover {
+    run: String,
+    call: String,
+    undo: String,
+    sure: bool,
+}
+
+impl Leftovers {
+    pub(crate) fn run(self, global: &Global) -> Result<Exit, Failure> {
+        let context = Context::new(global, None)?;
+        let store = context.store()?;
+        let desk = Desk { store: &*store, clock: &SystemClock };
+        let run = self.run.as_deref().map(|run| desk.find(run)).transpose()?;
+        let mut found = Vec::new();
+        for (record, debts) in desk.leftovers(run.as_ref().map(|run| run.id.as_str()))? {
+            found.extend(debts.into_iter().map(|debt| Leftover {
+                run: record.id.clone(),
+                call: debt.call,
+                undo: debt.undo.summary,
+                sure: debt.sure,
+            }));
+        }
+        table::list(global, &found, &["RUN", "CALL", "TO UNDO", "HAPPENED"], |left| {
+            let sure = if left.sure { "yes" } else { "unknown" };
+            vec![left.run.clone(), left.call.clone(), left.undo.clone(), sure.to_owned()]
+        });
+        Ok(Exit::Ok)
+    }
+}

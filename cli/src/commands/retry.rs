@@ -1,0 +1,26 @@
+//! `aegis retry`: forgets what failed, performs it again and goes on. Effects that worked stay done.
+
+use clap::Args;
+
+use super::deciding::{Case, Decision};
+use super::resume::{Script, resume};
+use crate::context::Global;
+use crate::exit::Exit;
+use crate::view::failure::Failure;
+
+#[derive(Debug, Args)]
+pub(crate) struct Retry {
+    #[command(flatten)]
+    decision: Decision,
+    /// Which script to go on with.
+    #[arg(long, value_enum, default_value = "recorded")]
+    script: Script,
+}
+
+impl Retry {
+    pub(crate) fn run(self, global: &Global) -> Result<Exit, Failure> {
+        let case = Case::open(global, &self.decision.run)?;
+        case.decide(&self.decision, |desk, run, by| desk.retry(run, by))?;
+        resume(&case.context, &case.record.id, self.script)
+    }
+}

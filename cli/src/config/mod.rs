@@ -1,0 +1,81 @@
+//! Configuration: `aegis.toml` in layers, and where each value comes from.
+//!
+//! ```text
+//! compiled-in defaults < user file (XDG) < project file < environment < flags
+//! ```
+//!
+//! Every file is read by itself first, so that an unknown key is told with its file and line; then the
+//! layers are laid over each other key by key.
+
+mod layers;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use aegis_engine::codes;
+use aegis_engine::error::CallError;
+use aegis_engine::text::{did_you_mean, list};
+use aegis_stdlib::target::Target;
+use serde::{Deserialize, Serialize};
+
+pub(crate) use layers::{Layered, Origin, load};
+
+/// The defaults, as a file with comments.
+pub(crate) const DEFAULTS: &str = include_str!("default.toml");
+
+/// The configuration as all layers together say it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Config {
+    /// Target of runs that name none.
+    pub(crate) target: String,
+    /// Where journals and the sandbox live.
+    pub(crate) state_dir: PathBuf,
+    /// Who acts.
+    pub(crate) operator: String,
+    /// The embedded cluster.
+    pub(crate) sandbox: SandboxConfig,
+    /// Targets by name.
+    pub(crate) targets: BTreeMap<String, Target>,
+}
+
+/// The embedded cluster.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct SandboxConfig {
+    /// How fast its time runs; 1 is real time.
+    pub(crate) time_scale: f64,
+    /// Whether its API speaks TLS. Counts when the cluster is new.
+    pub(crate) tls: bool,
+}
+
+impl Default for SandboxConfig {
+    fn default() -> Self {
+        Self { time_scale: 1.0, tls: true }
+    }
+}
+
+impl Config {
+    /// A target by name.
+    pub(crate) fn target(&self, name: &str) -> Result<&Target, CallError> {
+        self.targets.get(name).ok_or_else(|| {
+            let names: Vec<&str> = self.targets.keys().map(String::as_str).collect();
+            let hint = did_you_mean(name, names.iter().copied()).unwrap_or_else(|| {
+                format!("targets are {}; add `[targets.{name}]` to aegis.toml", list(&names))
+            });
+            CallError::new(codes::TARGET, format!("there is no target `{name}`")).hint(hint)
+        })
+    }
+}
+
+/// The file of a project.
+pub(crate) fn project_file(root: &Path) -> PathBuf {
+    root.join("aegis.toml")
+}
+
+/// The file of a user: `$XDG_CONFIG_HOME/aegis/aegis.toml`, else below `~/.config`.
+pub(crate) fn user_file(environment: &BTreeMap<String, String>) -> Option<PathBuf> {
+    let set = |name: &str| environment.get(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let folder = set("XDG_CONFIG_HOME").or_else(|| set("HOME").map(|home| home.join(".config")))?;
+    Some(folder.join("aegis").join("aegis.toml"))
+}

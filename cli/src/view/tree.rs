@@ -1,0 +1,117 @@
+//! A stored run as text: the step tree with timings, and its entries as log lines.
+
+use std::fmt::Write;
+
+use aegis_engine::journal::{Act, Body, Entry, Outcome, Verdict, Wait};
+use aegis_engine::report::Node;
+
+/// The step tree with timings.
+pub(crate) fn tree(nodes: &[Node], depth: usize) -> String {
+    let mut text = String::new();
+    for node in nodes {
+        let name = if node.summary.is_empty() { &node.name } else { &node.summary };
+        let time = node.milliseconds.map(|time| format!("  {}", seconds(time))).unwrap_or_default();
+        let why = if node.why.is_empty() { String::new() } else { format!("  {}", node.why) };
+        let _ = writeln!(text, "{:8}{}{name}{time}{why}", node.state, "  ".repeat(depth));
+        text.push_str(&tree(&node.children, depth + 1));
+    }
+    text
+}
+
+/// One entry as one line.
+pub(crate) fn line(entry: &Entry) -> String {
+    format!("{:>5}  {}  {}", entry.seq, entry.at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ"), told(&entry.body))
+}
+
+fn told(body: &Body) -> String {
+    match body {
+        Body::Started(started) => format!(
+            "{} `{}` on `{}` by {}",
+            started.mode.word(),
+            started.title,
+            started.target,
+            started.person.0
+        ),
+        Body::Resumed { person, .. } => format!("resumed by {}", person.0),
+        Body::Asked { call, function, summary, .. } => {
+            let summary = if summary.is_empty() { function } else { summary };
+            format!("asked     {call}  {summary}")
+        }
+        Body::Happened { call, outcome, milliseconds } => {
+            format!("{:9} {call}  {}{}", word(outcome), seconds(*milliseconds), why(outcome))
+        }
+        Body::Entered { step, name, attempt, .. } => format!("entered   {step}  {name}, attempt {attempt}"),
+        Body::Left { step, outcome, milliseconds, .. } => {
+            format!("left      {step}  {} {}{}", word(outcome), seconds(*milliseconds), why(outcome))
+        }
+        Body::Waiting { call, wait } => format!("waits     {call}  {}", waiting(wait)),
+        Body::Decided { person, act, note, .. } => {
+            let note = if note.is_empty() { String::new() } else { format!(": {note}") };
+            format!("decided   {} by {}{note}", decision(act), person.0)
+        }
+        Body::Undone { call, outcome } => format!("undone    {call}  {}{}", word(outcome), why(outcome)),
+        Body::Noted { text, .. } => format!("log       {text}"),
+        Body::Ended { verdict, failure, .. } => {
+            let why = failure.as_ref().map(|failure| format!("  {}", failure.message)).unwrap_or_default();
+            format!("{}{why}", verdict_word(*verdict))
+        }
+    }
+}
+
+/// `succeeded`, `failed` or `cancelled`.
+pub(crate) const fn verdict_word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Succeeded => "succeeded",
+        Verdict::Failed => "failed",
+        Verdict::Cancelled => "cancelled",
+    }
+}
+
+/// What a run waits for, as a sentence.
+pub(crate) fn waiting(wait: &Wait) -> String {
+    match wait {
+        Wait::Approval { question, quorum, .. } if *quorum > 1 => {
+            format!("for {quorum} approvals: {question}")
+        }
+        Wait::Approval { question, .. } => format!("for an approval: {question}"),
+        Wait::Unknown { error } => format!("for somebody who knows what happened: {}", error.message),
+        Wait::Halt { reason } => format!("because effects are halted: {reason}"),
+    }
+}
+
+fn decision(act: &Act) -> String {
+    match act {
+        Act::Approve { call, .. } => format!("yes to {call}"),
+        Act::Reject { call } => format!("no to {call}"),
+        Act::Skip { key } => format!("skip {key}"),
+        Act::MarkDone { key, .. } => format!("{key} was done by hand"),
+        Act::Retry { .. } => "retry".to_owned(),
+        Act::Cancel => "cancel".to_owned(),
+        Act::Undo => "undo".to_owned(),
+    }
+}
+
+const fn word(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Ok(_) => "ok",
+        Outcome::Failed(_) => "failed",
+        Outcome::Unknown(_) => "unknown",
+        Outcome::Skipped(_) => "skipped",
+    }
+}
+
+fn why(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Ok(_) => String::new(),
+        Outcome::Failed(error) | Outcome::Unknown(error) => format!("  {}", error.message),
+        Outcome::Skipped(why) => format!("  {why}"),
+    }
+}
+
+/// `0.3s`, `42s`, `3m 2s`.
+pub(crate) fn seconds(milliseconds: u64) -> String {
+    if milliseconds < 10_000 {
+        return format!("{}.{}s", milliseconds / 1000, milliseconds % 1000 / 100);
+    }
+    aegis_engine::Period::seconds(milliseconds / 1000).to_string()
+}
