@@ -224,7 +224,7 @@ fn a_list_of_components_brings_its_needs_and_says_so() {
 fn the_server_version_decides_the_lane() {
     let script = r#"
         import "std/lane" as lane;
-        ["28", "31+", "32", "36"].map(|minor| lane::choose(#{ minor: minor, git_version: "v1." + minor }).lane)
+        [28, 31, 32, 36].map(|minor| lane::choose(#{ minor: minor, version: `v1.${minor}.0` }).lane)
     "#;
     assert_eq!(strings(&evaluate(script, UNREACHABLE)), ["floor", "floor", "current", "current"]);
 }
