@@ -62,8 +62,11 @@ fn is_only_a_note(old: &Value, new: &Value) -> bool {
 
 #[async_trait]
 impl Door for Api {
-    async fn create(&self, manager: &str, object: Value) -> Result<Object, Refused> {
+    async fn create(&self, manager: &str, mut object: Value) -> Result<Object, Refused> {
         let call = self.inside_call(manager, &object)?;
+        let object_type = call.path.kind.object_type();
+        object_type.read(&mut object).map_err(Status::bad_request)?;
+        object_type.fill_defaults(&mut object);
         let options = WriteOptions::read(&call.query, "CreateOptions")?;
         let mut draft = Draft::new(&call, "", &options);
         Ok(self.commit(&options, |t| create_in(t, &mut draft, object))?)

@@ -596,9 +596,22 @@ fn patch_in(
         }
     };
     let mut patched = patched.map_err(from_patch)?;
+    if patch_type == PatchType::Strategic {
+        check_types_of_strategic(draft, &patched)?;
+    }
     check_patched(draft, &mut patched)?;
     check_kept_identity(draft, old, &patched)?;
     update_in(t, draft, old, patched)
+}
+
+/// A strategic patch is converted without JSON in between, and its type errors say so.
+fn check_types_of_strategic(draft: &Draft<'_>, patched: &Value) -> Result<(), Status> {
+    let Err(problem) = draft.object_type().read(&mut patched.clone()) else { return Ok(()) };
+    let Some((_, wanted)) = problem.rsplit_once(" of type ") else { return Ok(()) };
+    let sent: Value = serde_json::from_slice(&draft.call.body).unwrap_or_default();
+    let shown = json!(crate::patch::golang::print(&sent));
+    let cause = Cause::invalid("patch", &shown, format!("unrecognized type: {wanted}"));
+    Err(Status::invalid_named("", "", "", &[cause]))
 }
 
 /// A patched object is read like a sent one, but its mistakes are told differently.
@@ -646,6 +659,7 @@ fn apply_in(t: &mut Transaction<'_>, draft: &mut Draft<'_>, old: Option<Object>)
         untouched: &untouched,
     });
     let mut merged = merged.map_err(from_patch)?;
+    read_applied(draft, &config, &mut merged)?;
     strategy::normalize(draft.kind, &mut merged);
     object_type.fill_defaults(&mut merged);
     check_namespace(draft.call, &mut merged)?;
@@ -663,6 +677,19 @@ fn apply_in(t: &mut Transaction<'_>, draft: &mut Draft<'_>, old: Option<Object>)
             store_changed(t, draft, &old, object)
         }
     }
+}
+
+/// What an apply made is read like a sent object; a value that does not parse is the server's failure.
+fn read_applied(draft: &Draft<'_>, config: &Value, merged: &mut Value) -> Result<(), Status> {
+    let read = draft.object_type().read(merged);
+    read.map(drop).map_err(|problem| {
+        let kind = format!("{}, Kind={}", draft.kind.api_version(), draft.kind.kind);
+        let text = |field: &str| config["metadata"][field].as_str().unwrap_or_default();
+        let (namespace, name) = (text("namespace"), text("name"));
+        Status::internal(format!(
+            "failed to convert new object ({namespace}/{name}; {kind}) to proper version: unable to convert unstructured object to {kind}: {problem}"
+        ))
+    })
 }
 
 /// A patch may repeat the uid and the version, and not change them.

@@ -32,6 +32,12 @@ impl Cause {
         Self::new("FieldValueInvalid", field, format!("Invalid value: {value}: {detail}"))
     }
 
+    /// The value does not fit, shown in words of its own.
+    #[must_use]
+    pub fn invalid_shown(field: impl Into<String>, shown: &str, detail: &str) -> Self {
+        Self::new("FieldValueInvalid", field, format!("Invalid value: {shown}: {detail}"))
+    }
+
     /// The value has the wrong type.
     #[must_use]
     pub fn type_invalid(field: impl Into<String>, value: &Value, detail: impl std::fmt::Display) -> Self {
@@ -47,6 +53,12 @@ impl Cause {
     /// The value is not one of a few.
     #[must_use]
     pub fn unsupported(field: impl Into<String>, value: &Value, supported: &[&str]) -> Self {
+        Self::unsupported_shown(field, &value.to_string(), supported)
+    }
+
+    /// The value, shown in words of its own, is not one of a few.
+    #[must_use]
+    pub fn unsupported_shown(field: impl Into<String>, value: &str, supported: &[&str]) -> Self {
         let supported: Vec<String> = supported.iter().map(|name| format!("{name:?}")).collect();
         let message = format!("Unsupported value: {value}: supported values: {}", supported.join(", "));
         Self::new("FieldValueNotSupported", field, message)

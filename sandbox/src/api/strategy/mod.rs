@@ -38,7 +38,25 @@ pub(super) fn blank(kind: &Kind) -> Value {
         "NetworkPolicy" => json!({"podSelector": {}}),
         _ => json!({}),
     };
-    json!({"kind": kind.kind, "apiVersion": kind.api_version(), "metadata": {}, "spec": spec, "status": {}})
+    let mut blank = json!({"kind": kind.kind, "apiVersion": kind.api_version(), "metadata": {}, "spec": spec, "status": {}});
+    if kind.kind == "Event" {
+        for field in [
+            "eventTime",
+            "firstTimestamp",
+            "lastTimestamp",
+            "deprecatedFirstTimestamp",
+            "deprecatedLastTimestamp",
+        ] {
+            blank[field] = Value::Null;
+        }
+        for field in ["source", "deprecatedSource"] {
+            blank[field] = json!({});
+        }
+        for field in ["reportingComponent", "reportingInstance"] {
+            blank[field] = json!("");
+        }
+    }
+    blank
 }
 
 /// Gives a new object what the server decides about its kind.

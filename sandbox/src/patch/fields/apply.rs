@@ -48,7 +48,7 @@ pub fn apply(request: &Apply<'_>) -> Result<Value, PatchError> {
     let live = request.live.map(|live| adopt_untracked(request, live));
     let entries = live.as_ref().and_then(managed::read).unwrap_or_default();
     let outcome = attempt(request, live.as_ref(), entries.clone(), request.force);
-    match outcome {
+    let applied = match outcome {
         Err(conflicts) if request.manager.name == "kubectl" => {
             let left = not_last_applied(request, live.as_ref(), conflicts);
             if left.is_empty() {
@@ -58,7 +58,24 @@ pub fn apply(request: &Apply<'_>) -> Result<Value, PatchError> {
             }
         }
         other => other.map_err(into_error),
+    };
+    applied.map(|object| sync_last_applied(request, object))
+}
+
+/// `kubectl` keeps its last-applied annotation in step when it moves to server-side apply.
+fn sync_last_applied(request: &Apply<'_>, mut object: Value) -> Value {
+    let pointer = "/metadata/annotations";
+    let has_one = object.pointer(pointer).is_some_and(|annotations| annotations.get(LAST_APPLIED).is_some());
+    if request.manager.name != "kubectl" || !has_one {
+        return object;
     }
+    let mut config = without_managers(request.config);
+    let own = config.get_mut("metadata").and_then(|metadata| metadata.get_mut("annotations"));
+    if let Some(own) = own.and_then(Value::as_object_mut) {
+        own.remove(LAST_APPLIED);
+    }
+    object["metadata"]["annotations"][LAST_APPLIED] = json!(format!("{config}\n"));
+    object
 }
 
 type Conflicts = Vec<(Entry, FieldSet)>;

@@ -183,7 +183,12 @@ fn kubectl_may_take_what_its_client_side_apply_wrote() {
     track_update(&schema, None, &mut live, &client_side, TIME, &FieldSet::default());
     let taken =
         Try { schema: &schema, live: Some(&live), force: false }.apply("kubectl", &ssa(json!({"a": "5"})));
-    assert_eq!(taken.unwrap()["data"]["a"], "5");
+    let taken = taken.unwrap();
+    assert_eq!(taken["data"]["a"], "5");
+    let last = taken["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"]
+        .as_str()
+        .unwrap();
+    assert_eq!(serde_json::from_str::<Value>(last).unwrap(), ssa(json!({"a": "5"})));
     let other =
         Try { schema: &schema, live: Some(&live), force: false }.apply("other", &ssa(json!({"a": "5"})));
     assert_eq!(other.unwrap_err().code(), 409);

@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 ///
 /// The writer takes every field that differs from `live`, others lose those fields. Call it after
 /// defaulting and before mutating admission. `time` is RFC 3339 in whole seconds; `untouched` are the
-/// fields this write cannot reach ([`super::untouched_fields`]). A list given by the writer replaces the old
+/// fields this write cannot reach ([`super::untouched_fields`]). A scale is written without a time, and a
+/// scale to nothing leaves its field without an owner. A list given by the writer replaces the old
 /// one on the object itself; `[{}]` resets it, and from then on writes are not tracked until an apply.
 pub fn track_update(
     schema: &Schema,
@@ -53,7 +54,12 @@ fn take_changed(
     let old = without_managers(live.unwrap_or(&nothing));
     let change = compare(schema, Some(&old), Some(&without_managers(new))).without(untouched);
     release(&mut entries, &change);
-    let taken = change.added.union(&change.modified).difference(&NEVER_OWNED);
+    let mut taken = change.added.union(&change.modified).difference(&NEVER_OWNED);
+    let is_scale = manager.subresource == "scale";
+    if is_scale && new["spec"]["replicas"] == 0 {
+        taken = FieldSet::default();
+    }
+    let time = if is_scale { "" } else { time };
     if taken.is_empty() {
         return entries;
     }

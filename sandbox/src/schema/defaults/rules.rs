@@ -257,17 +257,20 @@ fn pod(object: &mut Value) {
     }
 }
 
-/// Times of an event are answered even when absent.
+/// Times and sources of an event are answered even when absent; its two groups name them differently.
 fn event(object: &mut Value) {
     let Some(map) = object.as_object_mut() else { return };
     let core = text(map, "apiVersion") == "v1";
     default(map, "eventTime", Value::Null);
-    let nulls: &[&str] = if core { &["firstTimestamp", "lastTimestamp"] } else { &[] };
-    for field in nulls {
+    let (times, source) = match core {
+        true => (["firstTimestamp", "lastTimestamp"], "source"),
+        false => (["deprecatedFirstTimestamp", "deprecatedLastTimestamp"], "deprecatedSource"),
+    };
+    for field in times {
         default(map, field, Value::Null);
     }
+    default(map, source, json!({}));
     if core {
-        default(map, "source", json!({}));
         default(map, "reportingComponent", json!(""));
         default(map, "reportingInstance", json!(""));
     }

@@ -66,7 +66,6 @@ pub(super) const ROWS: &[Row] = &[
     ("core.v1.HTTPGetAction", "path", r#""/""#),
     ("core.v1.HTTPGetAction", "scheme", r#""HTTP""#),
     ("core.v1.HostPathVolumeSource", "type", r#""""#),
-    ("core.v1.NamespaceSpec", "finalizers", r#"["kubernetes"]"#),
     ("core.v1.ObjectFieldSelector", "apiVersion", r#""v1""#),
     ("core.v1.PersistentVolumeClaimSpec", "volumeMode", r#""Filesystem""#),
     ("core.v1.PersistentVolumeSpec", "persistentVolumeReclaimPolicy", r#""Retain""#),
@@ -103,8 +102,9 @@ pub(super) const ROWS: &[Row] = &[
 /// Top-level fields of a kind, by kind.
 #[rustfmt::skip]
 pub(super) const KIND_ROWS: &[Row] = &[
-    ("Namespace", "spec", "{}"),
+    ("ClusterRole", "rules", "null"),
     ("PriorityClass", "preemptionPolicy", r#""PreemptLowerPriority""#),
+    ("Role", "rules", "null"),
     ("Secret", "type", r#""Opaque""#),
     ("StorageClass", "reclaimPolicy", r#""Delete""#),
     ("StorageClass", "volumeBindingMode", r#""Immediate""#),

@@ -26,12 +26,12 @@ fn ingress_path(path: &Value, place: &str, causes: &mut Vec<Cause>) {
     let kind = text(path, "pathType");
     if kind.is_empty() {
         causes.push(Cause::required(format!("{place}.pathType"), "pathType must be specified"));
-    } else {
-        one_of(path, "pathType", place, &["Exact", "ImplementationSpecific", "Prefix"], causes);
+        return;
     }
+    one_of(path, "pathType", place, &["Exact", "ImplementationSpecific", "Prefix"], causes);
     let route = text(path, "path");
     let must_be_absolute = matches!(kind, "Exact" | "Prefix") || !route.is_empty();
-    if must_be_absolute && !kind.is_empty() && !route.starts_with('/') {
+    if must_be_absolute && !route.starts_with('/') {
         causes.push(Cause::invalid(format!("{place}.path"), &json!(route), "must be an absolute path"));
     }
     backend(&path["backend"], &format!("{place}.backend"), causes);

@@ -12,9 +12,16 @@ pub(super) fn disruption_budget(_: Option<&Value>, new: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
     let spec = &new["spec"];
     if !spec["minAvailable"].is_null() && !spec["maxUnavailable"].is_null() {
-        let shown = json!({"MinAvailable": spec["minAvailable"], "Selector": spec["selector"],
-            "MaxUnavailable": spec["maxUnavailable"], "UnhealthyPodEvictionPolicy": spec["unhealthyPodEvictionPolicy"]});
-        causes.push(Cause::invalid("spec", &shown, "minAvailable and maxUnavailable cannot be both set"));
+        // The fields in the order of the server's type.
+        let shown = format!(
+            r#"{{"MinAvailable":{},"Selector":{},"MaxUnavailable":{},"UnhealthyPodEvictionPolicy":{}}}"#,
+            spec["minAvailable"],
+            spec["selector"],
+            spec["maxUnavailable"],
+            spec["unhealthyPodEvictionPolicy"]
+        );
+        let detail = "minAvailable and maxUnavailable cannot be both set";
+        causes.push(Cause::invalid_shown("spec", &shown, detail));
     }
     for field in ["minAvailable", "maxUnavailable"] {
         let path = format!("spec.{field}");
@@ -102,39 +109,31 @@ pub(super) fn limit_range(_: Option<&Value>, new: &Value) -> Vec<Cause> {
     causes
 }
 
+/// What must not exceed what: lower part, its words, upper part, its words, the field that is blamed and
+/// the part whose value is shown with it (sometimes not its own, as in the real server).
+const LIMIT_ORDER: &[(&str, &str, &str, &str, &str, &str)] = &[
+    ("min", "min", "max", "max", "min", "min"),
+    ("min", "min", "defaultRequest", "default request", "defaultRequest", "defaultRequest"),
+    ("defaultRequest", "default request", "max", "max", "defaultRequest", "defaultRequest"),
+    ("defaultRequest", "default request", "default", "default limit", "defaultRequest", "defaultRequest"),
+    ("min", "min", "default", "default", "default", "min"),
+    ("default", "default", "max", "max", "default", "max"),
+];
+
 fn limits(item: &Value, path: &str, causes: &mut Vec<Cause>) {
-    let mut names: Vec<&String> = ["max", "min", "default", "defaultRequest"]
-        .iter()
-        .filter_map(|part| item[*part].as_object())
-        .flat_map(|part| part.keys())
-        .collect();
+    let parts = ["max", "min", "default", "defaultRequest"].iter().filter_map(|part| item[*part].as_object());
+    let mut names: Vec<&String> = parts.flat_map(|part| part.keys()).collect();
     names.sort_unstable();
     names.dedup();
     for name in names {
         let amount = |part: &str| Quantity::from_json(&item[part][name]);
-        let mut over = |small: &str, what: &str, big: &str, limit: &str| {
-            if let Some((low, high)) = amount(small).zip(amount(big)).filter(|(low, high)| low.exceeds(*high))
-            {
-                let field =
-                    if small == "default" && big == "max" || small == "defaultRequest" || small == "min" {
-                        small
-                    } else {
-                        big
-                    };
-                let detail = format!("{what} value {low} is greater than {limit} value {high}");
-                causes.push(Cause::invalid(
-                    format!("{path}.{field}[{name}]"),
-                    &json!(low.to_string()),
-                    detail,
-                ));
-            }
-        };
-        over("min", "min", "max", "max");
-        over("min", "min", "defaultRequest", "default request");
-        over("defaultRequest", "default request", "max", "max");
-        over("defaultRequest", "default request", "default", "default limit");
-        over("min", "min", "default", "default");
-        over("default", "default", "max", "max");
+        for (lower, lower_word, upper, upper_word, field, shown) in LIMIT_ORDER {
+            let both = amount(lower).zip(amount(upper));
+            let Some((low, high)) = both.filter(|(low, high)| low.exceeds(*high)) else { continue };
+            let detail = format!("{lower_word} value {low} is greater than {upper_word} value {high}");
+            let shown = amount(shown).map(|amount| amount.to_string());
+            causes.push(Cause::invalid(format!("{path}.{field}[{name}]"), &json!(shown), detail));
+        }
     }
 }
 

@@ -75,7 +75,7 @@ fn rolling_updates() {
     assert_eq!(
         check(json!({"type": "Other"})),
         [
-            "spec.strategy: Unsupported value: {\"RollingUpdate\":null,\"Type\":\"Other\"}: supported values: \"Recreate\", \"RollingUpdate\""
+            "spec.strategy: Unsupported value: {\"Type\":\"Other\",\"RollingUpdate\":null}: supported values: \"Recreate\", \"RollingUpdate\""
         ]
     );
 }

@@ -46,8 +46,8 @@ fn strategy(strategy: &Value, causes: &mut Vec<Cause>) {
         "RollingUpdate" => rolling_update(rolling, "spec.strategy.rollingUpdate", causes),
         "Recreate" => {}
         other => {
-            let shown = json!({"Type": other, "RollingUpdate": rolling});
-            causes.push(Cause::unsupported("spec.strategy", &shown, &["Recreate", "RollingUpdate"]));
+            let shown = format!(r#"{{"Type":{},"RollingUpdate":{rolling}}}"#, json!(other));
+            causes.push(Cause::unsupported_shown("spec.strategy", &shown, &["Recreate", "RollingUpdate"]));
         }
     }
 }
