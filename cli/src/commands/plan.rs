@@ -19,7 +19,6 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    #[expect(clippy::print_stdout, reason = "the plan is the data")]
     pub(crate) fn run(self, global: &Global) -> Result<Exit, Failure> {
         let context = Context::new(global, Some(&self.subject.runbook))?;
         let (runbook, params) = self.subject.load(&context)?;
@@ -39,12 +38,12 @@ impl Plan {
         if !global.json() {
             for change in &report.changes {
                 let sign = if change.effect == Effect::Destroys { "-" } else { "~" };
-                println!("{sign} {} [{}]", change.summary, change.function);
+                table::text(&format!("{sign} {} [{}]", change.summary, change.function));
                 for line in change.diff.iter().flat_map(|diff| diff.lines()) {
-                    println!("    {line}");
+                    table::text(&format!("    {line}"));
                 }
             }
-            println!("{}, plan {}", count(report.changes.len(), "change"), report.plan_hash);
+            table::text(&format!("{}, plan {}", count(report.changes.len(), "change"), report.plan_hash));
         }
         if conclusion.verdict == Some(Verdict::Succeeded) {
             if global.json() {

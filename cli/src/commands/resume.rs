@@ -7,7 +7,7 @@ use aegis_engine::run::operate::Desk;
 use aegis_engine::runbook::Runbook;
 use clap::{Args, ValueEnum};
 
-use super::running::{Watcher, checked, conclude, interactive, wait};
+use super::running::{Watcher, checked, conclude, interactive, refuse_mistakes, wait};
 use crate::context::{Context, Global};
 use crate::exit::Exit;
 use crate::view::failure::Failure;
@@ -48,7 +48,9 @@ pub(crate) fn resume(context: &Context, run: &str, script: Script) -> Result<Exi
         Script::Recorded => None,
         Script::Current => {
             let path: PathBuf = context.project.join(sources.main());
-            Some(Runbook::load(&path, &aegis_stdlib::libraries())?)
+            let runbook = Runbook::load(&path, &aegis_stdlib::libraries())?;
+            refuse_mistakes(&runbook)?;
+            Some(runbook)
         }
     };
     let shown = match &current {

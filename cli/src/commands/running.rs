@@ -13,7 +13,7 @@ use aegis_engine::journal::{Entry, Verdict};
 use aegis_engine::report::Report;
 use aegis_engine::run::handle::Listener;
 use aegis_engine::run::{Conclusion, Event, Handle, Stop};
-use aegis_engine::runbook::{Params, Runbook};
+use aegis_engine::runbook::{BUILTINS, Params, Runbook, check};
 use clap::Args;
 use serde_json::Value;
 
@@ -45,6 +45,7 @@ impl Subject {
     /// Reads the runbook and binds its parameters.
     pub(crate) fn load(&self, context: &Context) -> Result<(Runbook, Params), Failure> {
         let runbook = Runbook::load(&self.runbook, &aegis_stdlib::libraries())?;
+        refuse_mistakes(&runbook)?;
         let params = runbook
             .header
             .bind(&self.given()?, &context.environment)
@@ -71,6 +72,13 @@ impl Subject {
         }
         Ok(given)
     }
+}
+
+/// Nothing begins that is known to be wrong.
+pub(super) fn refuse_mistakes(runbook: &Runbook) -> Result<(), Failure> {
+    let diagnostics = check(runbook, &Context::registry()?, BUILTINS);
+    let problems = Problems { diagnostics, sources: runbook.sources.clone() };
+    if problems.has_errors() { Err(problems.into()) } else { Ok(()) }
 }
 
 fn read_params(path: &std::path::Path) -> Result<BTreeMap<String, Value>, Failure> {

@@ -49,14 +49,14 @@ impl From<EngineError> for Failure {
 }
 
 /// Tells a failure and answers how the process ends.
-#[expect(clippy::print_stdout, clippy::print_stderr, reason = "the edge where errors are told")]
+#[expect(clippy::print_stderr, reason = "the edge where errors are told")]
 pub(crate) fn tell(failure: &Failure, global: &Global) -> ExitCode {
     let problems = match failure {
         Failure::Call(error) => Problems::of(Diagnostic::from(error), Sources::default()),
         Failure::Problems(problems) => problems.clone(),
     };
     if global.json() {
-        println!("{}", serde_json::json!({ "error": problems.diagnostics }));
+        super::table::json(&serde_json::json!({ "error": problems.diagnostics }));
     } else {
         eprintln!("{}", problems.render(global.colour()).trim_end());
     }

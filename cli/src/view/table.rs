@@ -1,11 +1,12 @@
 //! Lists for people and programs: an aligned table, or the same items as one JSON array.
 
+use std::io::Write;
+
 use serde::Serialize;
 
 use crate::context::Global;
 
 /// Items as one JSON array, or as a table with a heading.
-#[expect(clippy::print_stdout, reason = "lists are data")]
 pub(crate) fn list<T: Serialize>(
     global: &Global,
     items: &[T],
@@ -17,21 +18,20 @@ pub(crate) fn list<T: Serialize>(
     }
     let head: Vec<String> = head.iter().map(|cell| (*cell).to_owned()).collect();
     let rows: Vec<Vec<String>> = std::iter::once(head).chain(items.iter().map(row)).collect();
-    println!("{}", aligned(&rows));
+    text(&aligned(&rows));
 }
 
 /// One JSON value on one line.
-#[expect(clippy::print_stdout, reason = "answers for programs are data")]
 pub(crate) fn json(value: &impl Serialize) {
     if let Ok(line) = serde_json::to_string(value) {
-        println!("{line}");
+        text(&line);
     }
 }
 
 /// One text for people.
-#[expect(clippy::print_stdout, reason = "an answer is data")]
 pub(crate) fn text(text: &str) {
-    println!("{}", text.trim_end_matches('\n'));
+    // A reader that has gone away (`| head`) is no error.
+    let _ = writeln!(std::io::stdout().lock(), "{}", text.trim_end_matches('\n'));
 }
 
 /// Columns as wide as their widest cell, two blanks apart.

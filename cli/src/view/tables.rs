@@ -3,30 +3,30 @@
 use aegis_engine::report::Report;
 use serde_json::Value;
 
+use super::table::{aligned, text as line};
 use crate::context::Global;
 
 /// Shows what a run put into its report.
-#[expect(clippy::print_stdout, reason = "a report is data")]
 pub(crate) fn show(report: &Report, global: &Global) {
     if global.json() {
         return;
     }
     for table in &report.tables {
-        println!("\n{}", text(&table["title"]));
-        println!("{}", rendered(table));
+        line(&format!("\n{}", text(&table["title"])));
+        line(&format!("{}", rendered(table)));
     }
     for measure in &report.measures {
         let objective =
             measure.get("objective").map_or_else(String::new, |o| format!(" (objective {})", text(o)));
-        println!("{}: {}{objective}", text(&measure["name"]), text(&measure["value"]));
+        line(&format!("{}: {}{objective}", text(&measure["name"]), text(&measure["value"])));
     }
     let failed: Vec<&Value> = report.checks.iter().filter(|check| check["status"] != "pass").collect();
     if !report.checks.is_empty() {
-        println!("checks: {} passed of {}", report.checks.len() - failed.len(), report.checks.len());
+        line(&format!("checks: {} passed of {}", report.checks.len() - failed.len(), report.checks.len()));
     }
     for check in failed {
         let (id, status) = (text(&check["id"]), text(&check["status"]));
-        println!("  {status}: {id}: {} ({})", text(&check["read"]), text(&check["from"]));
+        line(&format!("  {status}: {id}: {} ({})", text(&check["read"]), text(&check["from"])));
     }
 }
 
@@ -35,16 +35,7 @@ fn rendered(table: &Value) -> String {
     let row = |cells: &Value| cells.as_array().into_iter().flatten().map(text).collect::<Vec<_>>();
     let mut rows = vec![row(&table["columns"])];
     rows.extend(table["rows"].as_array().into_iter().flatten().map(row));
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| {
-        rows.iter().filter_map(|r| r.get(column)).map(|c| c.chars().count()).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    let line = |cells: &Vec<String>| {
-        let padded = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
-        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+    aligned(&rows)
 }
 
 fn text(value: &Value) -> String {

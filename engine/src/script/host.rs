@@ -42,7 +42,12 @@ fn register_function(namespace: &mut Module, module: &str, function: &Function) 
             move |context: Option<NativeCallContext>, given: &mut [&mut Dynamic]| -> Raised<Dynamic> {
                 let Some(context) = context else { return Err(raised(no_run(), &name)) };
                 let answer = call(&context, &name, &signature, given);
-                answer.map_err(|interrupt| raised(interrupt, &name))
+                answer.map_err(|interrupt| {
+                    let mut error = raised(interrupt, &name);
+                    // Rhai fills in the place of calls without a namespace only.
+                    error.set_position(context.call_position());
+                    error
+                })
             };
         // Volatile and not pure: Rhai's optimizer must never call it by itself.
         let native = RhaiFunc::Pure {
