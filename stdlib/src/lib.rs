@@ -5,6 +5,7 @@
 //! function, `client.rs` (the only file that does IO) and `errors.rs`.
 
 pub mod exec;
+pub mod helm;
 pub mod http;
 pub mod k8s;
 mod libraries;
@@ -29,6 +30,7 @@ pub fn modules() -> Vec<Module> {
         notify::module(),
         text::module(),
         time::module(),
+        helm::module(),
         // one line a module
     ]
 }
@@ -38,6 +40,7 @@ pub fn modules() -> Vec<Module> {
 pub fn services(target: &Target, surroundings: &Surroundings) -> Services {
     Services::default()
         .with(k8s::Cluster::of(target, surroundings))
+        .with(helm::Helm::of(target, surroundings))
         .with(exec::Exec::new(surroundings))
         .with(http::HttpClient::new(surroundings))
         .with(notify::Notifier::new(target, surroundings))

@@ -85,6 +85,8 @@ pub(crate) struct Invocation {
     pub(crate) limit: usize,
     /// Time between SIGTERM and SIGKILL.
     pub(crate) grace: Duration,
+    /// Tell each line as progress.
+    pub(crate) told: bool,
 }
 
 /// What the program reads.
@@ -148,15 +150,15 @@ impl Stopped {
     }
 }
 
-/// Runs a program to its end; lines of both streams are told as progress.
+/// Runs a program to its end.
 pub(crate) async fn run(context: &Context, invocation: Invocation) -> Result<Finished, Stopped> {
-    let Invocation { stdin, timeout, limit, grace, .. } = &invocation;
-    let (timeout, limit, grace) = (*timeout, *limit, *grace);
-    let text = if let Input::Text(text) = stdin { Some(text.clone()) } else { None };
+    let Invocation { timeout, limit, grace, told, .. } = invocation;
+    let text = if let Input::Text(text) = &invocation.stdin { Some(text.clone()) } else { None };
     let mut group = Group::start(command(invocation), grace).map_err(Stopped::NotStarted)?;
+    let teller = told.then(|| context.clone());
     let writer = group.child().and_then(|child| feed(child, text));
-    let stdout = group.child().and_then(|child| child.stdout.take()).map(|s| listen(context, s, limit));
-    let stderr = group.child().and_then(|child| child.stderr.take()).map(|s| listen(context, s, limit));
+    let stdout = group.child().and_then(|child| child.stdout.take()).map(|s| listen(s, limit, teller.clone()));
+    let stderr = group.child().and_then(|child| child.stderr.take()).map(|s| listen(s, limit, teller.clone()));
     let ended = tokio::select! {
         status = group.wait() => Ok(status.map_err(Stopped::NotStarted)?),
         () = context.cancellation().cancelled() => Err(Stopped::Cancelled),
@@ -218,9 +220,13 @@ fn feed(child: &mut Child, text: Option<String>) -> Option<JoinHandle<()>> {
 
 type Listener = (JoinHandle<()>, std::sync::Arc<std::sync::Mutex<Tail>>);
 
-fn listen(context: &Context, stream: impl AsyncRead + Unpin + Send + 'static, limit: usize) -> Listener {
+fn listen(
+    stream: impl AsyncRead + Unpin + Send + 'static,
+    limit: usize,
+    teller: Option<Context>,
+) -> Listener {
     let kept = std::sync::Arc::new(std::sync::Mutex::new(Tail::new(limit)));
-    let (tail, context) = (std::sync::Arc::clone(&kept), context.clone());
+    let tail = std::sync::Arc::clone(&kept);
     let task = tokio::spawn(async move {
         let mut reader = BufReader::new(stream);
         let mut line = Vec::new();
@@ -228,8 +234,8 @@ fn listen(context: &Context, stream: impl AsyncRead + Unpin + Send + 'static, li
             lock(&tail).push(&line);
             let text = String::from_utf8_lossy(&line);
             let text = text.trim_end();
-            if !text.is_empty() {
-                context.progress(text);
+            if let Some(teller) = teller.as_ref().filter(|_| !text.is_empty()) {
+                teller.progress(text);
             }
         }
     });

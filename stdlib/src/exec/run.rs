@@ -133,6 +133,7 @@ fn invocation(context: &Context, arguments: &Arguments) -> Result<Invocation, Ca
         timeout: arguments.timeout.map(Duration::from),
         limit: arguments.limit,
         grace: GRACE,
+        told: true,
     })
 }
 
