@@ -8,7 +8,7 @@ use super::object::{essence, is_secret};
 
 /// The unified diff from the live object to the planned one; empty when nothing changes. `None` is an object
 /// that does not exist.
-pub(super) fn diff(live: Option<&Value>, planned: Option<&Value>, title: &str) -> String {
+pub(crate) fn diff(live: Option<&Value>, planned: Option<&Value>, title: &str) -> String {
     let (mut live, mut planned) = (live.map(essence), planned.map(essence));
     mask(&mut live, &mut planned);
     let (before, after) = (yaml(live.as_ref()), yaml(planned.as_ref()));
