@@ -157,8 +157,10 @@ pub(crate) async fn run(context: &Context, invocation: Invocation) -> Result<Fin
     let mut group = Group::start(command(invocation), grace).map_err(Stopped::NotStarted)?;
     let teller = told.then(|| context.clone());
     let writer = group.child().and_then(|child| feed(child, text));
-    let stdout = group.child().and_then(|child| child.stdout.take()).map(|s| listen(s, limit, teller.clone()));
-    let stderr = group.child().and_then(|child| child.stderr.take()).map(|s| listen(s, limit, teller.clone()));
+    let stdout =
+        group.child().and_then(|child| child.stdout.take()).map(|s| listen(s, limit, teller.clone()));
+    let stderr =
+        group.child().and_then(|child| child.stderr.take()).map(|s| listen(s, limit, teller.clone()));
     let ended = tokio::select! {
         status = group.wait() => Ok(status.map_err(Stopped::NotStarted)?),
         () = context.cancellation().cancelled() => Err(Stopped::Cancelled),

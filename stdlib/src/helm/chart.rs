@@ -32,7 +32,8 @@ impl Request<'_> {
     /// Checks what would otherwise be read as a flag or compared with nothing.
     pub(super) fn check(&self) -> Result<(), CallError> {
         let words = [Some(self.chart), self.repository, self.version];
-        if let Some(word) = words.into_iter().flatten().find(|word| word.is_empty() || word.starts_with('-')) {
+        if let Some(word) = words.into_iter().flatten().find(|word| word.is_empty() || word.starts_with('-'))
+        {
             return Err(CallError::argument(format!("`{word}` names no chart, repository or version")));
         }
         match self.digest.map(hex_digest) {
@@ -133,10 +134,15 @@ mod tests {
 
     #[test]
     fn the_charts_folder_is_looked_through_by_name_and_version() {
-        let entries: Vec<String> =
-            ["web", "cert-manager-v1.16.2.tgz", "cert-manager-v1.17.0", "cert-manager-istio-csr-0.1.0.tgz", "web-2.0.0.tgz"]
-                .map(str::to_owned)
-                .into();
+        let entries: Vec<String> = [
+            "web",
+            "cert-manager-v1.16.2.tgz",
+            "cert-manager-v1.17.0",
+            "cert-manager-istio-csr-0.1.0.tgz",
+            "web-2.0.0.tgz",
+        ]
+        .map(str::to_owned)
+        .into();
         let choose = |name, version| choose(&entries, name, version);
         assert_eq!(choose("cert-manager", Some("v1.16.2")), Some("cert-manager-v1.16.2.tgz"));
         assert_eq!(choose("cert-manager", Some("1.17.0")), Some("cert-manager-v1.17.0"));
@@ -150,7 +156,8 @@ mod tests {
 
     #[test]
     fn a_mirror_takes_the_place_of_a_repository() {
-        let repositories = [("jetstack", "https://mirror/charts/"), ("https://charts.example.com", "oci://mirror/oci")];
+        let repositories =
+            [("jetstack", "https://mirror/charts/"), ("https://charts.example.com", "oci://mirror/oci")];
         let repositories = repositories.map(|(name, url)| (name.to_owned(), url.to_owned())).into();
         let target = HelmTarget { repositories, ..HelmTarget::default() };
         let remote = |request: Request<'_>| {
@@ -174,12 +181,20 @@ mod tests {
         assert!(Request { digest: Some("sha256:abc"), ..request("web") }.check().is_err());
         assert!(request("web").remote(&HelmTarget::default()).is_err());
         let unknown = Request { repository: Some("nowhere"), ..request("web") };
-        assert_eq!(unknown.remote(&HelmTarget::default()).unwrap_err().message, "there is no repository `nowhere`");
+        assert_eq!(
+            unknown.remote(&HelmTarget::default()).unwrap_err().message,
+            "there is no repository `nowhere`"
+        );
     }
 
     #[test]
     fn the_name_is_the_last_word_of_a_reference() {
-        for chart in ["cert-manager", "jetstack/cert-manager", "oci://quay.io/jetstack/cert-manager", "./x/cert-manager.tgz"] {
+        for chart in [
+            "cert-manager",
+            "jetstack/cert-manager",
+            "oci://quay.io/jetstack/cert-manager",
+            "./x/cert-manager.tgz",
+        ] {
             assert_eq!(request(chart).name(), "cert-manager");
         }
     }

@@ -156,13 +156,18 @@ impl Helm {
         let named = self.inner.settings.binary.as_ref().map(|binary| self.inner.project.join(binary));
         let word = named.as_deref().map_or("helm".into(), Path::to_string_lossy);
         let path = self.inner.environment.get("PATH").map(String::as_str);
-        let program = process::find_program(&word, &self.inner.project, path).ok_or_else(|| errors::missing(&word))?;
+        let program =
+            process::find_program(&word, &self.inner.project, path).ok_or_else(|| errors::missing(&word))?;
         let line = Line::new(&["version"]).option("--template", "{{.Version}}");
         let finished = self.start(context, &program, &line, Run::offline()).await?;
         let told = finished.stdout.text();
         let version = Version::parse(told.trim().trim_start_matches('v'))
             .map_err(|_| errors::not_helm(&program, told.trim()))?;
-        if version < OLDEST { Err(errors::too_old(&program, &version)) } else { Ok(Tool { program, version }) }
+        if version < OLDEST {
+            Err(errors::too_old(&program, &version))
+        } else {
+            Ok(Tool { program, version })
+        }
     }
 
     /// Runs helm to a good end.
@@ -172,7 +177,13 @@ impl Helm {
         if finished.status.success() { Ok(finished) } else { Err(errors::failed(line, &finished)) }
     }
 
-    async fn start(&self, context: &Context, program: &Path, line: &Line, run: Run) -> Result<Finished, CallError> {
+    async fn start(
+        &self,
+        context: &Context,
+        program: &Path,
+        line: &Line,
+        run: Run,
+    ) -> Result<Finished, CallError> {
         let folder = private_folder()?;
         let mut arguments: Vec<_> = line.words().iter().map(Into::into).collect();
         let mut environment = self.inner.environment.clone();
@@ -209,7 +220,8 @@ impl Helm {
 
     /// helm's own folders, under the state directory: a run leaves the user's alone and does not depend on them.
     fn homes(&self) -> Result<BTreeMap<String, String>, CallError> {
-        let homes = [("HELM_CACHE_HOME", "cache"), ("HELM_CONFIG_HOME", "config"), ("HELM_DATA_HOME", "data")];
+        let homes =
+            [("HELM_CACHE_HOME", "cache"), ("HELM_CONFIG_HOME", "config"), ("HELM_DATA_HOME", "data")];
         let homes = homes.into_iter().map(|(variable, name)| {
             let folder = self.folder(name)?;
             Ok((variable.to_owned(), folder.to_string_lossy().into_owned()))
@@ -235,13 +247,15 @@ impl Helm {
         }
         let remote = request.remote(&self.inner.settings).map_err(NoChart::Unavailable)?;
         let folder = private_folder().map_err(NoChart::Refused)?;
-        let archive = self.pull(context, request, &remote, folder.path()).await.map_err(NoChart::Unavailable)?;
+        let archive =
+            self.pull(context, request, &remote, folder.path()).await.map_err(NoChart::Unavailable)?;
         pinned(request, archive, Some(folder))
     }
 
     fn local(&self, request: &Request<'_>) -> Option<PathBuf> {
         let folder = self.inner.project.join(self.inner.settings.charts.as_ref()?);
-        let entries = std::fs::read_dir(&folder).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let entries =
+            std::fs::read_dir(&folder).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
         let entries: Vec<String> = entries.collect();
         choose(&entries, request.name(), request.version).map(|entry| folder.join(entry))
     }
@@ -258,7 +272,9 @@ impl Helm {
         self.run(context, &line, Run { timeout: FETCH_TIMEOUT, ..Run::offline() }).await?;
         let mut entries = std::fs::read_dir(folder).map_err(|error| unusable(folder, &error))?;
         let archive = entries.find_map(|entry| entry.ok().map(|entry| entry.path()));
-        archive.ok_or_else(|| CallError::new(codes::HELM, format!("`helm pull` left no archive of `{}`", remote.chart)))
+        archive.ok_or_else(|| {
+            CallError::new(codes::HELM, format!("`helm pull` left no archive of `{}`", remote.chart))
+        })
     }
 
     /// Renders a chart without asking the cluster anything.
@@ -279,7 +295,8 @@ impl Helm {
     pub(super) async fn claim(&self, context: &Context, place: &Place) -> Result<Claim, CallError> {
         let folder = self.folder("locks")?;
         let path = folder.join(format!("{}.{}.{}", file_word(&context.target), place.namespace, place.name));
-        let open = File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let open =
+            File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
         let mut file = open.map_err(|error| unusable(&path, &error))?;
         let mut told = false;
         loop {
@@ -323,7 +340,8 @@ impl Claim {
 
     fn note(&mut self, text: &str) -> Result<(), CallError> {
         let written = self.file.set_len(0).and_then(|()| self.file.rewind());
-        let written = written.and_then(|()| self.file.write_all(text.as_bytes())).and_then(|()| self.file.sync_data());
+        let written =
+            written.and_then(|()| self.file.write_all(text.as_bytes())).and_then(|()| self.file.sync_data());
         written.map_err(|error| unusable(&self.path, &error))
     }
 
@@ -366,7 +384,9 @@ fn pinned(request: &Request<'_>, path: PathBuf, fetched: Option<TempDir>) -> Res
         None
     };
     match (request.pinned(), &digest) {
-        (Some(wanted), Some(found)) if wanted != *found => Err(NoChart::Refused(errors::digest(request, &wanted, found))),
+        (Some(wanted), Some(found)) if wanted != *found => {
+            Err(NoChart::Refused(errors::digest(request, &wanted, found)))
+        }
         (Some(_), None) => Err(NoChart::Refused(
             CallError::argument(format!("chart `{}` is a folder, which has no digest", request.chart))
                 .hint("package it with `helm package`, or leave `digest` out"),
@@ -400,7 +420,9 @@ pub(super) fn keep(chart: &Chart, project: &Path, folder: &str) -> Result<PathBu
 
 fn absent(request: &Request<'_>, path: &Path) -> NoChart {
     let message = format!("there is no chart at `{}`", path.display());
-    NoChart::Refused(CallError::argument(message).hint(format!("`{}` starts at the project folder", request.chart)))
+    NoChart::Refused(
+        CallError::argument(message).hint(format!("`{}` starts at the project folder", request.chart)),
+    )
 }
 
 /// Output that lost its beginning cannot be read as a whole.

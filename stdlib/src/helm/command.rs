@@ -180,7 +180,13 @@ pub(super) fn template(place: &Place, chart: &Path, render: &Render<'_>) -> Line
 }
 
 /// `helm pull` into a folder that exists.
-pub(super) fn pull(chart: &str, repository: Option<&str>, version: Option<&str>, plain: bool, to: &Path) -> Line {
+pub(super) fn pull(
+    chart: &str,
+    repository: Option<&str>,
+    version: Option<&str>,
+    plain: bool,
+    to: &Path,
+) -> Line {
     Line::new(&["pull", chart])
         .option("--destination", to.to_string_lossy())
         .maybe("--repo", repository)

@@ -15,7 +15,8 @@ const QUOTED_LINES: usize = 6;
 
 /// helm is not installed.
 pub(super) fn missing(word: &str) -> CallError {
-    CallError::new(codes::TOOL_MISSING, format!("helm is not installed: there is no program `{word}`")).hint(INSTALL)
+    CallError::new(codes::TOOL_MISSING, format!("helm is not installed: there is no program `{word}`"))
+        .hint(INSTALL)
 }
 
 /// One line a platform, from <https://helm.sh/docs/intro/install/>.
@@ -38,7 +39,8 @@ pub(super) fn not_helm(program: &Path, told: &str) -> CallError {
 
 /// A chart's bytes are not the ones the runbook pinned.
 pub(super) fn digest(request: &Request<'_>, wanted: &str, found: &str) -> CallError {
-    let message = format!("chart `{}` has digest `sha256:{found}` and not the pinned `sha256:{wanted}`", request.chart);
+    let message =
+        format!("chart `{}` has digest `sha256:{found}` and not the pinned `sha256:{wanted}`", request.chart);
     CallError::new(codes::CHECKSUM, message)
         .hint("somebody published other bytes under the same version: compare them before changing `digest`")
 }
@@ -61,7 +63,13 @@ pub(super) fn failed(line: &Line, finished: &Finished) -> CallError {
         CallError::new(codes::RELEASE_PENDING, sentence).retryable()
     } else if about(&["x509:", "tls: "]) {
         CallError::new(codes::TLS, sentence)
-    } else if about(&["cluster unreachable", "connection refused", "no such host", "i/o timeout", "connection reset"]) {
+    } else if about(&[
+        "cluster unreachable",
+        "connection refused",
+        "no such host",
+        "i/o timeout",
+        "connection reset",
+    ]) {
         CallError::new(codes::UNREACHABLE, sentence).retryable()
     } else if about(&["unauthorized", "must be logged in"]) {
         CallError::new(codes::UNAUTHENTICATED, sentence)

@@ -67,7 +67,8 @@ impl HostFunction for Status {
         let mut answer = release.describe();
         answer["pending"] = json!(Repair::needed(&history).is_some());
         answer["notes"] = json!(release.notes());
-        answer["not_ready"] = json!(if context.planning() { Vec::new() } else { unready(context, &place).await? });
+        answer["not_ready"] =
+            json!(if context.planning() { Vec::new() } else { unready(context, &place).await? });
         if arguments.objects {
             let objects = manifest::parse(release.manifest())?;
             answer["objects"] = objects.into_iter().map(|rendered| masked(rendered.object)).collect();
@@ -234,7 +235,8 @@ impl HostFunction for List {
             (false, None) => Some(releases.objects.namespace().await?),
         };
         let all = releases.all(namespace.as_deref()).await?;
-        let wanted = |release: &&Release| arguments.status.as_deref().is_none_or(|status| release.status() == status);
+        let wanted =
+            |release: &&Release| arguments.status.as_deref().is_none_or(|status| release.status() == status);
         Ok(all.iter().filter(wanted).map(Release::describe).collect())
     }
 }

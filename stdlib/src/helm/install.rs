@@ -217,7 +217,8 @@ impl Outlook {
             (Source::Chart(chart), _) => {
                 let values = ValueFiles::write(&context.project, &arguments.values_files, Some(&config))?;
                 let upgrade = deployed(&history).is_some();
-                let wanted = Wanted { place: &place, values: &values, upgrade, skip_crds: arguments.skip_crds };
+                let wanted =
+                    Wanted { place: &place, values: &values, upgrade, skip_crds: arguments.skip_crds };
                 Rendering::of(context, &helm, chart, &wanted).await?
             }
             (Source::StandIn(_), provides) => declared(arguments, &place, provides)?,
@@ -271,7 +272,8 @@ impl Outlook {
 
     fn is_unchanged(&self) -> bool {
         let whole = Repair::needed(&self.history).is_none();
-        let same = self.history.last().is_some_and(|latest| self.is_content_of(latest) && latest.is_deployed());
+        let same =
+            self.history.last().is_some_and(|latest| self.is_content_of(latest) && latest.is_deployed());
         whole && same && self.difference.is_empty()
     }
 
@@ -369,7 +371,11 @@ const CLUSTER_KINDS: [&str; 12] = [
     "PersistentVolume",
 ];
 
-fn declared(arguments: &Arguments, place: &Place, provides: Option<&Provides>) -> Result<Rendering, CallError> {
+fn declared(
+    arguments: &Arguments,
+    place: &Place,
+    provides: Option<&Provides>,
+) -> Result<Rendering, CallError> {
     let nothing = Provides::Objects(Vec::new());
     let request = arguments.request();
     stand_in::rendering(place, request.name(), request.version, provides.unwrap_or(&nothing))

@@ -65,8 +65,10 @@ fn read(document: &str) -> Result<Value, CallError> {
         return Ok(Value::Null);
     }
     serde_saphyr::from_str(document).map_err(|error| {
-        let source = document.lines().find_map(|line| line.strip_prefix("# Source: ")).unwrap_or("the manifest");
-        CallError::new(codes::HELM, format!("`{source}` renders to something that is not YAML")).because(error)
+        let source =
+            document.lines().find_map(|line| line.strip_prefix("# Source: ")).unwrap_or("the manifest");
+        CallError::new(codes::HELM, format!("`{source}` renders to something that is not YAML"))
+            .because(error)
     })
 }
 
@@ -241,11 +243,11 @@ metadata:
 
     #[test]
     fn a_difference_names_what_comes_goes_and_changes() {
-        let object = |kind: &str, name: &str, value: &str| {
-            json!({ "apiVersion": "v1", "kind": kind, "metadata": { "name": name }, "data": { "k": value } })
-        };
-        let live = [object("ConfigMap", "a", "1"), object("ConfigMap", "b", "1"), object("Secret", "s", "b2xk")];
-        let next = [object("ConfigMap", "b", "2"), object("ConfigMap", "c", "1"), object("Secret", "s", "bmV3")];
+        let object = |kind: &str, name: &str, value: &str| json!({ "apiVersion": "v1", "kind": kind, "metadata": { "name": name }, "data": { "k": value } });
+        let live =
+            [object("ConfigMap", "a", "1"), object("ConfigMap", "b", "1"), object("Secret", "s", "b2xk")];
+        let next =
+            [object("ConfigMap", "b", "2"), object("ConfigMap", "c", "1"), object("Secret", "s", "bmV3")];
         let difference = Difference::between(&live, &next, "shop");
         assert_eq!(difference.summary(), "1 object added, 2 objects changed, 1 object removed");
         assert_eq!(difference.changed, ["configmap/b", "secret/s"]);

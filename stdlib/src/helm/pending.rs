@@ -52,7 +52,9 @@ impl Repair {
     pub(super) fn told(&self) -> String {
         match self {
             Self::Rollback { from, to } => format!("it was left `{from}`: rolled back to revision {to}"),
-            Self::Uninstall { from } => format!("it was left `{from}` and never deployed: removed what was there"),
+            Self::Uninstall { from } => {
+                format!("it was left `{from}` and never deployed: removed what was there")
+            }
         }
     }
 
@@ -142,7 +144,10 @@ mod tests {
         assert_eq!(needed(&["superseded", "deployed", "failed"]), None);
         assert_eq!(needed(&["uninstalled"]), None);
         assert_eq!(needed(&["superseded", "deployed", "pending-upgrade"]), rollback("pending-upgrade", 2));
-        assert_eq!(needed(&["superseded", "deployed", "failed", "pending-rollback"]), rollback("pending-rollback", 2));
+        assert_eq!(
+            needed(&["superseded", "deployed", "failed", "pending-rollback"]),
+            rollback("pending-rollback", 2)
+        );
         assert_eq!(needed(&["superseded", "superseded", "pending-upgrade"]), rollback("pending-upgrade", 2));
         assert_eq!(needed(&["pending-install"]), uninstall("pending-install"));
         assert_eq!(needed(&["failed"]), uninstall("failed"));

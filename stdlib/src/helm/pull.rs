@@ -80,7 +80,8 @@ impl HostFunction for Pull {
         };
         let chart = helm.chart(context, &request).await.map_err(NoChart::into_error)?;
         let Some(digest) = &chart.digest else {
-            let error = CallError::argument(format!("chart `{}` is a folder of this machine", arguments.chart));
+            let error =
+                CallError::argument(format!("chart `{}` is a folder of this machine", arguments.chart));
             return Err(error.hint("there is nothing to fetch: name it in `helm::install` as it is"));
         };
         let path = keep(&chart, &context.project, &arguments.to)?;

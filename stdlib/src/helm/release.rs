@@ -10,7 +10,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-
 /// Type of the Secrets; helm looks for nothing else.
 pub(super) const SECRET_TYPE: &str = "helm.sh/release.v1";
 
@@ -35,7 +34,8 @@ impl Release {
     pub(super) fn from_secret(secret: &Value) -> Result<Self, CallError> {
         let name = secret.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
         let wrong = |cause: String| {
-            CallError::new(codes::HELM, format!("the release record in Secret `{name}` is damaged")).because(cause)
+            CallError::new(codes::HELM, format!("the release record in Secret `{name}` is damaged"))
+                .because(cause)
         };
         let text = secret.pointer("/data/release").and_then(Value::as_str);
         let text = text.ok_or_else(|| wrong("it has no `release` field".to_owned()))?;
@@ -44,7 +44,9 @@ impl Release {
 
     /// The Secret that holds it, as helm would write it.
     pub(super) fn to_secret(&self) -> Result<Value, CallError> {
-        let wrong = |error: std::io::Error| CallError::new(codes::HELM, "a release record cannot be packed").because(error);
+        let wrong = |error: std::io::Error| {
+            CallError::new(codes::HELM, "a release record cannot be packed").because(error)
+        };
         let labels = json!({
             "owner": "helm", "name": self.name(), "status": self.status(), "version": self.revision().to_string(),
         });
@@ -223,9 +225,14 @@ mod tests {
 
     #[test]
     fn a_damaged_record_says_which_secret_it_is() {
-        let secret = json!({ "metadata": { "name": "sh.helm.release.v1.web.v1" }, "data": { "release": "AAAA" } });
+        let secret =
+            json!({ "metadata": { "name": "sh.helm.release.v1.web.v1" }, "data": { "release": "AAAA" } });
         let error = Release::from_secret(&secret).unwrap_err();
-        assert!(error.message.starts_with("the release record in Secret `sh.helm.release.v1.web.v1` is damaged: "));
+        assert!(
+            error
+                .message
+                .starts_with("the release record in Secret `sh.helm.release.v1.web.v1` is damaged: ")
+        );
     }
 
     #[test]

@@ -69,7 +69,8 @@ impl<'a> Releases<'a> {
         let secrets = self.objects.list("secrets", namespace, "owner=helm").await?;
         let mut newest = BTreeMap::new();
         for secret in secrets {
-            let label = |name: &str| secret["metadata"]["labels"][name].as_str().unwrap_or_default().to_owned();
+            let label =
+                |name: &str| secret["metadata"]["labels"][name].as_str().unwrap_or_default().to_owned();
             let namespace = secret["metadata"]["namespace"].as_str().unwrap_or_default().to_owned();
             let revision: u64 = label("version").parse().unwrap_or_default();
             let entry = newest.entry((namespace, label("name"))).or_insert((revision, secret.clone()));
@@ -89,5 +90,9 @@ pub(super) fn deployed(history: &[Release]) -> Option<&Release> {
 /// A DNS label (RFC 1123) of limited length.
 fn is_label(name: &str, longest: usize) -> bool {
     let inside = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    !name.is_empty() && name.len() <= longest && name.chars().all(inside) && !name.starts_with('-') && !name.ends_with('-')
+    !name.is_empty()
+        && name.len() <= longest
+        && name.chars().all(inside)
+        && !name.starts_with('-')
+        && !name.ends_with('-')
 }

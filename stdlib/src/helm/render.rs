@@ -43,7 +43,8 @@ impl Source {
         if provides.is_some() {
             return Ok(Self::StandIn(missing.message));
         }
-        Err(missing.hint("on the sandbox, `provides` lets a stand-in take the place of a chart that cannot be had"))
+        Err(missing
+            .hint("on the sandbox, `provides` lets a stand-in take the place of a chart that cannot be had"))
     }
 }
 

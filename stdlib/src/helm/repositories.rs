@@ -54,7 +54,8 @@ impl HostFunction for RepoAdd {
 
     async fn plan(_context: &Context, arguments: &AddArguments) -> Result<Plan, CallError> {
         let AddArguments { name, url, .. } = arguments;
-        Ok(Plan::new(format!("add chart repository `{name}` at {url}")).predicting(json!({ "name": name, "url": url })))
+        Ok(Plan::new(format!("add chart repository `{name}` at {url}"))
+            .predicting(json!({ "name": name, "url": url })))
     }
 
     async fn perform(context: &Context, arguments: AddArguments) -> Result<Value, CallError> {

@@ -111,7 +111,8 @@ impl HostFunction for Rollback {
         let then = Outlook::objects(&outlook.wanted)?;
         let difference = Difference::between(&now, &then, namespace);
         let (from, to) = (outlook.latest().revision(), outlook.wanted.revision());
-        let summary = format!("roll {} back from revision {from} to {to}: {}", outlook.place, difference.summary());
+        let summary =
+            format!("roll {} back from revision {from} to {to}: {}", outlook.place, difference.summary());
         let planned = outlook.planned(context);
         let mut plan = Plan::new(summary).with_diff(difference.text).predicting(planned.describe());
         plan.undo = live.map(|live| undo(&outlook.place, live.revision()));

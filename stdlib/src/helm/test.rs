@@ -61,7 +61,8 @@ impl HostFunction for Test {
         let releases = Releases::of(context)?;
         let place = releases.place(&arguments.name, arguments.namespace.as_deref()).await?;
         releases.latest(&place).await?;
-        let predicted = json!({ "name": place.name, "namespace": place.namespace, "passed": true, "log": "" });
+        let predicted =
+            json!({ "name": place.name, "namespace": place.namespace, "passed": true, "log": "" });
         Ok(Plan::new(format!("run the tests of {place}")).predicting(predicted))
     }
 

@@ -28,7 +28,9 @@ pub(crate) fn wave(object: &Value) -> u8 {
 pub(crate) fn hindrance(object: &Value) -> Option<String> {
     match readiness(object) {
         Readiness::Ready => None,
-        Readiness::Waiting(what) | Readiness::Failed(what) => Some(format!("{}: {what}", object::title(object))),
+        Readiness::Waiting(what) | Readiness::Failed(what) => {
+            Some(format!("{}: {what}", object::title(object)))
+        }
     }
 }
 
@@ -107,7 +109,12 @@ impl<'a> Objects<'a> {
     }
 
     /// Changes some fields of an object by merge patch.
-    pub(crate) async fn merge(&self, object: &Value, namespace: &str, patch: &Value) -> Result<Value, CallError> {
+    pub(crate) async fn merge(
+        &self,
+        object: &Value,
+        namespace: &str,
+        patch: &Value,
+    ) -> Result<Value, CallError> {
         let place = self.place(object, namespace).await?;
         Ok(self.world.send(&place.patch(PatchKind::Merge, patch)).await?)
     }
@@ -142,5 +149,9 @@ fn assumed(object: &Value, namespace: &str) -> Place {
 
 fn placed(kind: Kind, object: &Value, namespace: &str) -> Place {
     let namespace = object::namespace(object).unwrap_or(namespace).to_owned();
-    Place { namespace: Some(namespace).filter(|_| kind.namespaced), name: object::name(object).to_owned(), kind }
+    Place {
+        namespace: Some(namespace).filter(|_| kind.namespaced),
+        name: object::name(object).to_owned(),
+        kind,
+    }
 }

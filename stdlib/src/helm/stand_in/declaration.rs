@@ -225,7 +225,8 @@ fn definition(line: &str) -> Result<Value, CallError> {
     if !["Namespaced", "Cluster"].contains(&scope) || words.next().is_some() || versions.is_empty() {
         return Err(wrong());
     }
-    let versions: Vec<Value> = versions.split(',').enumerate().map(|(at, name)| version(name, at == 0)).collect();
+    let versions: Vec<Value> =
+        versions.split(',').enumerate().map(|(at, name)| version(name, at == 0)).collect();
     let singular = kind.to_lowercase();
     Ok(json!({
         "apiVersion": "apiextensions.k8s.io/v1",
@@ -271,7 +272,13 @@ mod tests {
         .unwrap();
         let told: Vec<String> = made
             .iter()
-            .map(|object| format!("{}/{}", object["kind"].as_str().unwrap(), object["metadata"]["name"].as_str().unwrap()))
+            .map(|object| {
+                format!(
+                    "{}/{}",
+                    object["kind"].as_str().unwrap(),
+                    object["metadata"]["name"].as_str().unwrap()
+                )
+            })
             .collect();
         assert_eq!(
             told,
@@ -302,7 +309,12 @@ mod tests {
 
     #[test]
     fn half_a_definition_is_refused_with_the_form() {
-        for line in ["certificates", "certificates.cert-manager.io Certificate", "a.b/v1 A Everywhere", "a.b/v1 A Cluster x"] {
+        for line in [
+            "certificates",
+            "certificates.cert-manager.io Certificate",
+            "a.b/v1 A Everywhere",
+            "a.b/v1 A Cluster x",
+        ] {
             let error = objects(json!({ "crds": [line] })).unwrap_err();
             assert_eq!(error.message, format!("`{line}` is not the short form of a definition"));
         }

@@ -222,7 +222,8 @@ async fn ready(
         }
         context.progress(missing.join("; "));
         if tokio::time::Instant::now() > deadline {
-            let message = format!("the stand-in is not ready after {}: {}", Period(timeout), missing.join("; "));
+            let message =
+                format!("the stand-in is not ready after {}: {}", Period(timeout), missing.join("; "));
             return Err(CallError::new(codes::HELM, message));
         }
         context.pause(EVERY).await;
@@ -240,7 +241,8 @@ async fn remove(
     let namespace = latest.namespace();
     write(objects, &latest.clone().with_status("uninstalling", "stand-in under way")).await?;
     let present = templates(latest)?;
-    let leaving: Vec<&Value> = in_waves(&present).into_iter().rev().filter(|object| !is_kept(object)).collect();
+    let leaving: Vec<&Value> =
+        in_waves(&present).into_iter().rev().filter(|object| !is_kept(object)).collect();
     for object in &leaving {
         objects.delete(object, namespace).await?;
     }

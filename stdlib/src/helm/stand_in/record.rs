@@ -19,7 +19,8 @@ pub(in crate::helm) fn rendering(
 ) -> Result<Rendering, CallError> {
     let mut rendered = Vec::new();
     for object in provides.objects(&place.namespace)? {
-        let origin = if object["kind"] == "CustomResourceDefinition" { Origin::Definition } else { Origin::Template };
+        let origin =
+            if object["kind"] == "CustomResourceDefinition" { Origin::Definition } else { Origin::Template };
         rendered.push(Rendered { object: marked(object, place), origin });
     }
     let metadata = json!({
