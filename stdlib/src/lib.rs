@@ -25,12 +25,12 @@ use target::{Surroundings, Target};
 pub fn modules() -> Vec<Module> {
     vec![
         k8s::module(),
+        helm::module(),
         exec::module(),
         http::module(),
         notify::module(),
         text::module(),
         time::module(),
-        helm::module(),
         // one line a module
     ]
 }

@@ -9,6 +9,7 @@
 //! | `world.rs` | the cluster as one call sees it, planned objects included |
 //! | `object.rs`, `diff.rs`, `selector.rs`, `expression.rs`, `ready.rs`, `quantity.rs` | pure looks at objects |
 //! | `manifest.rs`, `preview.rs`, `diagnose.rs`, `revision.rs` | what apply is given; what it would do; why a wait fails; what can be rolled back to |
+//! | `objects.rs` | the cluster for other host modules |
 //! | the rest | the functions, a family a file |
 
 mod apply;
