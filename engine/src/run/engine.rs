@@ -382,7 +382,7 @@ fn run_script(session: &Arc<Session>, asks: bool) -> Result<Dynamic, Box<EvalAlt
             format!("run `{}` (high risk) on the protected target `{}`?", session.title, session.target.name);
         let arguments = json!({ "question": question });
         crate::gate::call(&root, Place::default(), "approval::ask", arguments)
-            .map_err(|interrupt| errors::raised(interrupt, "approval::ask"))?;
+            .map_err(|interrupt| errors::raised(interrupt, "approval::ask", rhai::Position::NONE))?;
     }
     let script = session.script.get().ok_or("the run has no script")?;
     let run = std::panic::AssertUnwindSafe(|| script.run());

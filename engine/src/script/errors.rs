@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::codes;
 use crate::diagnostic;
 use crate::error::CallError;
+use crate::run::frame::Here;
 use crate::run::interrupt::{Interrupt, Stop};
 use crate::run::session::{Session, run_timeout, step_timeout};
 
@@ -30,7 +31,7 @@ pub(crate) fn as_map(error: &CallError) -> Value {
 }
 
 /// What a native function hands to Rhai.
-pub(crate) fn raised(interrupt: Interrupt, function: &str) -> Box<EvalAltResult> {
+pub(crate) fn raised(interrupt: Interrupt, function: &str, position: Position) -> Box<EvalAltResult> {
     match interrupt {
         Interrupt::Failed(error) => {
             let mut map = as_map(&error);
@@ -39,11 +40,14 @@ pub(crate) fn raised(interrupt: Interrupt, function: &str) -> Box<EvalAltResult>
                 map["function"] = json!(name);
             }
             let thrown = super::convert::from_json(&map, &crate::secret::Vault::default());
-            Box::new(EvalAltResult::ErrorRuntime(thrown, Position::NONE))
+            Box::new(EvalAltResult::ErrorRuntime(thrown, position))
         }
         Interrupt::Stop(stop) => {
+            if let Some(frame) = Here::get() {
+                frame.session.stop(stop.clone());
+            }
             let told = super::convert::from_json(&as_map(&stop.error()), &crate::secret::Vault::default());
-            Box::new(EvalAltResult::ErrorTerminated(told, Position::NONE))
+            Box::new(EvalAltResult::ErrorTerminated(told, position))
         }
     }
 }

@@ -3,7 +3,8 @@
 
 use rhai::plugin::RhaiFunc;
 use rhai::{
-    Array, Dynamic, Engine, EvalAltResult, FnPtr, FuncRegistration, Map, Module, NativeCallContext, Shared,
+    Array, Dynamic, Engine, EvalAltResult, FnPtr, FuncRegistration, Map, Module, NativeCallContext, Position,
+    Shared,
 };
 use serde_json::Value;
 use std::any::TypeId;
@@ -40,14 +41,9 @@ fn register_function(namespace: &mut Module, module: &str, function: &Function) 
         let signature = function.signature.clone();
         let native =
             move |context: Option<NativeCallContext>, given: &mut [&mut Dynamic]| -> Raised<Dynamic> {
-                let Some(context) = context else { return Err(raised(no_run(), &name)) };
+                let Some(context) = context else { return Err(raised(no_run(), &name, Position::NONE)) };
                 let answer = call(&context, &name, &signature, given);
-                answer.map_err(|interrupt| {
-                    let mut error = raised(interrupt, &name);
-                    // Rhai fills in the place of calls without a namespace only.
-                    error.set_position(context.call_position());
-                    error
-                })
+                answer.map_err(|interrupt| raised(interrupt, &name, context.call_position()))
             };
         // Volatile and not pure: Rhai's optimizer must never call it by itself.
         let native = RhaiFunc::Pure {
@@ -103,21 +99,25 @@ fn split_options(
 fn register_builtins(engine: &mut Engine) {
     engine.register_fn("runbook", |_: Map| ());
     engine.register_fn("step", |context: NativeCallContext, name: &str, body: FnPtr| {
-        step(&context, name, None, body).map_err(|interrupt| raised(interrupt, "step"))
+        step(&context, name, None, body)
+            .map_err(|interrupt| raised(interrupt, "step", context.call_position()))
     });
     engine.register_fn("step", |context: NativeCallContext, name: &str, options: Map, body: FnPtr| {
-        step(&context, name, Some(options), body).map_err(|interrupt| raised(interrupt, "step"))
+        step(&context, name, Some(options), body)
+            .map_err(|interrupt| raised(interrupt, "step", context.call_position()))
     });
     engine.register_fn("parallel", |context: NativeCallContext, items: Array, body: FnPtr| {
-        parallel(&context, items, None, body).map_err(|interrupt| raised(interrupt, "parallel"))
+        parallel(&context, items, None, body)
+            .map_err(|interrupt| raised(interrupt, "parallel", context.call_position()))
     });
     engine.register_fn("parallel", |context: NativeCallContext, items: Array, options: Map, body: FnPtr| {
-        parallel(&context, items, Some(options), body).map_err(|interrupt| raised(interrupt, "parallel"))
+        parallel(&context, items, Some(options), body)
+            .map_err(|interrupt| raised(interrupt, "parallel", context.call_position()))
     });
     engine.register_fn("log", |context: NativeCallContext, value: Dynamic| {
         let text = context.call_native_fn_raw("to_string", true, &mut [&mut value.clone()]);
         let text = text.map_or_else(|_| value.to_string(), |text| text.to_string());
-        note(&text, &place(&context)).map_err(|interrupt| raised(interrupt, "log"))
+        note(&text, &place(&context)).map_err(|interrupt| raised(interrupt, "log", context.call_position()))
     });
     // Rhai hands no context to `print` and cannot be refused there; a mismatch shows at the next call.
     engine.on_print(|text| drop(note(text, &Place::default())));

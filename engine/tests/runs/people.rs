@@ -1,1 +1,201 @@
-//! Soon.
+//! What people decide: approvals, locks, halts, skips, marks, forks, edited scripts, protected targets.
+
+use std::sync::Arc;
+
+use aegis_engine::clock::SystemClock;
+use aegis_engine::journal::{Halt, Person, Store, Verdict};
+use aegis_engine::run::engine::EngineError;
+use aegis_engine::run::operate::{Decider, Desk};
+use aegis_engine::run::{Mode, Stop};
+use serde_json::json;
+
+use crate::world::{Bench, HEADER};
+
+fn by(name: &str) -> Person {
+    Person(name.to_owned())
+}
+
+fn decider<'a>(person: &'a Person, note: &'a str) -> Decider<'a> {
+    Decider { person, note, evidence: "" }
+}
+
+fn code(error: &EngineError) -> String {
+    match error {
+        EngineError::Call(error) => error.code.clone(),
+        EngineError::Problems(problems) => problems.to_string(),
+    }
+}
+
+#[test]
+fn an_approval_outlives_the_process_and_needs_other_people() {
+    let bench = Bench::new();
+    let ended = bench.run(
+        r#"
+        let yes = approval::ask("go?", #{ quorum: 2 });
+        world::change("x", 1);
+        yes.approved_by
+    "#,
+    );
+    assert_eq!(ended.verdict, None);
+    assert!(matches!(ended.stop, Some(Stop::Waiting(_))), "{:?}", ended.stop);
+    let desk = Desk { store: &*bench.store, clock: &SystemClock };
+    let run = ended.run.as_str();
+    assert_eq!(desk.approve(run, &decider(&by("ada"), "")).unwrap_err().code, "A0108", "no self-approval");
+    desk.approve(run, &decider(&by("grace"), "")).unwrap();
+    desk.approve(run, &decider(&by("grace"), "twice")).unwrap();
+    assert_eq!(bench.resume(run).unwrap().verdict, None, "one person is one approval");
+    desk.approve(run, &decider(&by("joan"), "looks fine")).unwrap();
+    let ended = bench.resume(run).unwrap();
+    assert_eq!(ended.verdict, Some(Verdict::Succeeded), "{:?}", ended.failure);
+    assert_eq!(ended.value, json!(["grace", "joan"]));
+}
+
+#[test]
+fn a_waiting_process_hears_the_answer() {
+    let mut bench = Bench::new();
+    bench.patient = true;
+    let store: Arc<dyn Store> = bench.store.clone();
+    let handle = bench
+        .begin(r#"try { approval::ask("go?"); } catch (e) { throw e.message; }"#, Mode::Run, store)
+        .unwrap();
+    let desk = Desk { store: &*bench.store, clock: &SystemClock };
+    while desk.pending(handle.run()).unwrap_or_default().is_empty() {
+        std::thread::yield_now();
+    }
+    desk.reject(handle.run(), &decider(&by("grace"), "not on a Friday")).unwrap();
+    let ended = handle.wait();
+    assert_eq!(ended.failure.unwrap().message, "`grace` rejected \"go?\": not on a Friday");
+}
+
+#[test]
+fn a_protected_target_asks_before_a_high_risk_run() {
+    let mut bench = Bench::new();
+    bench.protected = true;
+    let script = r#"runbook(#{ title: "t", owner: "o", risk: "high", needs: ["world:change"] }); world::change("x", 1);"#;
+    let ended = bench.run(script);
+    assert!(matches!(ended.stop, Some(Stop::Waiting(_))));
+    assert!(bench.world.lines().is_empty());
+    let desk = Desk { store: &*bench.store, clock: &SystemClock };
+    desk.approve(&ended.run, &decider(&by("grace"), "")).unwrap();
+    assert_eq!(bench.resume(&ended.run).unwrap().verdict, Some(Verdict::Succeeded));
+}
+
+#[test]
+fn a_halt_stops_effects_and_not_reads() {
+    let bench = Bench::new();
+    let halt = Halt { person: by("grace"), reason: "storm".into(), at: jiff::Timestamp::now() };
+    bench.store.set_halt(Some(&halt)).unwrap();
+    let ended = bench.run(r#"world::read("x"); world::change("x", 1); 7"#);
+    assert_eq!(ended.failure.as_ref().unwrap().code, "A0104");
+    assert_eq!(bench.world.lines(), ["read x"]);
+    bench.store.set_halt(None).unwrap();
+    let ended = bench.resume(&ended.run).unwrap();
+    assert_eq!((ended.verdict, ended.value), (Some(Verdict::Succeeded), json!(7)));
+}
+
+#[test]
+fn a_lock_keeps_another_run_away_and_ends_with_its_run() {
+    let bench = Bench::new();
+    let store: Arc<dyn Store> = bench.store.clone();
+    let holder = bench.begin(r#"lock::hold("db"); world::hang("h");"#, Mode::Run, store).unwrap();
+    while bench.world.performed("hang") == 0 {
+        std::thread::yield_now();
+    }
+    let ended = bench.run(r#"lock::hold("db")"#);
+    assert_eq!(ended.failure.unwrap().code, "A0109");
+    holder.cancel(&by("grace"), "").unwrap();
+    assert_eq!(holder.wait().verdict, Some(Verdict::Cancelled));
+    let ended = bench.run(r#"lock::hold("db").token"#);
+    assert_eq!(ended.value, json!(2), "{:?}", ended.failure);
+}
+
+#[test]
+fn a_failed_call_can_be_skipped_or_marked_done() {
+    let bench = Bench::new();
+    bench.world.fail("x", 9);
+    let ended = bench.run(r#"let a = step("s", || world::change("x", 1)); world::once("end"); a"#);
+    let desk = Desk { store: &*bench.store, clock: &SystemClock };
+    let ops = by("grace");
+    let error = desk.mark_done(&ended.run, "s", json!(1), &decider(&ops, "")).unwrap_err();
+    assert_eq!(error.message, "a mark needs a note");
+    desk.retry(&ended.run, &decider(&ops, "")).unwrap();
+    let key = desk.mark_done(&ended.run, "s", json!("by hand"), &decider(&ops, "did it")).unwrap();
+    assert_eq!(key, "/s#0");
+    let ended = bench.resume(&ended.run).unwrap();
+    assert_eq!((ended.verdict, ended.value), (Some(Verdict::Succeeded), json!("by hand")));
+    let error = desk.skip(&ended.run, "no such step", &decider(&ops, "")).unwrap_err();
+    assert_eq!(error.code, "A0208");
+}
+
+#[test]
+fn edits_below_the_point_reached_are_accepted_and_above_it_refused() {
+    let bench = Bench::new();
+    bench.world.fail("second", 1);
+    let ended = bench.run(r#"world::change("first", 1); world::change("second", 2);"#);
+    let desk = Desk { store: &*bench.store, clock: &SystemClock };
+    desk.retry(&ended.run, &decider(&by("grace"), "")).unwrap();
+
+    let above = format!(r#"{HEADER} world::change("first", 10); world::change("second", 2);"#);
+    let refused = bench.resume_with(&ended.run, Some(&above)).unwrap();
+    let told = refused.failure.unwrap();
+    assert_eq!((refused.verdict, told.code.as_str()), (None, "A0201"));
+    assert!(told.message.contains("-  \"value\": 1\n+  \"value\": 10"), "{}", told.message);
+
+    let below = format!(r#"{HEADER} world::change("first", 1); world::change("third", 3); "fixed forward""#);
+    let ended = bench.resume_with(&ended.run, Some(&below)).unwrap();
+    assert_eq!(
+        (ended.verdict, ended.value),
+        (Some(Verdict::Succeeded), json!("fixed forward")),
+        "{:?}",
+        ended.failure
+    );
+    assert_eq!(bench.world.lines(), ["change first", "change third"]);
+}
+
+#[test]
+fn a_fork_has_everything_before_a_step() {
+    let bench = Bench::new();
+    let ended = bench.run(
+        r#"
+        world::once("mail");
+        step("build", || world::change("x", 1));
+        step("ship", || world::change("y", 2));
+        "end"
+    "#,
+    );
+    let desk = Desk { store: &*bench.store, clock: &SystemClock };
+    let ops = by("grace");
+    let error = desk.fork(&ended.run, "shipp", &decider(&ops, ""), "forked").unwrap_err();
+    assert_eq!(error.hint.as_deref(), Some("did you mean `ship`?"));
+    desk.fork(&ended.run, "ship", &decider(&ops, ""), "forked").unwrap();
+    let forked = bench.resume("forked").unwrap();
+    assert_eq!(
+        (forked.verdict, forked.value),
+        (Some(Verdict::Succeeded), json!("end")),
+        "{:?}",
+        forked.failure
+    );
+    assert_eq!(bench.world.lines(), ["once mail", "change x", "change y", "change y"]);
+}
+
+#[test]
+fn two_processes_do_not_run_the_same_run() {
+    let bench = Bench::new();
+    let store: Arc<dyn Store> = bench.store.clone();
+    let handle = bench.begin(r#"world::hang("h")"#, Mode::Run, store).unwrap();
+    let error = bench.resume(handle.run()).unwrap_err();
+    assert_eq!(code(&error), "A0206");
+    handle.abandon();
+    let ended = handle.wait();
+    assert_eq!((ended.verdict, ended.stop), (None, Some(Stop::Abandoned)));
+}
+
+#[test]
+fn a_run_is_found_by_the_end_of_its_id_and_by_last() {
+    let bench = Bench::new();
+    let run = bench.run("1").run;
+    let desk = Desk { store: &*bench.store, clock: &SystemClock };
+    assert_eq!(desk.find(&run[run.len() - 4..]).unwrap().id, run);
+    assert_eq!(desk.find("last").unwrap().id, run);
+    assert_eq!(desk.find("nothing").unwrap_err().code, "A0207");
+}
