@@ -94,6 +94,7 @@ pub(super) fn validate(t: &Transaction<'_>, kind: &Kind, old: Option<&Value>, ne
         ("", "ConfigMap") => configuration::config_map_problems(old, new),
         ("", "Secret") => configuration::secret_problems(old, new),
         ("", "Service") => service::problems(t, old, new),
+        ("", "Pod") => workload::pod_problems(old, new),
         ("apps" | "batch", _) => workload::selector_problems(kind, old, new),
         _ => Vec::new(),
     }

@@ -155,9 +155,17 @@ pub(super) fn problems(t: &Transaction<'_>, old: Option<&Value>, new: &Value) ->
         let value = json!([address]);
         causes.push(Cause::invalid("spec.clusterIPs[0]", &value, "may not change once set"));
     }
-    if is_fixed && others(t, new).any(|service| service["spec"]["clusterIP"] == address) {
-        let detail = "failed to allocate IP: provided IP is already allocated";
+    if is_fixed && let Some(problem) = address_problem(t, new, address) {
+        let detail = format!("failed to allocate IP {address}: {problem}");
         causes.push(Cause::invalid("spec.clusterIPs", &json!([address]), detail));
+    }
+    for (index, range) in new["spec"]["loadBalancerSourceRanges"].as_array().into_iter().flatten().enumerate()
+    {
+        if !is_network(range.as_str().unwrap_or_default()) {
+            let field = format!("spec.LoadBalancerSourceRanges[{index}]");
+            let detail = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
+            causes.push(Cause::invalid(field, range, detail));
+        }
     }
     let used = used_node_ports(t, new);
     for (index, port) in new["spec"]["ports"].as_array().into_iter().flatten().enumerate() {
@@ -177,6 +185,27 @@ pub(super) fn problems(t: &Transaction<'_>, old: Option<&Value>, new: &Value) ->
         causes.push(Cause::required("spec.ports", ""));
     }
     causes
+}
+
+/// Why an address that the writer chose cannot be had.
+fn address_problem(t: &Transaction<'_>, service: &Value, address: &str) -> Option<&'static str> {
+    let octets = address.parse::<std::net::Ipv4Addr>().ok()?.octets();
+    if octets[..2] != NETWORK {
+        return Some("the provided network does not match the current range");
+    }
+    let is_taken = others(t, service).any(|other| other["spec"]["clusterIP"] == address);
+    is_taken.then_some("provided IP is already allocated")
+}
+
+/// Whether a text is an address and a prefix length.
+fn is_network(text: &str) -> bool {
+    let Some((address, length)) = text.trim().split_once('/') else { return false };
+    let longest = match address.parse() {
+        Ok(std::net::IpAddr::V4(_)) => 32,
+        Ok(std::net::IpAddr::V6(_)) => 128,
+        Err(_) => return false,
+    };
+    length.parse::<u8>().is_ok_and(|length| length <= longest)
 }
 
 /// Several ports need names, and neither names nor numbers may repeat.

@@ -58,6 +58,30 @@ pub(super) fn prepare_job(object: &mut Value) {
     }
 }
 
+/// A pod's spec changes little once it exists: images, deadlines, tolerations, gates.
+pub(super) fn pod_problems(old: Option<&Value>, new: &Value) -> Vec<Cause> {
+    let Some(old) = old else { return Vec::new() };
+    let fixed = |pod: &Value| {
+        let mut spec = pod["spec"].clone();
+        let free =
+            ["activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds", "schedulingGates"];
+        for field in free {
+            remove(&mut spec, field);
+        }
+        for field in ["containers", "initContainers"] {
+            for container in spec.get_mut(field).and_then(Value::as_array_mut).into_iter().flatten() {
+                remove(container, "image");
+            }
+        }
+        spec
+    };
+    if fixed(old) == fixed(new) {
+        return Vec::new();
+    }
+    let detail = "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
+    vec![Cause::forbidden("spec", detail)]
+}
+
 /// A workload's selector never changes and selects its own template.
 pub(super) fn selector_problems(kind: &Kind, old: Option<&Value>, new: &Value) -> Vec<Cause> {
     if !matches!(&*kind.kind, "Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet" | "Job") {

@@ -15,6 +15,9 @@ impl Api {
     pub(super) fn evict(&self, call: &Call) -> Result<Response, Status> {
         let mut options = WriteOptions::read(&call.query, "CreateOptions")?;
         let eviction = decode::object(&call.headers, &call.body, &call.path.kind)?.object;
+        if eviction["metadata"]["name"].as_str().is_some_and(|name| name != call.name()) {
+            return Err(Status::bad_request("name in URL does not match name in Eviction object"));
+        }
         let wish = &eviction["deleteOptions"];
         options.dry_run |= wish["dryRun"].as_array().is_some_and(|values| !values.is_empty());
         let condition = |field: &str| wish["preconditions"][field].as_str().map(str::to_owned);

@@ -32,6 +32,7 @@ fn last_seen(event: &Value) -> &str {
     ["/lastTimestamp", "/eventTime", "/metadata/creationTimestamp"]
         .into_iter()
         .map(|path| event.text(path))
-        .find(|moment| !moment.is_empty())
+        // Times of one form sort as text; an event may tell of something long ago.
+        .max()
         .unwrap_or_default()
 }
