@@ -100,10 +100,8 @@ impl Api {
             None => call.query.all("dryRun").collect(),
         };
         let dry_run = read_dry_run(&dry_runs, &mut causes);
-        let orphan = body["orphanDependents"].as_bool().or(match call.query.get("orphanDependents") {
-            None => None,
-            Some(text) => Some(text != "false" && text != "0"),
-        });
+        let asked = call.query.get("orphanDependents").map(|text| text != "false" && text != "0");
+        let orphan = body["orphanDependents"].as_bool().or(asked);
         let propagation = read_propagation(text("propagationPolicy").as_deref(), orphan, &mut causes);
         let grace = match body["gracePeriodSeconds"].as_i64() {
             Some(seconds) => Some(seconds),
