@@ -10,6 +10,7 @@ pub mod http;
 pub mod k8s;
 mod libraries;
 pub mod notify;
+pub mod storage;
 pub mod target;
 pub mod text;
 pub mod time;
@@ -29,6 +30,7 @@ pub fn modules() -> Vec<Module> {
         exec::module(),
         http::module(),
         notify::module(),
+        storage::module(),
         text::module(),
         time::module(),
         // one line a module
@@ -44,5 +46,6 @@ pub fn services(target: &Target, surroundings: &Surroundings) -> Services {
         .with(exec::Exec::new(surroundings))
         .with(http::HttpClient::new(surroundings))
         .with(notify::Notifier::new(target, surroundings))
+        .with(storage::Storage::new(target, surroundings))
     // one line a module
 }

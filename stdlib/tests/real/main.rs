@@ -4,4 +4,5 @@
 
 mod http;
 mod notify;
+mod storage;
 mod support;

@@ -1,5 +1,6 @@
 //! What the tests have in common: a bench on a target, and servers that live as long as a test.
 
+pub(crate) mod seaweed;
 pub(crate) mod server;
 pub(crate) mod tls;
 pub(crate) mod tools;
