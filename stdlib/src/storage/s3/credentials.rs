@@ -2,6 +2,11 @@
 //! environment that the command line hands over instead of the process's own. Each place is remembered by
 //! name, so that a failure can say what was tried.
 
+#![expect(
+    deprecated,
+    reason = "aws-config takes profile files only by these names; their new home is no public dependency of it"
+)]
+
 use std::collections::BTreeMap;
 
 use aws_config::ecs::EcsCredentialsProvider;
