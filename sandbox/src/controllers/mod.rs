@@ -64,8 +64,9 @@ pub const ALL: &[Controller] = &[
     workloads::cron_job::CONTROLLER,
     workloads::job::CONTROLLER,
     workloads::job_ttl::CONTROLLER,
-    workloads::deployment::CONTROLLER,
+    // Before the Deployments that size them: a set takes its surplus before another one grows.
     workloads::replica_set::CONTROLLER,
+    workloads::deployment::CONTROLLER,
     workloads::stateful_set::CONTROLLER,
     workloads::daemon_set::CONTROLLER,
     storage::binder::CONTROLLER,
