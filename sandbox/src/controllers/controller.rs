@@ -125,7 +125,10 @@ impl World<'_> {
     pub fn resource_of(&self, object: &Value) -> String {
         use super::fields::Fields;
         let kind = self.kinds.of_object(object);
-        kind.map_or_else(|| object.text("/kind").to_lowercase(), |kind| format!("{}.{}", kind.plural, kind.group))
+        kind.map_or_else(
+            || object.text("/kind").to_lowercase(),
+            |kind| format!("{}.{}", kind.plural, kind.group),
+        )
     }
     /// How long ago the moment held in an object was; zero when it cannot be read.
     pub fn since(&self, moment: &str) -> Duration {

@@ -54,6 +54,7 @@ use crate::players;
 /// Every controller, in the order in which they are asked when several have work.
 pub const ALL: &[Controller] = &[
     nodes::heartbeat::CONTROLLER,
+    nodes::static_pods::CONTROLLER,
     nodes::lifecycle::CONTROLLER,
     nodes::eviction::CONTROLLER,
     nodes::garbage::CONTROLLER,
@@ -85,4 +86,5 @@ pub const ALL: &[Controller] = &[
     players::custom::CONTROLLER,
     players::hooks::CONTROLLER,
     players::webhooks::CONTROLLER,
+    players::seal::CONTROLLER,
 ];

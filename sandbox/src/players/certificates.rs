@@ -67,7 +67,8 @@ fn sign(names: &[String], world: &World<'_>) -> Result<Pair, rcgen::Error> {
     params.distinguished_name.push(DnType::CommonName, names.first().cloned().unwrap_or_default());
     let now = std::time::SystemTime::from(world.now());
     params.not_before = now.into();
-    params.not_after = (std::time::SystemTime::from(world.now() + SignedDuration::from_hours(90 * 24))).into();
+    params.not_after =
+        (std::time::SystemTime::from(world.now() + SignedDuration::from_hours(90 * 24))).into();
     let certificate = params.signed_by(&key, &authority.issuer)?.pem();
     Ok(Pair { certificate, key: key.serialize_pem(), authority: authority.certificate.clone() })
 }

@@ -18,10 +18,17 @@ pub const CONTROLLER: Controller =
 const WORKLOADS: [&str; 4] = ["Pod", "Deployment.apps", "StatefulSet.apps", "DaemonSet.apps"];
 
 fn wakes(change: &Change<'_>, cache: &Cache) -> Vec<Key> {
-    let is_played = |kind: &str| operators().iter().any(|operator| operator.rules.iter().any(|rule| rule.plays(kind)));
+    let is_played =
+        |kind: &str| operators().iter().any(|operator| operator.rules.iter().any(|rule| rule.plays(kind)));
     let mut keys = if is_played(change.kind) { vec![change.key()] } else { Vec::new() };
     if WORKLOADS.contains(&change.kind) {
-        keys.extend(change.object.controller().map(|owner| Key::of_owner(owner, change.object.namespace())).filter(|key| is_played(&key.kind)));
+        keys.extend(
+            change
+                .object
+                .controller()
+                .map(|owner| Key::of_owner(owner, change.object.namespace()))
+                .filter(|key| is_played(&key.kind)),
+        );
     }
     if change.kind == "Pod" && became_ready(change) {
         keys.extend(waiting_for(change.object, cache));
@@ -58,7 +65,8 @@ fn reconcile(key: &Key, world: &World<'_>) -> Plan {
 
 /// Whether the operator's own pod is ready.
 fn is_there(operator: &Operator, cache: &Cache) -> bool {
-    operator.image.is_empty() || cache.list("Pod").any(|pod| runs(pod, &operator.image) && pods::is_ready(pod))
+    operator.image.is_empty()
+        || cache.list("Pod").any(|pod| runs(pod, &operator.image) && pods::is_ready(pod))
 }
 
 fn concerns(rule: &Rule, object: &Value) -> bool {
@@ -101,12 +109,20 @@ fn play(rule: &Rule, object: &Object, world: &World<'_>, plan: &mut Plan) {
     let status = if all && made_all { &rule.status } else { &rule.working };
     if status.is_object() {
         plan.status(object, filled_status(status, &scope));
+    } else if !rule.conditions.is_empty() {
+        let mut status = object.at("/status").clone();
+        let wanted = scope.fill(&Value::Array(rule.conditions.clone()), &Value::Null);
+        set(&mut status, "/conditions", conditions(wanted.list(""), &scope).into());
+        plan.status(object, status);
     }
 }
 
 /// Makes what a form stands for, once or for each item, unless it is there; sizes follow.
 fn make(form: &Value, scope: &Scope<'_>, plan: &mut Plan) {
-    let Some((name, fields)) = form.as_object().and_then(|form| form.iter().find(|(name, _)| !["each", "owned"].contains(&name.as_str()))) else {
+    let Some((name, fields)) = form
+        .as_object()
+        .and_then(|form| form.iter().find(|(name, _)| !["each", "owned"].contains(&name.as_str())))
+    else {
         return;
     };
     let items = match form.get("each") {
@@ -115,7 +131,9 @@ fn make(form: &Value, scope: &Scope<'_>, plan: &mut Plan) {
     };
     let items = match items {
         Value::Array(items) => items,
-        Value::Number(number) => vec![Value::Null; usize::try_from(number.as_u64().unwrap_or_default()).unwrap_or_default()],
+        Value::Number(number) => {
+            vec![Value::Null; usize::try_from(number.as_u64().unwrap_or_default()).unwrap_or_default()]
+        }
         _ => Vec::new(),
     };
     for (ordinal, item) in items.into_iter().enumerate() {
@@ -135,14 +153,18 @@ fn make_one(name: &str, fields: &Value, form: &Value, scope: &Scope<'_>, plan: &
     }
     let held = scope.world.cache.get(&kind_of(&wanted), wanted.namespace(), wanted.name());
     match held {
-        Some(held) if wanted.number("/spec/replicas").is_some() && held.at("/spec/replicas") != wanted.at("/spec/replicas") => {
+        Some(held)
+            if wanted.number("/spec/replicas").is_some()
+                && held.at("/spec/replicas") != wanted.at("/spec/replicas") =>
+        {
             let mut sized = Value::clone(held);
             set(&mut sized, "/spec/replicas", wanted.at("/spec/replicas").clone());
             plan.push(Write::Replace(sized));
         }
         Some(_) => {}
         None => {
-            let same_space = wanted.namespace() == scope.object.namespace() || scope.object.namespace().is_empty();
+            let same_space =
+                wanted.namespace() == scope.object.namespace() || scope.object.namespace().is_empty();
             if same_space && form.get("owned") != Some(&false.into()) {
                 set(&mut wanted, "/metadata/ownerReferences", controlled_by(scope.object));
             }
@@ -171,7 +193,9 @@ fn readiness(object: &Value, cache: &Cache) -> (bool, i64) {
             "Pod" => (i64::from(pods::is_ready(held)), 1),
             "Deployment.apps" => (held.count("/status/availableReplicas"), held.count("/spec/replicas")),
             "StatefulSet.apps" => (held.count("/status/readyReplicas"), held.count("/spec/replicas")),
-            "DaemonSet.apps" => (held.count("/status/numberReady"), held.count("/status/desiredNumberScheduled").max(1)),
+            "DaemonSet.apps" => {
+                (held.count("/status/numberReady"), held.count("/status/desiredNumberScheduled").max(1))
+            }
             _ => continue,
         };
         ready += has;
@@ -187,9 +211,19 @@ fn filled_status(template: &Value, scope: &Scope<'_>) -> Value {
     if !status.at("/conditions").is_array() {
         return status;
     }
-    let mut conditions = held.list("/conditions").to_vec();
-    for wanted in status.list("/conditions") {
-        let condition = Condition::new(wanted.text("/type"), wanted.text("/status"), wanted.text("/reason"), wanted.text("/message"));
+    let mut conditions = conditions(status.list("/conditions"), scope);
+    let wanted: Vec<&str> = status.list("/conditions").iter().map(|held| held.text("/type")).collect();
+    conditions.retain(|held| wanted.contains(&held.text("/type")));
+    set(&mut status, "/conditions", conditions.into());
+    status
+}
+
+/// The object's conditions with some of them set; times of those that do not change are kept.
+fn conditions(wanted: &[Value], scope: &Scope<'_>) -> Vec<Value> {
+    let mut conditions = scope.object.list("/status/conditions").to_vec();
+    for wanted in wanted {
+        let (kind, status) = (wanted.text("/type"), wanted.text("/status"));
+        let condition = Condition::new(kind, status, wanted.text("/reason"), wanted.text("/message"));
         let mut extra = json!({});
         for (key, value) in wanted.entries("") {
             if !["type", "status", "reason", "message"].contains(&key) {
@@ -198,8 +232,5 @@ fn filled_status(template: &Value, scope: &Scope<'_>) -> Value {
         }
         set_condition(&mut conditions, &condition, &scope.world.timestamp(), extra);
     }
-    let wanted: Vec<&str> = status.list("/conditions").iter().map(|held| held.text("/type")).collect();
-    conditions.retain(|held| wanted.contains(&held.text("/type")));
-    set(&mut status, "/conditions", conditions.into());
-    status
+    conditions
 }

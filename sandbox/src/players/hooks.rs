@@ -19,8 +19,10 @@ use crate::controllers::controller::{Change, Controller, Plan, World, Write};
 use crate::controllers::fields::{Fields, Object, set_key};
 
 const JOB: &str = "Job.batch";
-const CONFIGURATIONS: [&str; 2] =
-    ["ValidatingWebhookConfiguration.admissionregistration.k8s.io", "MutatingWebhookConfiguration.admissionregistration.k8s.io"];
+const CONFIGURATIONS: [&str; 2] = [
+    "ValidatingWebhookConfiguration.admissionregistration.k8s.io",
+    "MutatingWebhookConfiguration.admissionregistration.k8s.io",
+];
 
 /// Plays hook Jobs.
 pub const CONTROLLER: Controller =
@@ -32,7 +34,8 @@ fn wakes(change: &Change<'_>, _cache: &Cache) -> Vec<Key> {
 
 fn reconcile(key: &Key, world: &World<'_>) -> Plan {
     let mut plan = Plan::nothing();
-    let Some(job) = world.cache.find(key).filter(|job| job.is("SuccessCriteriaMet") && !job.is_terminating()) else {
+    let Some(job) = world.cache.find(key).filter(|job| job.is("SuccessCriteriaMet") && !job.is_terminating())
+    else {
         return plan;
     };
     for container in job.list("/spec/template/spec/containers") {
@@ -70,7 +73,9 @@ fn flags<'a>(words: &[&'a str]) -> BTreeMap<&'a str, &'a str> {
 fn certgen(job: &Object, words: &[&str], world: &World<'_>, plan: &mut Plan) {
     let flags = flags(words);
     let flag = |name: &str, default: &'static str| flags.get(name).copied().unwrap_or(default).to_owned();
-    let namespace = flags.get("namespace").map_or(job.namespace(), |name| if name.starts_with('$') { job.namespace() } else { name });
+    let namespace = flags
+        .get("namespace")
+        .map_or(job.namespace(), |name| if name.starts_with('$') { job.namespace() } else { name });
     let secret = flag("secret-name", "");
     if words.contains(&"create") {
         let hosts: Vec<String> = flag("host", "localhost").split(',').map(str::to_owned).collect();
@@ -86,7 +91,9 @@ fn certgen(job: &Object, words: &[&str], world: &World<'_>, plan: &mut Plan) {
         ensure(secret_of(namespace, &secret, data), world, plan);
     } else if words.contains(&"patch") {
         let held = world.cache.get("Secret", namespace, &secret);
-        let bundle = held.map_or("", |held| held.at("/data").get(flag("ca-name", "ca")).and_then(Value::as_str).unwrap_or_default());
+        let bundle = held.map_or("", |held| {
+            held.at("/data").get(flag("ca-name", "ca")).and_then(Value::as_str).unwrap_or_default()
+        });
         for kind in CONFIGURATIONS {
             if let Some(configuration) = world.cache.get(kind, "", &flag("webhook-name", "")) {
                 trust(configuration, bundle, plan);
@@ -126,7 +133,10 @@ fn redis_password(job: &Object, world: &World<'_>, plan: &mut Plan) {
 
 /// `kubectl label ns NAME key=value ...`, as charts do to their own namespace.
 fn label_namespace(words: &[&str], world: &World<'_>, plan: &mut Plan) {
-    let Some(place) = words.windows(2).position(|pair| pair[0] == "label" && matches!(pair[1], "ns" | "namespace" | "namespaces")) else {
+    let Some(place) = words
+        .windows(2)
+        .position(|pair| pair[0] == "label" && matches!(pair[1], "ns" | "namespace" | "namespaces"))
+    else {
         return;
     };
     let mut rest = words[place + 2..].iter().filter(|word| !word.starts_with('-'));

@@ -16,7 +16,9 @@ pub fn is_injector(webhook: &Value) -> bool {
 
 /// Changes a pod as the injector would; a pod that has its proxy stays as it is.
 pub fn inject(pod: &mut Value) {
-    if pod.annotation("sidecar.istio.io/status") != "" || pod.label("sidecar.istio.io/inject") == "false" {
+    if !pod.annotation("sidecar.istio.io/status").is_empty()
+        || pod.label("sidecar.istio.io/inject") == "false"
+    {
         return;
     }
     let mut filled = false;
@@ -26,13 +28,15 @@ pub fn inject(pod: &mut Value) {
             filled = true;
         }
     }
-    let has_proxy = pod.list("/spec/containers").iter().any(|container| container.text("/name") == "istio-proxy");
+    let has_proxy =
+        pod.list("/spec/containers").iter().any(|container| container.text("/name") == "istio-proxy");
     if !filled && !has_proxy {
         let mut inits = pod.list("/spec/initContainers").to_vec();
         inits.push(json!({ "name": "istio-proxy", "image": PROXY, "restartPolicy": "Always", "args": ["proxy", "sidecar"] }));
         set(pod, "/spec/initContainers", inits.into());
     }
-    let status = json!({ "initContainers": null, "containers": ["istio-proxy"], "revision": "default" }).to_string();
+    let status =
+        json!({ "initContainers": null, "containers": ["istio-proxy"], "revision": "default" }).to_string();
     set_key(pod, "/metadata/annotations", "sidecar.istio.io/status", status);
 }
 
@@ -42,7 +46,8 @@ mod tests {
 
     #[test]
     fn a_gateway_gets_a_real_image_and_an_application_a_sidecar() {
-        let mut gateway = json!({"metadata": {}, "spec": {"containers": [{"name": "istio-proxy", "image": "auto"}]}});
+        let mut gateway =
+            json!({"metadata": {}, "spec": {"containers": [{"name": "istio-proxy", "image": "auto"}]}});
         inject(&mut gateway);
         assert_eq!(gateway.text("/spec/containers/0/image"), PROXY);
         let mut pod = json!({"metadata": {}, "spec": {"containers": [{"name": "main", "image": "a"}]}});

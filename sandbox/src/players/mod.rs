@@ -13,6 +13,7 @@
 //! | `custom` | the controller that plays the rules |
 //! | `hooks` | Jobs whose output is needed: certificates, labels |
 //! | `webhooks` | `caBundle` of webhooks whose server is there |
+//! | `seal` | vaults that unseal themselves |
 //! | `certificates` | keys and certificates |
 //! | `injection` | what Istio's injector does to a pod |
 //!
@@ -26,6 +27,7 @@ pub mod injection;
 mod objects;
 mod render;
 mod rule;
+pub mod seal;
 pub mod webhooks;
 
 use std::sync::LazyLock;
@@ -88,7 +90,10 @@ mod tests {
         for (name, text) in OPERATORS {
             let operator = Operator::read(text).unwrap_or_else(|problem| panic!("{name}: {problem}"));
             assert!(!operator.rules.is_empty(), "{name} plays nothing");
-            assert!(operator.rules.iter().all(|rule| !rule.kind.is_empty()), "{name} has a rule without kind");
+            assert!(
+                operator.rules.iter().all(|rule| !rule.kind.is_empty()),
+                "{name} has a rule without kind"
+            );
         }
     }
 

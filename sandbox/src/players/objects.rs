@@ -27,7 +27,8 @@ pub(super) fn expand(form: &str, fields: &Value, owner: &Value) -> Option<Value>
         _ => return None,
     };
     if object.namespace().is_empty() {
-        let namespace = [fields.text("/namespace"), owner.namespace()].into_iter().find(|name| !name.is_empty());
+        let namespace =
+            [fields.text("/namespace"), owner.namespace()].into_iter().find(|name| !name.is_empty());
         if let Some(namespace) = namespace.filter(|_| form != "object" || !owner.namespace().is_empty()) {
             set(&mut object, "/metadata/namespace", namespace.into());
         }
@@ -118,7 +119,8 @@ fn pod(fields: &Value) -> Value {
         "spec": pod_spec(fields),
     });
     if !fields.text("/claim").is_empty() {
-        let volume = json!([{ "name": "data", "persistentVolumeClaim": { "claimName": fields.text("/claim") } }]);
+        let volume =
+            json!([{ "name": "data", "persistentVolumeClaim": { "claimName": fields.text("/claim") } }]);
         set(&mut pod, "/spec/volumes", volume);
     }
     annotate(&mut pod, "/metadata/annotations", fields);

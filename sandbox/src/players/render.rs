@@ -48,7 +48,10 @@ impl<'a> Scope<'a> {
         match template {
             Value::String(text) => self.fill_text(text, held),
             Value::Array(items) => {
-                let filled = items.iter().enumerate().map(|(index, item)| self.fill(item, held.get(index).unwrap_or(&Value::Null)));
+                let filled = items
+                    .iter()
+                    .enumerate()
+                    .map(|(index, item)| self.fill(item, held.get(index).unwrap_or(&Value::Null)));
                 Value::Array(filled.filter(|item| !item.is_null()).collect())
             }
             Value::Object(fields) => {
@@ -70,7 +73,10 @@ impl<'a> Scope<'a> {
     }
 
     fn fill_text(&self, text: &str, held: &Value) -> Value {
-        let whole = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')).filter(|inner| !inner.contains("${"));
+        let whole = text
+            .strip_prefix("${")
+            .and_then(|rest| rest.strip_suffix('}'))
+            .filter(|inner| !inner.contains("${"));
         if let Some(expression) = whole {
             return self.evaluate(expression, held);
         }
@@ -125,12 +131,16 @@ impl<'a> Scope<'a> {
     fn later(&self, span: &str) -> Value {
         let said = at(self.object, span);
         let span: Option<jiff::SignedDuration> = said.as_str().unwrap_or(span).parse().ok();
-        let ahead = span.and_then(|span| Duration::try_from(span).ok()).unwrap_or(Duration::from_secs(90 * 24 * 3600));
+        let ahead = span
+            .and_then(|span| Duration::try_from(span).ok())
+            .unwrap_or(Duration::from_secs(90 * 24 * 3600));
         self.world.timestamp_in(ahead).into()
     }
 
     fn certificate(&self, part: &str) -> Value {
-        let pair = self.certificate.get_or_init(|| certificates::issue(&certificates::names_of(self.object), self.world));
+        let pair = self
+            .certificate
+            .get_or_init(|| certificates::issue(&certificates::names_of(self.object), self.world));
         match part {
             "crt" => certificates::base64(&pair.certificate).into(),
             "key" => certificates::base64(&pair.key).into(),
@@ -144,7 +154,8 @@ impl<'a> Scope<'a> {
 /// `metadata.labels[strimzi.io/cluster]`.
 pub(super) fn at(value: &Value, path: &str) -> Value {
     let (plain, keyed) = path.split_once('[').unwrap_or((path, ""));
-    let pointer = plain.split('.').filter(|part| !part.is_empty()).map(|part| format!("/{part}")).collect::<String>();
+    let pointer =
+        plain.split('.').filter(|part| !part.is_empty()).map(|part| format!("/{part}")).collect::<String>();
     let found = value.at(&pointer);
     match keyed.split_once(']') {
         Some((key, _)) => found.get(key).cloned().unwrap_or(Value::Null),

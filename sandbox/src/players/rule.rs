@@ -13,6 +13,8 @@
 //!         statefulSet: { name: "${name}-kafka", replicas: 3, image: kafka }
 //!     working: { phase: Creating }     # status until all that was made is ready
 //!     status: { phase: Ready }         # status then
+//!     conditions: [...]                # or only conditions, added to those there are
+//!     labels: { x: y }                 # labels it gets
 //! ```
 //!
 //! Text may hold `${...}`, see `render`. An operator without `image` is always there: that is for kinds a
@@ -54,7 +56,10 @@ pub struct Rule {
     /// What it leads to.
     #[serde(default)]
     pub makes: Vec<Value>,
-    /// Its labels and annotations afterwards, by key.
+    /// Conditions added to those it has.
+    #[serde(default)]
+    pub conditions: Vec<Value>,
+    /// Its labels afterwards, by key.
     #[serde(default)]
     pub labels: BTreeMap<String, Value>,
     /// Its status until all that was made is ready.

@@ -10,8 +10,10 @@ use crate::controllers::cache::{Cache, Key};
 use crate::controllers::controller::{Change, Controller, Plan, World, Write};
 use crate::controllers::fields::Fields;
 
-const CONFIGURATIONS: [&str; 2] =
-    ["ValidatingWebhookConfiguration.admissionregistration.k8s.io", "MutatingWebhookConfiguration.admissionregistration.k8s.io"];
+const CONFIGURATIONS: [&str; 2] = [
+    "ValidatingWebhookConfiguration.admissionregistration.k8s.io",
+    "MutatingWebhookConfiguration.admissionregistration.k8s.io",
+];
 const SLICE: &str = "EndpointSlice.discovery.k8s.io";
 
 /// Fills in bundles.
@@ -32,12 +34,19 @@ fn wakes(change: &Change<'_>, cache: &Cache) -> Vec<Key> {
                 && webhook.text("/clientConfig/service/namespace") == change.object.namespace()
         })
     };
-    CONFIGURATIONS.into_iter().flat_map(|kind| cache.list(kind)).filter(behind).map(|held| Key::of(held)).collect()
+    CONFIGURATIONS
+        .into_iter()
+        .flat_map(|kind| cache.list(kind))
+        .filter(behind)
+        .map(|held| Key::of(held))
+        .collect()
 }
 
 fn reconcile(key: &Key, world: &World<'_>) -> Plan {
     let mut plan = Plan::nothing();
-    let Some(configuration) = world.cache.find(key).filter(|held| !held.is_terminating()) else { return plan };
+    let Some(configuration) = world.cache.find(key).filter(|held| !held.is_terminating()) else {
+        return plan;
+    };
     let bundle = certificates::base64(&certificates::authority_certificate());
     let mut wanted = Value::clone(configuration);
     for webhook in wanted["webhooks"].as_array_mut().into_iter().flatten() {
@@ -56,5 +65,6 @@ fn answers(webhook: &Value, cache: &Cache) -> bool {
     let service = webhook.at("/clientConfig/service");
     let slices = cache.list_in(SLICE, service.text("/namespace"));
     let mine = slices.filter(|slice| slice.label("kubernetes.io/service-name") == service.text("/name"));
-    service.is_object() && mine.flat_map(|slice| slice.list("/endpoints")).any(|endpoint| endpoint.flag("/conditions/ready"))
+    service.is_object()
+        && mine.flat_map(|slice| slice.list("/endpoints")).any(|endpoint| endpoint.flag("/conditions/ready"))
 }

@@ -25,7 +25,8 @@ fn wakes(change: &Change<'_>, cache: &Cache) -> Vec<Key> {
         _ => return Vec::new(),
     };
     let behind = cache.list(KIND).filter(|held| {
-        held.text("/spec/service/name") == name && held.text("/spec/service/namespace") == change.object.namespace()
+        held.text("/spec/service/name") == name
+            && held.text("/spec/service/namespace") == change.object.namespace()
     });
     behind.map(|held| Key::of(held)).collect()
 }
@@ -48,11 +49,14 @@ fn availability(api: &Value, cache: &Cache) -> Condition<'static> {
         let message = format!("service/{name} in \"{namespace}\" is not present");
         return Condition::new("Available", "False", "ServiceNotFound", message);
     }
-    let slices = cache.list_in(SLICE, namespace).filter(|slice| slice.label("kubernetes.io/service-name") == name);
-    let ready = slices.flat_map(|slice| slice.list("/endpoints")).any(|endpoint| endpoint.flag("/conditions/ready"));
+    let slices =
+        cache.list_in(SLICE, namespace).filter(|slice| slice.label("kubernetes.io/service-name") == name);
+    let ready =
+        slices.flat_map(|slice| slice.list("/endpoints")).any(|endpoint| endpoint.flag("/conditions/ready"));
     if ready {
         return Condition::new("Available", "True", "Passed", "all checks passed");
     }
-    let message = format!("endpoints for service/{name} in \"{namespace}\" have no addresses with port name \"\"");
+    let message =
+        format!("endpoints for service/{name} in \"{namespace}\" have no addresses with port name \"\"");
     Condition::new("Available", "False", "MissingEndpoints", message)
 }

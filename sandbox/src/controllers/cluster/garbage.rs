@@ -18,17 +18,22 @@ pub const CONTROLLER: Controller =
 fn wakes(change: &Change<'_>, cache: &Cache) -> Vec<Key> {
     let object = change.object;
     let mut keys = Vec::new();
+    let is_held = object.has_finalizer(FOREGROUND) || object.has_finalizer(ORPHAN);
+    let lost =
+        || object.list("/metadata/ownerReferences").iter().any(|owner| is_absent(owner, object, cache));
     if change.gone {
         keys.extend(cache.owned_by(object.uid()).map(|held| Key::of(held)));
-    } else if object.is_terminating() && (object.has_finalizer(FOREGROUND) || object.has_finalizer(ORPHAN)) {
-        keys.push(change.key());
-    } else if object.list("/metadata/ownerReferences").iter().any(|owner| is_absent(owner, object, cache)) {
+    } else if (object.is_terminating() && is_held) || lost() {
         keys.push(change.key());
     }
-    let let_go = change.previous.filter(|held| held.at("/metadata/ownerReferences") != object.at("/metadata/ownerReferences"));
+    let let_go = change
+        .previous
+        .filter(|held| held.at("/metadata/ownerReferences") != object.at("/metadata/ownerReferences"));
     if change.gone || let_go.is_some() {
         let owners = let_go.unwrap_or(object).list("/metadata/ownerReferences").iter();
-        let waiting = owners.filter_map(|owner| cache.by_uid(owner.text("/uid"))).filter(|owner| owner.is_terminating());
+        let waiting = owners
+            .filter_map(|owner| cache.by_uid(owner.text("/uid")))
+            .filter(|owner| owner.is_terminating());
         keys.extend(waiting.map(|owner| Key::of(owner)));
     }
     keys
@@ -58,20 +63,30 @@ fn reconcile(key: &Key, world: &World<'_>) -> Plan {
 
 /// Deletes an object whose owners are all gone; one that has others left forgets the gone ones.
 fn collect(object: &Object, world: &World<'_>, plan: &mut Plan) {
-    let (gone, left): (Vec<&Value>, Vec<&Value>) =
-        object.list("/metadata/ownerReferences").iter().partition(|owner| is_absent(owner, object, world.cache));
+    let (gone, left): (Vec<&Value>, Vec<&Value>) = object
+        .list("/metadata/ownerReferences")
+        .iter()
+        .partition(|owner| is_absent(owner, object, world.cache));
     let waits = |owner: &&Value| {
-        world.cache.by_uid(owner.text("/uid")).is_some_and(|held| held.is_terminating() && held.has_finalizer(FOREGROUND))
+        world
+            .cache
+            .by_uid(owner.text("/uid"))
+            .is_some_and(|held| held.is_terminating() && held.has_finalizer(FOREGROUND))
     };
     if gone.is_empty() && !left.iter().any(waits) {
         return;
     }
-    let solid: Vec<Value> = left.iter().filter(|owner| !waits(owner)).map(|owner| Value::clone(owner)).collect();
+    let solid: Vec<Value> =
+        left.iter().filter(|owner| !waits(owner)).map(|owner| Value::clone(owner)).collect();
     if solid.is_empty() {
         let by_waiting = left.iter().any(waits) && world.cache.owned_by(object.uid()).next().is_some();
         let propagation = if by_waiting { "Foreground" } else { "Background" };
         let propagation = if object.has_finalizer(ORPHAN) { "Orphan" } else { propagation };
-        plan.push(Write::Delete { object: Value::clone(object), grace: None, propagation: Some(propagation) });
+        plan.push(Write::Delete {
+            object: Value::clone(object),
+            grace: None,
+            propagation: Some(propagation),
+        });
     } else {
         plan.push(Write::Replace(with_owners(object, solid)));
     }

@@ -38,14 +38,19 @@ fn reconcile(key: &Key, world: &World<'_>) -> Plan {
     let Some(space) = world.cache.find(key).filter(|space| space.is_terminating()) else { return plan };
     let contents = world.cache.contents(space.name());
     for object in contents.iter().filter(|object| !object.is_terminating()) {
-        plan.push(Write::Delete { object: Value::clone(object), grace: None, propagation: Some("Background") });
+        plan.push(Write::Delete {
+            object: Value::clone(object),
+            grace: None,
+            propagation: Some("Background"),
+        });
     }
     let unreachable = unreachable(world.cache);
     plan.status(space, status(space, &contents, &unreachable, world));
     let is_empty = contents.is_empty() && unreachable.is_empty();
     if is_empty && space.list("/spec/finalizers").contains(&"kubernetes".into()) {
         let mut free = Value::clone(space);
-        let left = space.list("/spec/finalizers").iter().filter(|held| *held != "kubernetes").cloned().collect();
+        let left =
+            space.list("/spec/finalizers").iter().filter(|held| *held != "kubernetes").cloned().collect();
         set(&mut free, "/spec/finalizers", Value::Array(left));
         plan.push(Write::Finalize(free));
     }
@@ -90,7 +95,8 @@ fn discovery(unreachable: &[String]) -> Condition<'static> {
     if unreachable.is_empty() {
         return Condition::holds(kind, false, "ResourcesDiscovered", "All resources successfully discovered");
     }
-    let each: Vec<String> = unreachable.iter().map(|group| format!("{group}: stale GroupVersion discovery: {group}")).collect();
+    let each: Vec<String> =
+        unreachable.iter().map(|group| format!("{group}: stale GroupVersion discovery: {group}")).collect();
     let message = format!(
         "Discovery failed for some groups, {} failing: unable to retrieve the complete list of server APIs: {}",
         unreachable.len(),
@@ -105,16 +111,23 @@ fn remaining(contents: &[&Object], world: &World<'_>) -> Condition<'static> {
         *counts.entry(world.resource_of(object)).or_default() += 1;
     }
     if counts.is_empty() {
-        return Condition::holds("NamespaceContentRemaining", false, "ContentRemoved", "All content successfully removed");
+        return Condition::holds(
+            "NamespaceContentRemaining",
+            false,
+            "ContentRemoved",
+            "All content successfully removed",
+        );
     }
-    let each: Vec<String> = counts.iter().map(|(name, count)| format!("{name} has {count} resource instances")).collect();
+    let each: Vec<String> =
+        counts.iter().map(|(name, count)| format!("{name} has {count} resource instances")).collect();
     let message = format!("Some resources are remaining: {}", each.join(", "));
     Condition::holds("NamespaceContentRemaining", true, "SomeResourcesRemain", message)
 }
 
 /// What is still there after deletion: held by a finalizer, or a pod that stops gracefully.
 fn stays(object: &Value) -> bool {
-    !object.list("/metadata/finalizers").is_empty() || (object.text("/kind") == "Pod" && !object.text("/spec/nodeName").is_empty())
+    !object.list("/metadata/finalizers").is_empty()
+        || (object.text("/kind") == "Pod" && !object.text("/spec/nodeName").is_empty())
 }
 
 fn finalizers(contents: &[&Object]) -> Condition<'static> {
@@ -124,9 +137,15 @@ fn finalizers(contents: &[&Object]) -> Condition<'static> {
     }
     let kind = "NamespaceFinalizersRemaining";
     if counts.is_empty() {
-        return Condition::holds(kind, false, "ContentHasNoFinalizers", "All content-preserving finalizers finished");
+        return Condition::holds(
+            kind,
+            false,
+            "ContentHasNoFinalizers",
+            "All content-preserving finalizers finished",
+        );
     }
-    let each: Vec<String> = counts.iter().map(|(name, count)| format!("{name} in {count} resource instances")).collect();
+    let each: Vec<String> =
+        counts.iter().map(|(name, count)| format!("{name} in {count} resource instances")).collect();
     let message = format!("Some content in the namespace has finalizers remaining: {}", each.join(", "));
     Condition::holds(kind, true, "SomeFinalizersRemain", message)
 }

@@ -10,8 +10,12 @@ const KIND: &str = "ConfigMap";
 const NAME: &str = "kube-root-ca.crt";
 
 /// Publishes the certificate.
-pub const CONTROLLER: Controller =
-    Controller { name: "root-ca-certificate-publisher-controller", manager: "kube-controller-manager", wakes, reconcile };
+pub const CONTROLLER: Controller = Controller {
+    name: "root-ca-certificate-publisher-controller",
+    manager: "kube-controller-manager",
+    wakes,
+    reconcile,
+};
 
 fn wakes(change: &Change<'_>, _cache: &Cache) -> Vec<Key> {
     match change.kind == KIND && change.object.name() == NAME {

@@ -25,7 +25,9 @@ fn wakes(change: &Change<'_>, cache: &Cache) -> Vec<Key> {
 
 fn reconcile(key: &Key, world: &World<'_>) -> Plan {
     let mut plan = Plan::nothing();
-    let Some(service) = world.cache.find(key).filter(|service| !service.is_terminating()) else { return plan };
+    let Some(service) = world.cache.find(key).filter(|service| !service.is_terminating()) else {
+        return plan;
+    };
     if service.at("/spec/selector").is_null() || service.text("/spec/type") == "ExternalName" {
         return plan;
     }
@@ -73,7 +75,14 @@ fn new(service: &Value, endpoints: &[Value], ports: &[Value], world: &World<'_>)
     slice
 }
 
-fn renew(service: &Value, slice: &Object, endpoints: &[Value], ports: &[Value], world: &World<'_>, plan: &mut Plan) {
+fn renew(
+    service: &Value,
+    slice: &Object,
+    endpoints: &[Value],
+    ports: &[Value],
+    world: &World<'_>,
+    plan: &mut Plan,
+) {
     let mut wanted = Value::clone(slice);
     write(service, &mut wanted, endpoints, ports);
     if wanted != **slice {

@@ -20,9 +20,12 @@ fn wakes(change: &Change<'_>, _cache: &Cache) -> Vec<Key> {
 
 fn reconcile(key: &Key, world: &World<'_>) -> Plan {
     let mut plan = Plan::nothing();
-    let Some(service) = world.cache.find(key).filter(|service| !service.is_terminating()) else { return plan };
+    let Some(service) = world.cache.find(key).filter(|service| !service.is_terminating()) else {
+        return plan;
+    };
     let has_address = !service.list("/status/loadBalancer/ingress").is_empty();
-    let wants = service.text("/spec/type") == "LoadBalancer" && service.text("/spec/loadBalancerClass").is_empty();
+    let wants =
+        service.text("/spec/type") == "LoadBalancer" && service.text("/spec/loadBalancerClass").is_empty();
     if !wants {
         if has_address && service.text("/spec/type") != "LoadBalancer" {
             plan.status(service, json!({ "loadBalancer": {} }));
@@ -39,7 +42,10 @@ fn reconcile(key: &Key, world: &World<'_>) -> Plan {
         Some(left) => plan.soon(left),
         None => {
             let address = address(service, world);
-            plan.status(service, json!({ "loadBalancer": { "ingress": [{ "ip": address, "ipMode": "VIP" }] } }));
+            plan.status(
+                service,
+                json!({ "loadBalancer": { "ingress": [{ "ip": address, "ipMode": "VIP" }] } }),
+            );
             plan.note(service, "EnsuredLoadBalancer", "Ensured load balancer");
         }
     }
@@ -59,6 +65,7 @@ fn address(service: &Value, world: &World<'_>) -> String {
         .map(|ingress| ingress.text("/ip"))
         .collect();
     let [a, b, c] = world.settings.load_balancer_prefix;
-    let free = (1..=254).map(|last| format!("{a}.{b}.{c}.{last}")).find(|address| !taken.contains(address.as_str()));
+    let free =
+        (1..=254).map(|last| format!("{a}.{b}.{c}.{last}")).find(|address| !taken.contains(address.as_str()));
     free.unwrap_or_else(|| format!("{a}.{b}.{c}.254"))
 }

@@ -37,14 +37,17 @@ fn service_of(derived: &Value) -> &str {
 
 fn selects(service: &Value, pod: &Value) -> bool {
     let wanted = service.at("/spec/selector");
-    wanted.as_object().is_some_and(|wanted| !wanted.is_empty()) && selector::contains(pod.at("/metadata/labels"), wanted)
+    wanted.as_object().is_some_and(|wanted| !wanted.is_empty())
+        && selector::contains(pod.at("/metadata/labels"), wanted)
 }
 
 /// The pods behind a Service that have an address, by name.
 fn behind<'a>(service: &Value, cache: &'a Cache) -> Vec<&'a Object> {
     cache
         .list_in("Pod", service.namespace())
-        .filter(|pod| selects(service, pod) && !pods::is_finished(pod) && !pod.text("/status/podIP").is_empty())
+        .filter(|pod| {
+            selects(service, pod) && !pods::is_finished(pod) && !pod.text("/status/podIP").is_empty()
+        })
         .collect()
 }
 
@@ -71,7 +74,8 @@ fn target(port: &Value, pod: Option<&Object>) -> Option<i64> {
     match port.at("/targetPort") {
         Value::Number(number) => number.as_i64(),
         Value::String(name) => {
-            let containers = pod?.list("/spec/containers").iter().flat_map(|container| container.list("/ports"));
+            let containers =
+                pod?.list("/spec/containers").iter().flat_map(|container| container.list("/ports"));
             let mut named = containers.filter(|held| held.text("/name") == name);
             named.next().and_then(|held| held.number("/containerPort"))
         }

@@ -6,12 +6,14 @@
 //! | `heartbeat` | the kubelet's lease and conditions |
 //! | `lifecycle` | NotReady after missed heartbeats, and the taints that follow from a node's state |
 //! | `eviction` | pods leave nodes with NoExecute taints they do not tolerate |
+//! | `static_pods` | the control plane as pods |
 //! | `garbage` | pods of nodes that are no more |
 
 pub mod eviction;
 pub mod garbage;
 pub mod heartbeat;
 pub mod lifecycle;
+pub mod static_pods;
 pub mod topology;
 
 use std::net::Ipv4Addr;

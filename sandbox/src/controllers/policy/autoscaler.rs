@@ -52,10 +52,15 @@ fn reconcile(key: &Key, world: &World<'_>) -> Plan {
     let reference = scaler.at("/spec/scaleTargetRef");
     let kind = qualified(reference.text("/kind"), reference.text("/apiVersion"));
     let Some(target) = world.cache.get(&kind, scaler.namespace(), reference.text("/name")) else {
-        let message = format!("the HPA controller was unable to get the target's current scale: {} \"{}\" not found", kind.to_lowercase(), reference.text("/name"));
+        let message = format!(
+            "the HPA controller was unable to get the target's current scale: {} \"{}\" not found",
+            kind.to_lowercase(),
+            reference.text("/name")
+        );
         plan.warn(scaler, "FailedGetScale", message.clone());
         let conditions = vec![Condition::new("AbleToScale", "False", "FailedGetScale", message)];
-        let findings = Findings { conditions, desired: scaler.count("/status/desiredReplicas"), metrics: Vec::new() };
+        let findings =
+            Findings { conditions, desired: scaler.count("/status/desiredReplicas"), metrics: Vec::new() };
         plan.status(scaler, status(scaler, 0, &findings, world));
         return plan;
     };
@@ -74,7 +79,11 @@ fn scale(scaler: &Object, target: &Object, world: &World<'_>, plan: &mut Plan) {
         set(&mut wanted, "/spec/replicas", findings.desired.into());
         plan.push(Write::Replace(wanted));
         let why = if findings.desired > current { "above" } else { "below" };
-        plan.note(scaler, "SuccessfulRescale", format!("New size: {}; reason: metrics {why} target", findings.desired));
+        plan.note(
+            scaler,
+            "SuccessfulRescale",
+            format!("New size: {}; reason: metrics {why} target", findings.desired),
+        );
     }
     plan.status(scaler, status(scaler, current, &findings, world));
 }
@@ -82,16 +91,30 @@ fn scale(scaler: &Object, target: &Object, world: &World<'_>, plan: &mut Plan) {
 fn find(scaler: &Object, target: &Object, current: i64, world: &World<'_>) -> Findings {
     let least = scaler.number("/spec/minReplicas").unwrap_or(1);
     let most = scaler.count("/spec/maxReplicas");
-    let able = Condition::new("AbleToScale", "True", "SucceededGetScale", "the HPA controller was able to get the target's current scale");
+    let able = Condition::new(
+        "AbleToScale",
+        "True",
+        "SucceededGetScale",
+        "the HPA controller was able to get the target's current scale",
+    );
     if current == 0 {
-        let off = Condition::new("ScalingActive", "False", "ScalingDisabled", "scaling is disabled since the replica count of the target is zero");
+        let off = Condition::new(
+            "ScalingActive",
+            "False",
+            "ScalingDisabled",
+            "scaling is disabled since the replica count of the target is zero",
+        );
         return Findings { conditions: vec![able, off], desired: 0, metrics: Vec::new() };
     }
     let (wish, metrics) = match wish(scaler, target, current, world.cache) {
         Ok(found) => found,
         Err(problem) => {
             let inactive = Condition::new("ScalingActive", "False", "FailedGetResourceMetric", problem);
-            return Findings { conditions: vec![able, inactive], desired: current.clamp(least, most), metrics: Vec::new() };
+            return Findings {
+                conditions: vec![able, inactive],
+                desired: current.clamp(least, most),
+                metrics: Vec::new(),
+            };
         }
     };
     let settled = settle(scaler, current, wish, world);
@@ -99,13 +122,38 @@ fn find(scaler: &Object, target: &Object, current: i64, world: &World<'_>) -> Fi
     let ready = if settled == wish {
         Condition::new("AbleToScale", "True", "ReadyForNewScale", "recommended size matches current size")
     } else {
-        Condition::new("AbleToScale", "True", "ScaleDownStabilized", "recent recommendations were higher than current one, applying the highest recent recommendation")
+        Condition::new(
+            "AbleToScale",
+            "True",
+            "ScaleDownStabilized",
+            "recent recommendations were higher than current one, applying the highest recent recommendation",
+        )
     };
-    let active = Condition::new("ScalingActive", "True", "ValidMetricFound", "the HPA was able to successfully calculate a replica count from cpu resource utilization (percentage of request)");
+    let active = Condition::new(
+        "ScalingActive",
+        "True",
+        "ValidMetricFound",
+        "the HPA was able to successfully calculate a replica count from cpu resource utilization (percentage of request)",
+    );
     let limited = match settled.cmp(&desired) {
-        std::cmp::Ordering::Less => Condition::new("ScalingLimited", "True", "TooFewReplicas", "the desired replica count is less than the minimum replica count"),
-        std::cmp::Ordering::Greater => Condition::new("ScalingLimited", "True", "TooManyReplicas", "the desired replica count is more than the maximum replica count"),
-        std::cmp::Ordering::Equal => Condition::new("ScalingLimited", "False", "DesiredWithinRange", "the desired count is within the acceptable range"),
+        std::cmp::Ordering::Less => Condition::new(
+            "ScalingLimited",
+            "True",
+            "TooFewReplicas",
+            "the desired replica count is less than the minimum replica count",
+        ),
+        std::cmp::Ordering::Greater => Condition::new(
+            "ScalingLimited",
+            "True",
+            "TooManyReplicas",
+            "the desired replica count is more than the maximum replica count",
+        ),
+        std::cmp::Ordering::Equal => Condition::new(
+            "ScalingLimited",
+            "False",
+            "DesiredWithinRange",
+            "the desired count is within the acceptable range",
+        ),
     };
     Findings { conditions: vec![ready, active, limited], desired, metrics }
 }
@@ -126,16 +174,24 @@ fn settle(scaler: &Object, current: i64, wish: i64, world: &World<'_>) -> i64 {
 fn wish(scaler: &Object, target: &Object, current: i64, cache: &Cache) -> Result<(i64, Vec<Value>), String> {
     let pods: Vec<&Object> = cache
         .list_in("Pod", target.namespace())
-        .filter(|pod| selector::matches(target.at("/spec/selector"), pod) && pods::is_active(pod) && pods::is_ready(pod))
+        .filter(|pod| {
+            selector::matches(target.at("/spec/selector"), pod) && pods::is_active(pod) && pods::is_ready(pod)
+        })
         .collect();
     let mut wish = 0;
     let mut measured = Vec::new();
     for metric in scaler.list("/spec/metrics") {
         let name = metric.text("/resource/name");
         if metric.text("/type") != "Resource" {
-            return Err(format!("the HPA was unable to compute the replica count: metrics of type {} are not served", metric.text("/type")));
+            return Err(format!(
+                "the HPA was unable to compute the replica count: metrics of type {} are not served",
+                metric.text("/type")
+            ));
         }
-        if !cache.get("APIService.apiregistration.k8s.io", "", "v1beta1.metrics.k8s.io").is_some_and(|api| api.is("Available")) {
+        if !cache
+            .get("APIService.apiregistration.k8s.io", "", "v1beta1.metrics.k8s.io")
+            .is_some_and(|api| api.is("Available"))
+        {
             return Err(format!(
                 "the HPA was unable to compute the replica count: failed to get {name} utilization: unable to get metrics for resource {name}: \
                  unable to fetch metrics from resource metrics API: the server could not find the requested resource (get pods.metrics.k8s.io)"
@@ -156,7 +212,9 @@ fn measure(metric: &Value, name: &str, pods: &[&Object], current: i64) -> Result
     let (now, wanted, value) = if let Some(percent) = target.number("/averageUtilization") {
         let requested: i128 = pods.iter().map(|pod| Usage::requested(pod, "requests").get(name)).sum();
         if requested == 0 {
-            return Err(format!("the HPA was unable to compute the replica count: failed to get {name} utilization: missing request for {name}"));
+            return Err(format!(
+                "the HPA was unable to compute the replica count: failed to get {name} utilization: missing request for {name}"
+            ));
         }
         let now = used * 100 / requested;
         let printed = quantity::print(average, name == "memory");
@@ -176,8 +234,10 @@ fn status(scaler: &Object, current: i64, findings: &Findings, world: &World<'_>)
     for condition in &findings.conditions {
         set_condition(&mut conditions, condition, &now, json!({}));
     }
-    let mut status = json!({ "currentReplicas": current, "desiredReplicas": findings.desired, "conditions": conditions });
-    status["currentMetrics"] = if findings.metrics.is_empty() { Value::Null } else { findings.metrics.clone().into() };
+    let mut status =
+        json!({ "currentReplicas": current, "desiredReplicas": findings.desired, "conditions": conditions });
+    status["currentMetrics"] =
+        if findings.metrics.is_empty() { Value::Null } else { findings.metrics.clone().into() };
     let last = scaler.text("/status/lastScaleTime");
     if findings.desired != current {
         status["lastScaleTime"] = now.into();

@@ -26,7 +26,9 @@ fn wakes(change: &Change<'_>, cache: &Cache) -> Vec<Key> {
         "Pod" => {
             let states: Vec<&Object> = std::iter::once(change.object).chain(change.previous).collect();
             let budgets = cache.list_in(KIND, change.object.namespace());
-            let matching = budgets.filter(|budget| states.iter().any(|pod| selector::matches(budget.at("/spec/selector"), pod)));
+            let matching = budgets.filter(|budget| {
+                states.iter().any(|pod| selector::matches(budget.at("/spec/selector"), pod))
+            });
             keys.extend(matching.map(|budget| Key::of(budget)));
         }
         "Deployment.apps" | "ReplicaSet.apps" | "StatefulSet.apps" => {
@@ -79,7 +81,8 @@ fn expected(budget: &Value, covered: &[&Object], cache: &Cache) -> i64 {
     for pod in covered {
         match pod.controller().and_then(|owner| cache.by_uid(owner.text("/uid"))) {
             Some(owner) => {
-                let top = owner.controller().and_then(|above| cache.by_uid(above.text("/uid"))).unwrap_or(owner);
+                let top =
+                    owner.controller().and_then(|above| cache.by_uid(above.text("/uid"))).unwrap_or(owner);
                 scaled.insert(top.uid(), top.number("/spec/replicas").unwrap_or(covered.len() as i64));
             }
             None => bare += 1,
@@ -97,7 +100,12 @@ fn wanted(budget: &Value, expected: i64) -> i64 {
 }
 
 /// Pods whose eviction was allowed a moment ago and that are not seen going yet.
-fn disrupted(budget: &Value, covered: &[&Object], world: &World<'_>, plan: &mut Plan) -> serde_json::Map<String, Value> {
+fn disrupted(
+    budget: &Value,
+    covered: &[&Object],
+    world: &World<'_>,
+    plan: &mut Plan,
+) -> serde_json::Map<String, Value> {
     let mut held = serde_json::Map::new();
     for (name, since) in budget.entries("/status/disruptedPods") {
         let pod = covered.iter().find(|pod| pod.name() == name && !pod.is_terminating());

@@ -36,7 +36,9 @@ fn reconcile(key: &Key, world: &World<'_>) -> Plan {
     let mut used = Map::new();
     for (name, limit) in quota.entries("/spec/hard") {
         let amount = used_of(name, quota, world.cache);
-        let binary = limit.as_str().is_some_and(|text| text.ends_with('i')) || name.contains("memory") || name.contains("storage");
+        let binary = limit.as_str().is_some_and(|text| text.ends_with('i'))
+            || name.contains("memory")
+            || name.contains("storage");
         used.insert(name.to_owned(), quantity::print(amount, binary).into());
     }
     plan.status(quota, serde_json::json!({ "hard": hard, "used": used }));
@@ -52,7 +54,9 @@ fn used_of(name: &str, quota: &Value, cache: &Cache) -> i128 {
         "pods" | "count/pods" => counted_pods(quota, cache).count() as i128 * 1000,
         "services" => count("Service"),
         "services.loadbalancers" => services(namespace, cache, "LoadBalancer"),
-        "services.nodeports" => services(namespace, cache, "NodePort") + services(namespace, cache, "LoadBalancer"),
+        "services.nodeports" => {
+            services(namespace, cache, "NodePort") + services(namespace, cache, "LoadBalancer")
+        }
         "secrets" => count("Secret"),
         "configmaps" => count("ConfigMap"),
         "persistentvolumeclaims" => count("PersistentVolumeClaim"),
@@ -70,7 +74,8 @@ fn used_of(name: &str, quota: &Value, cache: &Cache) -> i128 {
 }
 
 fn services(namespace: &str, cache: &Cache, kind: &str) -> i128 {
-    cache.list_in("Service", namespace).filter(|service| service.text("/spec/type") == kind).count() as i128 * 1000
+    cache.list_in("Service", namespace).filter(|service| service.text("/spec/type") == kind).count() as i128
+        * 1000
 }
 
 /// Counts `deployments.apps` and the like; plural and group are read from the objects' kinds.
@@ -78,7 +83,8 @@ fn of_resource(resource: &str, namespace: &str, cache: &Cache) -> i128 {
     let (plural, group) = resource.split_once('.').unwrap_or((resource, ""));
     let matches = |object: &&Object| {
         let kind = object.text("/kind").to_lowercase();
-        let plurals = [format!("{kind}s"), format!("{kind}es"), format!("{}ies", kind.trim_end_matches('y')), kind];
+        let plurals =
+            [format!("{kind}s"), format!("{kind}es"), format!("{}ies", kind.trim_end_matches('y')), kind];
         let in_group = qualified("", object.text("/apiVersion")).trim_start_matches('.') == group;
         in_group && plurals.iter().any(|candidate| candidate == plural)
     };
@@ -99,8 +105,12 @@ fn counted_pods<'a>(quota: &'a Value, cache: &'a Cache) -> impl Iterator<Item = 
     cache
         .list_in("Pod", quota.namespace())
         .filter(|pod| !pods::is_finished(pod))
-        .filter(|pod| quota.list("/spec/scopes").iter().all(|scope| in_scope(pod, scope.as_str().unwrap_or_default())))
-        .filter(|pod| quota.list("/spec/scopeSelector/matchExpressions").iter().all(|wanted| selected(pod, wanted)))
+        .filter(|pod| {
+            quota.list("/spec/scopes").iter().all(|scope| in_scope(pod, scope.as_str().unwrap_or_default()))
+        })
+        .filter(|pod| {
+            quota.list("/spec/scopeSelector/matchExpressions").iter().all(|wanted| selected(pod, wanted))
+        })
 }
 
 fn in_scope(pod: &Value, scope: &str) -> bool {

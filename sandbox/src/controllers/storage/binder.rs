@@ -58,7 +58,11 @@ fn keep_claim(claim: &Object, world: &World<'_>, plan: &mut Plan) {
         match world.cache.get(VOLUME, "", named) {
             Some(volume) => bind(claim, volume, plan),
             None if is_bound(claim) => {
-                plan.warn(claim, "ClaimLost", "Bound claim has lost its PersistentVolume. Data on the volume is lost!");
+                plan.warn(
+                    claim,
+                    "ClaimLost",
+                    "Bound claim has lost its PersistentVolume. Data on the volume is lost!",
+                );
                 plan.status(claim, json!({ "phase": "Lost" }));
             }
             None => {}
@@ -82,17 +86,33 @@ fn explain(claim: &Object, world: &World<'_>, plan: &mut Plan) {
     let name = claim.text("/spec/storageClassName");
     let Some(class) = class(claim, world.cache) else {
         match name {
-            "" => plan.note(claim, "FailedBinding", "no persistent volumes available for this claim and no storage class is set"),
-            name => plan.warn(claim, "ProvisioningFailed", format!("storageclass.storage.k8s.io \"{name}\" not found")),
+            "" => plan.note(
+                claim,
+                "FailedBinding",
+                "no persistent volumes available for this claim and no storage class is set",
+            ),
+            name => plan.warn(
+                claim,
+                "ProvisioningFailed",
+                format!("storageclass.storage.k8s.io \"{name}\" not found"),
+            ),
         }
         return plan.upkeep(RETRY);
     };
     let provisioner = class.text("/provisioner");
     if waits_for_pod(claim, world.cache) {
-        return plan.note(claim, "WaitForFirstConsumer", "waiting for first consumer to be created before binding");
+        return plan.note(
+            claim,
+            "WaitForFirstConsumer",
+            "waiting for first consumer to be created before binding",
+        );
     }
     if provisioner == "kubernetes.io/no-provisioner" {
-        return plan.note(claim, "FailedBinding", "no persistent volumes available for this claim and no storage class is set");
+        return plan.note(
+            claim,
+            "FailedBinding",
+            "no persistent volumes available for this claim and no storage class is set",
+        );
     }
     let mut wanted = Value::clone(claim);
     for key in ["volume.beta.kubernetes.io/storage-provisioner", "volume.kubernetes.io/storage-provisioner"] {
@@ -128,8 +148,10 @@ fn best_match<'a>(claim: &Value, cache: &'a Cache) -> Option<&'a Object> {
     if waits_for_pod(claim, cache) {
         return None;
     }
-    let free = cache.list(VOLUME).filter(|volume| volume.at("/spec/claimRef").is_null() && !volume.is_terminating());
-    free.filter(|volume| fits(claim, volume)).min_by_key(|volume| quantity::milli(volume.at("/spec/capacity/storage")))
+    let free =
+        cache.list(VOLUME).filter(|volume| volume.at("/spec/claimRef").is_null() && !volume.is_terminating());
+    free.filter(|volume| fits(claim, volume))
+        .min_by_key(|volume| quantity::milli(volume.at("/spec/capacity/storage")))
 }
 
 fn fits(claim: &Value, volume: &Value) -> bool {
@@ -142,7 +164,8 @@ fn fits(claim: &Value, volume: &Value) -> bool {
     volume.text("/spec/storageClassName") == claim.text("/spec/storageClassName")
         && claim.list("/spec/accessModes").iter().all(|wanted| modes.contains(wanted))
         && mode(claim) == mode(volume)
-        && quantity::milli(volume.at("/spec/capacity/storage")) >= quantity::milli(claim.at("/spec/resources/requests/storage"))
+        && quantity::milli(volume.at("/spec/capacity/storage"))
+            >= quantity::milli(claim.at("/spec/resources/requests/storage"))
         && (selector.is_null() || selector::matches(selector, volume))
 }
 
@@ -193,7 +216,12 @@ fn resize(claim: &Value, plan: &mut Plan) {
 fn keep_volume(volume: &Object, world: &World<'_>, plan: &mut Plan) {
     let promised = volume.at("/spec/claimRef").is_object();
     let phase = match claim_of(volume, world.cache) {
-        Some(claim) if claim.text("/spec/volumeName") == volume.name() || volume.text("/spec/claimRef/uid") == claim.uid() => "Bound",
+        Some(claim)
+            if claim.text("/spec/volumeName") == volume.name()
+                || volume.text("/spec/claimRef/uid") == claim.uid() =>
+        {
+            "Bound"
+        }
         Some(_) => "Available",
         None if !promised => "Available",
         None if volume.text("/spec/claimRef/uid").is_empty() => "Available",
@@ -203,7 +231,10 @@ fn keep_volume(volume: &Object, world: &World<'_>, plan: &mut Plan) {
         let status = json!({ "phase": phase, "lastPhaseTransitionTime": world.timestamp() });
         plan.status(volume, status);
     }
-    if phase == "Released" && volume.text("/spec/persistentVolumeReclaimPolicy") == "Delete" && !volume.is_terminating() {
+    if phase == "Released"
+        && volume.text("/spec/persistentVolumeReclaimPolicy") == "Delete"
+        && !volume.is_terminating()
+    {
         plan.push(Write::delete(volume));
     }
 }

@@ -26,7 +26,8 @@ fn class<'a>(claim: &Value, cache: &'a Cache) -> Option<&'a Object> {
 
 /// Whether the claim's class binds only once a pod has a node, and none has yet.
 fn waits_for_pod(claim: &Value, cache: &Cache) -> bool {
-    let waits = class(claim, cache).is_some_and(|class| class.text("/volumeBindingMode") == "WaitForFirstConsumer");
+    let waits =
+        class(claim, cache).is_some_and(|class| class.text("/volumeBindingMode") == "WaitForFirstConsumer");
     waits && claim.annotation(SELECTED).is_empty()
 }
 

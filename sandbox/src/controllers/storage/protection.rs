@@ -53,6 +53,8 @@ fn reconcile(key: &Key, world: &World<'_>) -> Plan {
 fn is_mounted(claim: &Value, cache: &Cache) -> bool {
     cache.list_in("Pod", claim.namespace()).any(|pod| {
         let names = |volume| claim_name(pod, volume).is_some_and(|name| name == claim.name());
-        !pods::is_finished(pod) && !pod.text("/spec/nodeName").is_empty() && pod.list("/spec/volumes").iter().any(names)
+        !pods::is_finished(pod)
+            && !pod.text("/spec/nodeName").is_empty()
+            && pod.list("/spec/volumes").iter().any(names)
     })
 }

@@ -86,7 +86,11 @@ fn volume(claim: &Value, class: &Value, name: &str, world: &World<'_>) -> Value 
     let zone = node.map_or("", |node| node.label("topology.kubernetes.io/zone"));
     if !zone.is_empty() {
         let only = json!({ "key": "topology.kubernetes.io/zone", "operator": "In", "values": [zone] });
-        set(&mut volume, "/spec/nodeAffinity/required/nodeSelectorTerms", json!([{ "matchExpressions": [only] }]));
+        set(
+            &mut volume,
+            "/spec/nodeAffinity/required/nodeSelectorTerms",
+            json!([{ "matchExpressions": [only] }]),
+        );
     }
     volume
 }

@@ -65,10 +65,17 @@ impl Bench {
     }
 
     pub(crate) fn find(&self, kind: &str, name: &str) -> Option<Object> {
-        self.list(kind).into_iter().find(|object| object.name() == name)
+        self.list_all(kind).into_iter().find(|object| object.name() == name)
     }
 
+    /// The objects of a kind, the control plane's own pods aside.
     pub(crate) fn list(&self, kind: &str) -> Vec<Object> {
+        let mut objects = self.list_all(kind);
+        objects.retain(|object| object.namespace() != "kube-system" || kind != "Pod");
+        objects
+    }
+
+    pub(crate) fn list_all(&self, kind: &str) -> Vec<Object> {
         let kinds = self.store.kinds().all();
         let kind = kinds.iter().find(|held| held.kind == kind).unwrap();
         self.store.list(&kind.storage, None).items

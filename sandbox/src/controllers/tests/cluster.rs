@@ -25,8 +25,18 @@ async fn a_new_namespace_gets_its_account_and_certificate() {
     let mut bench = Bench::new().await;
     bench.namespace("shop");
     bench.settle().await;
-    assert!(bench.list("ServiceAccount").iter().any(|held| held.namespace() == "shop" && held.name() == "default"));
-    assert!(bench.list("ConfigMap").iter().any(|held| held.namespace() == "shop" && held.name() == "kube-root-ca.crt"));
+    assert!(
+        bench
+            .list("ServiceAccount")
+            .iter()
+            .any(|held| held.namespace() == "shop" && held.name() == "default")
+    );
+    assert!(
+        bench
+            .list("ConfigMap")
+            .iter()
+            .any(|held| held.namespace() == "shop" && held.name() == "kube-root-ca.crt")
+    );
 }
 
 #[tokio::test]
@@ -63,7 +73,9 @@ async fn a_namespace_hangs_while_an_aggregated_api_is_down() {
 
 #[tokio::test]
 async fn dependents_go_in_the_background_wait_in_the_foreground_or_stay() {
-    for (propagation, left) in [(Propagation::Background, 0), (Propagation::Foreground, 0), (Propagation::Orphan, 3)] {
+    for (propagation, left) in
+        [(Propagation::Background, 0), (Propagation::Foreground, 0), (Propagation::Orphan, 3)]
+    {
         let mut bench = Bench::new().await;
         bench.create(deployment("web", 3, "nginx:1.25"));
         bench.settle().await;
@@ -77,8 +89,10 @@ async fn dependents_go_in_the_background_wait_in_the_foreground_or_stay() {
 #[tokio::test]
 async fn a_dependent_of_an_owner_that_never_was_is_collected() {
     let mut bench = Bench::new().await;
-    bench.create(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "lost", "namespace": "default",
-        "ownerReferences": [{"apiVersion": "v1", "kind": "Secret", "name": "none", "uid": "none"}]}}));
+    bench.create(
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "lost", "namespace": "default",
+        "ownerReferences": [{"apiVersion": "v1", "kind": "Secret", "name": "none", "uid": "none"}]}}),
+    );
     bench.settle().await;
     assert!(bench.find("ConfigMap", "lost").is_none());
 }
@@ -91,7 +105,10 @@ async fn a_service_has_ready_endpoints_and_an_outside_address() {
     bench.settle().await;
     let slice = bench.list("EndpointSlice").remove(0);
     assert_eq!(slice.list("/endpoints").len(), 2);
-    assert_eq!(slice.at("/endpoints/0/conditions"), &json!({"ready": true, "serving": true, "terminating": false}));
+    assert_eq!(
+        slice.at("/endpoints/0/conditions"),
+        &json!({"ready": true, "serving": true, "terminating": false})
+    );
     assert_eq!(slice.at("/ports/0/port"), 8080);
     assert_eq!(slice.label("kubernetes.io/service-name"), "web");
     assert_eq!(bench.get("Endpoints", "web").list("/subsets/0/addresses").len(), 2);
@@ -102,9 +119,11 @@ async fn a_service_has_ready_endpoints_and_an_outside_address() {
 async fn a_budget_counts_what_may_be_disrupted() {
     let mut bench = Bench::new().await;
     bench.create(deployment("web", 6, "nginx:1.25"));
-    for (name, field, value, allowed) in
-        [("strict", "minAvailable", json!(6), 0), ("loose", "maxUnavailable", json!("50%"), 3), ("some", "minAvailable", json!("50%"), 3)]
-    {
+    for (name, field, value, allowed) in [
+        ("strict", "minAvailable", json!(6), 0),
+        ("loose", "maxUnavailable", json!("50%"), 3),
+        ("some", "minAvailable", json!("50%"), 3),
+    ] {
         bench.create(json!({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": name, "namespace": "default"},
             "spec": {field: value, "selector": {"matchLabels": {"app": "web"}}}}));
         bench.settle().await;
@@ -122,11 +141,15 @@ async fn a_quota_counts_pods_and_requests() {
     bench.create(json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q", "namespace": "default"},
         "spec": {"hard": {"pods": "10", "requests.cpu": "4", "requests.memory": "8Gi", "count/deployments.apps": "5"}}}));
     let mut web = deployment("web", 3, "nginx:1.25");
-    web["spec"]["template"]["spec"]["containers"][0]["resources"] = json!({"requests": {"cpu": "100m", "memory": "256Mi"}});
+    web["spec"]["template"]["spec"]["containers"][0]["resources"] =
+        json!({"requests": {"cpu": "100m", "memory": "256Mi"}});
     bench.create(web);
     bench.settle().await;
     let used = bench.get("ResourceQuota", "q").at("/status/used").clone();
-    assert_eq!(used, json!({"pods": "3", "requests.cpu": "300m", "requests.memory": "768Mi", "count/deployments.apps": "1"}));
+    assert_eq!(
+        used,
+        json!({"pods": "3", "requests.cpu": "300m", "requests.memory": "768Mi", "count/deployments.apps": "1"})
+    );
 }
 
 #[tokio::test]
@@ -143,7 +166,14 @@ async fn an_autoscaler_follows_simulated_use_once_metrics_are_served() {
         "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}]}}));
     bench.settle().await;
     bench.manager.advance(Duration::from_secs(20)).await;
-    let reason = |bench: &Bench| bench.get("HorizontalPodAutoscaler", "web").condition("ScalingActive").unwrap().text("/reason").to_owned();
+    let reason = |bench: &Bench| {
+        bench
+            .get("HorizontalPodAutoscaler", "web")
+            .condition("ScalingActive")
+            .unwrap()
+            .text("/reason")
+            .to_owned()
+    };
     assert_eq!(reason(&bench), "FailedGetResourceMetric");
     bench.create(json!({"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "metadata": {"name": "v1beta1.metrics.k8s.io"},
         "spec": {"group": "metrics.k8s.io", "version": "v1beta1"}}));

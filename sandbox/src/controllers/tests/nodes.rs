@@ -10,7 +10,10 @@ use crate::controllers::fields::{Fields, set, set_key};
 fn set_down(bench: &mut Bench, node: &str, down: &str) {
     let held = bench.get("Node", node);
     let key = bench.key(&held);
-    bench.store.modify(&key, |node| set_key(node, "/metadata/annotations", "sandbox.aegis.dev/down", down)).unwrap();
+    bench
+        .store
+        .modify(&key, |node| set_key(node, "/metadata/annotations", "sandbox.aegis.dev/down", down))
+        .unwrap();
 }
 
 #[tokio::test]
@@ -21,6 +24,22 @@ async fn nodes_of_the_default_topology_are_ready_and_leased() {
     assert!(nodes.iter().all(|node| node.is("Ready")));
     assert_eq!(nodes.iter().filter(|node| !node.list("/spec/taints").is_empty()).count(), 3);
     assert_eq!(bench.list("Lease").len(), 9);
+}
+
+#[tokio::test]
+async fn the_control_plane_runs_as_pods_that_come_back() {
+    let mut bench = Bench::new().await;
+    let control_plane = |bench: &Bench| {
+        bench
+            .list_all("Pod")
+            .iter()
+            .filter(|pod| pod.label("tier") == "control-plane" && pod.is("Ready"))
+            .count()
+    };
+    assert_eq!(control_plane(&bench), 12);
+    bench.delete("Pod", "kube-apiserver-cp-2");
+    bench.settle().await;
+    assert_eq!(control_plane(&bench), 12);
 }
 
 #[tokio::test]
@@ -62,13 +81,22 @@ async fn pods_leave_a_node_with_a_taint_they_do_not_tolerate() {
     let mut bench = Bench::new().await;
     bench.create(deployment("web", 6, "nginx:1.25"));
     bench.settle().await;
-    bench.change("Node", "worker-4", "/spec/taints", json!([{"key": "evict", "value": "now", "effect": "NoExecute"}]));
+    bench.change(
+        "Node",
+        "worker-4",
+        "/spec/taints",
+        json!([{"key": "evict", "value": "now", "effect": "NoExecute"}]),
+    );
     bench.settle().await;
     let pods = bench.list("Pod");
     assert!(pods.iter().all(|pod| pod.text("/spec/nodeName") != "worker-4"));
     assert_eq!(bench.get("Deployment", "web").count("/status/availableReplicas"), 6);
     let said = bench.events("Pod", "web");
-    assert!(said.iter().any(|event| event.starts_with("TaintManagerEviction: Marking for deletion Pod default/web")), "{said:?}");
+    assert!(
+        said.iter()
+            .any(|event| event.starts_with("TaintManagerEviction: Marking for deletion Pod default/web")),
+        "{said:?}"
+    );
 }
 
 #[tokio::test]

@@ -48,8 +48,10 @@ async fn a_certificate_becomes_a_secret_once_its_operator_is_there() {
 async fn a_postgres_cluster_gets_its_instances_and_is_healthy_when_they_are() {
     let mut bench = Bench::new().await;
     define(&bench, "postgresql.cnpg.io", "v1", "Cluster", "clusters", true);
-    bench.create(json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "fast"},
-        "provisioner": "csi.example.com", "volumeBindingMode": "WaitForFirstConsumer"}));
+    bench.create(
+        json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "fast"},
+        "provisioner": "csi.example.com", "volumeBindingMode": "WaitForFirstConsumer"}),
+    );
     bench.create(deployment("cnpg", 1, "ghcr.io/cloudnative-pg/cloudnative-pg:1.28.0"));
     bench.create(json!({"apiVersion": "postgresql.cnpg.io/v1", "kind": "Cluster", "metadata": {"name": "pg", "namespace": "default"},
         "spec": {"instances": 3, "storage": {"size": "50Gi", "storageClass": "fast"}}}));
@@ -68,12 +70,30 @@ async fn a_postgres_cluster_gets_its_instances_and_is_healthy_when_they_are() {
 #[tokio::test]
 async fn a_certificate_job_makes_its_secret_and_patches_the_webhook() {
     let mut bench = Bench::new().await;
-    bench.create(json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+    bench.create(
+        json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
         "metadata": {"name": "stack-admission"}, "webhooks": [{"name": "a.example.com",
-        "clientConfig": {"service": {"name": "none", "namespace": "default", "path": "/"}}}]}));
+        "clientConfig": {"service": {"name": "none", "namespace": "default", "path": "/"}}}]}),
+    );
     for (name, args) in [
-        ("create", json!(["create", "--host=stack,stack.default.svc", "--namespace=default", "--secret-name=stack-admission"])),
-        ("patch", json!(["patch", "--webhook-name=stack-admission", "--namespace=default", "--secret-name=stack-admission"])),
+        (
+            "create",
+            json!([
+                "create",
+                "--host=stack,stack.default.svc",
+                "--namespace=default",
+                "--secret-name=stack-admission"
+            ]),
+        ),
+        (
+            "patch",
+            json!([
+                "patch",
+                "--webhook-name=stack-admission",
+                "--namespace=default",
+                "--secret-name=stack-admission"
+            ]),
+        ),
     ] {
         let mut hook = job(name);
         let container = json!([{"name": "main", "image": "registry.k8s.io/ingress-nginx/kube-webhook-certgen:v1.6", "args": args}]);
@@ -90,16 +110,25 @@ async fn a_certificate_job_makes_its_secret_and_patches_the_webhook() {
 #[tokio::test]
 async fn a_webhook_is_trusted_once_its_service_answers() {
     let mut bench = Bench::new().await;
-    bench.create(json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
+    bench.create(
+        json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
         "metadata": {"name": "hook"}, "webhooks": [{"name": "a.example.com",
-        "clientConfig": {"service": {"name": "hook", "namespace": "default", "path": "/"}}}]}));
+        "clientConfig": {"service": {"name": "hook", "namespace": "default", "path": "/"}}}]}),
+    );
     bench.settle().await;
-    assert!(bench.get("MutatingWebhookConfiguration", "hook").at("/webhooks/0/clientConfig/caBundle").is_null());
+    assert!(
+        bench.get("MutatingWebhookConfiguration", "hook").at("/webhooks/0/clientConfig/caBundle").is_null()
+    );
     bench.create(json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "hook", "namespace": "default"},
         "spec": {"type": "ClusterIP", "selector": {"app": "hook"}, "ports": [{"port": 443, "protocol": "TCP"}]}}));
     bench.create(deployment("hook", 1, "hook:1"));
     bench.settle().await;
-    assert!(!bench.get("MutatingWebhookConfiguration", "hook").text("/webhooks/0/clientConfig/caBundle").is_empty());
+    assert!(
+        !bench
+            .get("MutatingWebhookConfiguration", "hook")
+            .text("/webhooks/0/clientConfig/caBundle")
+            .is_empty()
+    );
 }
 
 #[tokio::test]
@@ -115,7 +144,10 @@ async fn a_vault_stays_sealed_until_its_label_says_otherwise() {
     for pod in ["bao-0", "bao-1"] {
         assert_eq!(bench.get("Pod", pod).label("openbao-sealed"), "true");
         let key = bench.key(&bench.get("Pod", pod));
-        bench.store.modify(&key, |pod: &mut Value| set_key(pod, "/metadata/labels", "openbao-sealed", "false")).unwrap();
+        bench
+            .store
+            .modify(&key, |pod: &mut Value| set_key(pod, "/metadata/labels", "openbao-sealed", "false"))
+            .unwrap();
         bench.settle().await;
     }
     assert_eq!(bench.get("StatefulSet", "bao").at("/status/readyReplicas"), 2);

@@ -18,18 +18,30 @@ fn pod(name: &str, spec: Value) -> Value {
 }
 
 fn annotated(mut pod: Value, key: &str, value: &str) -> Value {
-    crate::controllers::fields::set_key(&mut pod, "/metadata/annotations", &format!("sandbox.aegis.dev/{key}"), value);
+    crate::controllers::fields::set_key(
+        &mut pod,
+        "/metadata/annotations",
+        &format!("sandbox.aegis.dev/{key}"),
+        value,
+    );
     pod
 }
 
 #[tokio::test]
 async fn a_pod_waits_for_each_kind_of_missing_reference() {
-    let needs = |from: Value| json!([{"name": "main", "image": "a", "env": [{"name": "A", "valueFrom": from}]}]);
+    let needs =
+        |from: Value| json!([{"name": "main", "image": "a", "env": [{"name": "A", "valueFrom": from}]}]);
     let cases = [
         ("volume", json!({"volumes": [{"name": "v", "secret": {"secretName": "s"}}]})),
-        ("projected", json!({"volumes": [{"name": "v", "projected": {"sources": [{"secret": {"name": "s"}}]}}]})),
+        (
+            "projected",
+            json!({"volumes": [{"name": "v", "projected": {"sources": [{"secret": {"name": "s"}}]}}]}),
+        ),
         ("env", json!({"containers": needs(json!({"secretKeyRef": {"name": "s", "key": "k"}}))})),
-        ("env-from", json!({"containers": [{"name": "main", "image": "a", "envFrom": [{"secretRef": {"name": "s"}}]}]})),
+        (
+            "env-from",
+            json!({"containers": [{"name": "main", "image": "a", "envFrom": [{"secretRef": {"name": "s"}}]}]}),
+        ),
     ];
     for (name, spec) in cases {
         let mut bench = Bench::new().await;
@@ -45,7 +57,10 @@ async fn a_pod_waits_for_each_kind_of_missing_reference() {
 #[tokio::test]
 async fn an_optional_reference_does_not_hold_a_pod() {
     let mut bench = Bench::new().await;
-    bench.create(pod("a", json!({"volumes": [{"name": "v", "configMap": {"name": "none", "optional": true}}]})));
+    bench.create(pod(
+        "a",
+        json!({"volumes": [{"name": "v", "configMap": {"name": "none", "optional": true}}]}),
+    ));
     bench.settle().await;
     assert!(bench.get("Pod", "a").is("Ready"));
 }
@@ -55,16 +70,23 @@ async fn a_missing_key_is_a_configuration_error() {
     let mut bench = Bench::new().await;
     bench.create(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "default"}, "data": {}}));
     let from = json!({"configMapKeyRef": {"name": "c", "key": "k"}});
-    bench.create(pod("a", json!({"containers": [{"name": "main", "image": "a", "env": [{"name": "A", "valueFrom": from}]}]})));
+    bench.create(pod(
+        "a",
+        json!({"containers": [{"name": "main", "image": "a", "env": [{"name": "A", "valueFrom": from}]}]}),
+    ));
     bench.settle().await;
     let waiting = bench.get("Pod", "a").at("/status/containerStatuses/0/state/waiting").clone();
-    assert_eq!(waiting, json!({"reason": "CreateContainerConfigError", "message": "couldn't find key k in ConfigMap default/c"}));
+    assert_eq!(
+        waiting,
+        json!({"reason": "CreateContainerConfigError", "message": "couldn't find key k in ConfigMap default/c"})
+    );
 }
 
 #[tokio::test]
 async fn init_containers_come_first_and_sidecars_stay() {
     let mut bench = Bench::new().await;
-    let inits = json!([{"name": "prepare", "image": "a"}, {"name": "mesh", "image": "b", "restartPolicy": "Always"}]);
+    let inits =
+        json!([{"name": "prepare", "image": "a"}, {"name": "mesh", "image": "b", "restartPolicy": "Always"}]);
     bench.create(pod("a", json!({"initContainers": inits})));
     bench.settle().await;
     let pod = bench.get("Pod", "a");
@@ -113,7 +135,10 @@ async fn a_pod_that_fits_nowhere_says_why_in_the_words_of_the_scheduler() {
          no new claims to deallocate, preemption: 0/9 nodes are available: 9 Preemption is not helpful for scheduling."
     );
     let why = bench.get("Pod", "big").condition("PodScheduled").unwrap().text("/message").to_owned();
-    assert!(why.starts_with("0/9 nodes are available: 3 node(s) had untolerated taint(s), 6 Insufficient cpu."), "{why}");
+    assert!(
+        why.starts_with("0/9 nodes are available: 3 node(s) had untolerated taint(s), 6 Insufficient cpu."),
+        "{why}"
+    );
 }
 
 #[tokio::test]
@@ -134,8 +159,13 @@ async fn spread_and_anti_affinity_put_pods_apart() {
     let spread = json!([{"maxSkew": 1, "topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "DoNotSchedule",
         "labelSelector": {"matchLabels": {"app": "web"}}}]);
     set(&mut web, "/spec/template/spec/topologySpreadConstraints", spread);
-    let apart = json!([{"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"app": "web"}}}]);
-    set(&mut web, "/spec/template/spec/affinity/podAntiAffinity/requiredDuringSchedulingIgnoredDuringExecution", apart);
+    let apart =
+        json!([{"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"app": "web"}}}]);
+    set(
+        &mut web,
+        "/spec/template/spec/affinity/podAntiAffinity/requiredDuringSchedulingIgnoredDuringExecution",
+        apart,
+    );
     bench.create(web);
     bench.settle().await;
     let pods = bench.list("Pod");
@@ -144,10 +174,17 @@ async fn spread_and_anti_affinity_put_pods_apart() {
     nodes.dedup();
     assert_eq!(nodes.len(), 6);
     for zone in ["seoul-a", "seoul-b", "seoul-c"] {
-        assert_eq!(pods.iter().filter(|pod| pod.label("topology.kubernetes.io/zone") == zone).count(), 2, "{zone}");
+        assert_eq!(
+            pods.iter().filter(|pod| pod.label("topology.kubernetes.io/zone") == zone).count(),
+            2,
+            "{zone}"
+        );
     }
     bench.change("Deployment", "web", "/spec/replicas", json!(7));
     bench.settle().await;
     let waiting = bench.list("Pod").into_iter().find(|pod| pod.text("/spec/nodeName").is_empty()).unwrap();
-    assert!(waiting.condition("PodScheduled").unwrap().text("/message").contains("anti-affinity"), "{waiting}");
+    assert!(
+        waiting.condition("PodScheduled").unwrap().text("/message").contains("anti-affinity"),
+        "{waiting}"
+    );
 }

@@ -31,7 +31,10 @@ async fn a_claim_of_an_immediate_class_is_provisioned_and_bound() {
     bench.create(claim("data", "standard"));
     bench.settle().await;
     let data = bench.get("PersistentVolumeClaim", "data");
-    assert_eq!(data.at("/status"), &json!({"phase": "Bound", "accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1Gi"}}));
+    assert_eq!(
+        data.at("/status"),
+        &json!({"phase": "Bound", "accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1Gi"}})
+    );
     assert_eq!(data.text("/spec/volumeName"), format!("pvc-{}", data.uid()));
     assert_eq!(data.annotation("pv.kubernetes.io/bind-completed"), "yes");
     assert_eq!(bench.list("PersistentVolume")[0].text("/status/phase"), "Bound");
@@ -51,7 +54,8 @@ async fn a_late_claim_waits_for_its_pod_and_ties_the_volume_to_its_zone() {
     let data = bench.get("PersistentVolumeClaim", "data");
     assert_eq!(data.annotation("volume.kubernetes.io/selected-node"), pod.text("/spec/nodeName"));
     let volume = bench.list("PersistentVolume").remove(0);
-    let zone = volume.text("/spec/nodeAffinity/required/nodeSelectorTerms/0/matchExpressions/0/values/0").to_owned();
+    let zone =
+        volume.text("/spec/nodeAffinity/required/nodeSelectorTerms/0/matchExpressions/0/values/0").to_owned();
     assert_eq!(zone, pod.label("topology.kubernetes.io/zone"));
 }
 
@@ -81,7 +85,10 @@ async fn a_claim_without_class_takes_a_volume_that_is_there_and_releases_it() {
         "hostPath": {"path": "/mnt/x"}, "volumeMode": "Filesystem"}, "status": {"phase": "Pending"}}));
     bench.settle().await;
     assert_eq!(bench.get("PersistentVolumeClaim", "data").text("/status/capacity/storage"), "5Gi");
-    assert_eq!(bench.get("PersistentVolume", "static-1").annotation("pv.kubernetes.io/bound-by-controller"), "yes");
+    assert_eq!(
+        bench.get("PersistentVolume", "static-1").annotation("pv.kubernetes.io/bound-by-controller"),
+        "yes"
+    );
     bench.delete("PersistentVolumeClaim", "data");
     bench.settle().await;
     assert_eq!(bench.get("PersistentVolume", "static-1").text("/status/phase"), "Released");
@@ -107,7 +114,8 @@ async fn a_stateful_set_gets_its_claims_and_leaves_them() {
     bench.create(db);
     bench.settle().await;
     assert_eq!(bench.get("StatefulSet", "db").count("/status/readyReplicas"), 2);
-    let claims: Vec<String> = bench.list("PersistentVolumeClaim").iter().map(|claim| claim.name().to_owned()).collect();
+    let claims: Vec<String> =
+        bench.list("PersistentVolumeClaim").iter().map(|claim| claim.name().to_owned()).collect();
     assert_eq!(claims, ["data-db-0", "data-db-1"]);
     bench.delete("StatefulSet", "db");
     bench.settle().await;

@@ -33,7 +33,11 @@ pub(super) fn job(name: &str) -> Value {
 }
 
 fn conditions(object: &Value) -> Vec<String> {
-    object.list("/status/conditions").iter().map(|held| format!("{} {}", held.text("/type"), held.text("/reason"))).collect()
+    object
+        .list("/status/conditions")
+        .iter()
+        .map(|held| format!("{} {}", held.text("/type"), held.text("/reason")))
+        .collect()
 }
 
 #[tokio::test]
@@ -62,7 +66,12 @@ async fn a_partition_keeps_the_lower_pods_and_then_lets_them_go() {
     bench.create(stateful_set("db", 3));
     bench.settle().await;
     bench.change("StatefulSet", "db", "/spec/updateStrategy/rollingUpdate/partition", json!(2));
-    bench.change("StatefulSet", "db", "/spec/template/spec/containers", json!([{"name": "main", "image": "postgres:18"}]));
+    bench.change(
+        "StatefulSet",
+        "db",
+        "/spec/template/spec/containers",
+        json!([{"name": "main", "image": "postgres:18"}]),
+    );
     bench.settle().await;
     let db = bench.get("StatefulSet", "db");
     assert_eq!((db.count("/status/updatedReplicas"), db.count("/status/currentReplicas")), (1, 2));
@@ -108,9 +117,17 @@ async fn a_daemon_set_has_one_pod_on_each_worker_and_rolls_one_at_a_time() {
     bench.create(daemon_set("agent"));
     bench.settle().await;
     let agent = bench.get("DaemonSet", "agent");
-    assert_eq!(agent.at("/status"), &json!({"currentNumberScheduled": 6, "numberMisscheduled": 0, "desiredNumberScheduled": 6,
-        "numberReady": 6, "observedGeneration": 1, "updatedNumberScheduled": 6, "numberAvailable": 6}));
-    bench.change("DaemonSet", "agent", "/spec/template/spec/containers", json!([{"name": "main", "image": "agent:2"}]));
+    assert_eq!(
+        agent.at("/status"),
+        &json!({"currentNumberScheduled": 6, "numberMisscheduled": 0, "desiredNumberScheduled": 6,
+        "numberReady": 6, "observedGeneration": 1, "updatedNumberScheduled": 6, "numberAvailable": 6})
+    );
+    bench.change(
+        "DaemonSet",
+        "agent",
+        "/spec/template/spec/containers",
+        json!([{"name": "main", "image": "agent:2"}]),
+    );
     let mut least = 6;
     while bench.manager.step().await || !bench.manager.settle(Duration::from_millis(300)).await.is_zero() {
         least = least.min(bench.get("DaemonSet", "agent").count("/status/numberAvailable"));
@@ -200,14 +217,14 @@ async fn a_cron_job_starts_at_its_local_time() {
     let mut bench = Bench::new().await;
     let template = json!({"spec": job("x").at("/spec").clone()});
     bench.create(json!({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "nightly", "namespace": "default"},
-        "spec": {"schedule": "0 3 * * *", "timeZone": "Asia/Seoul", "concurrencyPolicy": "Forbid", "suspend": false,
+        "spec": {"schedule": "0 22 * * *", "timeZone": "Asia/Seoul", "concurrencyPolicy": "Forbid", "suspend": false,
         "jobTemplate": template, "successfulJobsHistoryLimit": 3, "failedJobsHistoryLimit": 1}, "status": {}}));
-    bench.manager.advance(Duration::from_secs(5 * 3600)).await;
+    bench.manager.advance(Duration::from_secs(40 * 60)).await;
     assert!(bench.list("Job").is_empty());
-    bench.manager.advance(Duration::from_secs(3600)).await;
+    bench.manager.advance(Duration::from_secs(10 * 60)).await;
     let nightly = bench.get("CronJob", "nightly");
-    assert_eq!(nightly.text("/status/lastScheduleTime"), "2026-11-23T18:00:00Z");
-    assert_eq!(nightly.text("/status/lastSuccessfulTime"), "2026-11-23T18:00:00Z");
+    assert_eq!(nightly.text("/status/lastScheduleTime"), "2026-11-23T13:00:00Z");
+    assert_eq!(nightly.text("/status/lastSuccessfulTime"), "2026-11-23T13:00:00Z");
     assert_eq!(bench.list("Job").len(), 1);
 }
 

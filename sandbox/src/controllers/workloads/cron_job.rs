@@ -51,7 +51,8 @@ fn observed(cron: &Value, jobs: &[&Object]) -> Value {
         true => status.remove("active"),
         false => status.insert("active".into(), active.into()),
     };
-    let succeeded = jobs.iter().filter(|job| job.is("Complete")).map(|job| job.text("/status/completionTime"));
+    let succeeded =
+        jobs.iter().filter(|job| job.is("Complete")).map(|job| job.text("/status/completionTime"));
     let last = succeeded.max().unwrap_or_default().max(cron.text("/status/lastSuccessfulTime"));
     if !last.is_empty() {
         status.insert("lastSuccessfulTime".into(), last.into());
@@ -75,7 +76,13 @@ fn reference(job: &Value) -> Value {
 }
 
 /// Starts the latest due Job, and plans to come back for the next.
-fn start_due(cron: &Object, jobs: &[&Object], status: &mut Value, world: &World<'_>, plan: &mut Plan) -> Result<(), String> {
+fn start_due(
+    cron: &Object,
+    jobs: &[&Object],
+    status: &mut Value,
+    world: &World<'_>,
+    plan: &mut Plan,
+) -> Result<(), String> {
     let times = Times::of(cron)?;
     let now = world.now();
     let since = match cron.text("/status/lastScheduleTime") {
@@ -95,12 +102,20 @@ fn start_due(cron: &Object, jobs: &[&Object], status: &mut Value, world: &World<
     let running: Vec<&&Object> = jobs.iter().filter(|job| !is_finished(job)).collect();
     match cron.text("/spec/concurrencyPolicy") {
         "Forbid" if !running.is_empty() => {
-            plan.note(cron, "JobAlreadyActive", "Not starting job because prior execution is running and concurrency policy is Forbid");
+            plan.note(
+                cron,
+                "JobAlreadyActive",
+                "Not starting job because prior execution is running and concurrency policy is Forbid",
+            );
             return Ok(());
         }
         "Replace" => {
             for job in running {
-                plan.push(Write::Delete { object: Value::clone(job), grace: None, propagation: Some("Background") });
+                plan.push(Write::Delete {
+                    object: Value::clone(job),
+                    grace: None,
+                    propagation: Some("Background"),
+                });
                 plan.note(cron, "SuccessfulDelete", format!("Deleted job {}", job.name()));
             }
         }
@@ -117,7 +132,8 @@ fn start_due(cron: &Object, jobs: &[&Object], status: &mut Value, world: &World<
 }
 
 fn is_too_late(cron: &Value, due: Timestamp, now: Timestamp) -> bool {
-    cron.number("/spec/startingDeadlineSeconds").is_some_and(|seconds| now.duration_since(due).as_secs() > seconds)
+    cron.number("/spec/startingDeadlineSeconds")
+        .is_some_and(|seconds| now.duration_since(due).as_secs() > seconds)
 }
 
 /// The Job of one scheduled instant, named by its minute.
@@ -149,11 +165,16 @@ fn clean_up(cron: &Value, jobs: &[&Object], plan: &mut Plan) {
         [("Complete", "/spec/successfulJobsHistoryLimit", 3), ("Failed", "/spec/failedJobsHistoryLimit", 1)]
     {
         let limit = cron.number(field).unwrap_or(default);
-        let mut ended: Vec<&&Object> = jobs.iter().filter(|job| job.is(kind) && !job.is_terminating()).collect();
+        let mut ended: Vec<&&Object> =
+            jobs.iter().filter(|job| job.is(kind) && !job.is_terminating()).collect();
         ended.sort_by_key(|job| job.text("/status/startTime").to_owned());
         let surplus = usize::try_from(ended.len() as i64 - limit).unwrap_or_default();
         for job in ended.into_iter().take(surplus) {
-            plan.push(Write::Delete { object: Value::clone(job), grace: None, propagation: Some("Background") });
+            plan.push(Write::Delete {
+                object: Value::clone(job),
+                grace: None,
+                propagation: Some("Background"),
+            });
             plan.note(cron, "SuccessfulDelete", format!("Deleted job {}", job.name()));
         }
     }
@@ -169,7 +190,8 @@ impl Times {
     fn of(cron: &Value) -> Result<Self, String> {
         let text = cron.text("/spec/schedule");
         if let Some(span) = text.strip_prefix("@every ") {
-            let span: jiff::SignedDuration = span.trim().parse().map_err(|error| format!("unparseable schedule: {text}: {error}"))?;
+            let span: jiff::SignedDuration =
+                span.trim().parse().map_err(|error| format!("unparseable schedule: {text}: {error}"))?;
             let start = cron.text("/metadata/creationTimestamp").parse().unwrap_or(Timestamp::UNIX_EPOCH);
             let span = Duration::try_from(span).unwrap_or_default().max(Duration::from_secs(1));
             return Ok(Self::Every(start, span));
@@ -193,11 +215,14 @@ impl Times {
 
     fn after(&self, moment: Timestamp) -> Result<Timestamp, String> {
         match self {
-            Self::Fields(fields) => fields.find_next(moment).map(|next| next.timestamp()).map_err(|error| error.to_string()),
+            Self::Fields(fields) => {
+                fields.find_next(moment).map(|next| next.timestamp()).map_err(|error| error.to_string())
+            }
             Self::Every(start, span) => {
                 let passed = Duration::try_from(moment.duration_since(*start)).unwrap_or_default();
                 let rounds = passed.as_secs() / span.as_secs() + 1;
-                let ahead = jiff::SignedDuration::from_secs((rounds * span.as_secs()).try_into().unwrap_or(i64::MAX));
+                let ahead =
+                    jiff::SignedDuration::from_secs((rounds * span.as_secs()).try_into().unwrap_or(i64::MAX));
                 start.checked_add(ahead).map_err(|error| error.to_string())
             }
         }

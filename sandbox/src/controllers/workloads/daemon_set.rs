@@ -83,7 +83,8 @@ fn reconcile(key: &Key, world: &World<'_>) -> Plan {
     if !set.is_terminating() {
         daemons.manage(&mut plan);
         daemons.update(&mut plan);
-        let live: Vec<&str> = daemons.nodes.values().flat_map(|place| &place.pods).map(|pod| pod.label(HASH)).collect();
+        let live: Vec<&str> =
+            daemons.nodes.values().flat_map(|place| &place.pods).map(|pod| pod.label(HASH)).collect();
         revisions::clean_up(set, &revisions, &live, &mut plan);
     }
     plan
@@ -97,9 +98,11 @@ fn probe(set: &Value) -> Value {
 }
 
 fn fits(pod: &Value, node: &Value) -> bool {
-    let bears = |taint: &Value| pod.list("/spec/tolerations").iter().any(|held| scheduler::tolerates(held, taint));
+    let bears =
+        |taint: &Value| pod.list("/spec/tolerations").iter().any(|held| scheduler::tolerates(held, taint));
     let mut taints = node.list("/spec/taints").iter();
-    scheduler::wants(pod, node) && taints.all(|taint| taint.text("/effect") == "PreferNoSchedule" || bears(taint))
+    scheduler::wants(pod, node)
+        && taints.all(|taint| taint.text("/effect") == "PreferNoSchedule" || bears(taint))
 }
 
 /// The node a daemon pod is for: where it is, or where its affinity sends it.
@@ -114,7 +117,8 @@ fn node_of(pod: &Value) -> &str {
 
 fn tolerate(pod: &mut Value) {
     let mut tolerations = pod.list("/spec/tolerations").to_vec();
-    let host = pod.flag("/spec/hostNetwork").then_some(("node.kubernetes.io/network-unavailable", "NoSchedule"));
+    let host =
+        pod.flag("/spec/hostNetwork").then_some(("node.kubernetes.io/network-unavailable", "NoSchedule"));
     for (key, effect) in TOLERATED.into_iter().chain(host) {
         let wanted = json!({ "key": key, "operator": "Exists", "effect": effect });
         if !tolerations.contains(&wanted) {
@@ -127,10 +131,18 @@ fn tolerate(pod: &mut Value) {
 impl Daemons<'_> {
     fn manage(&self, plan: &mut Plan) {
         for (node, place) in &self.nodes {
-            let (finished, held): (Vec<&Object>, Vec<&Object>) =
-                place.pods.iter().copied().filter(|pod| !pod.is_terminating()).partition(|pod| pods::is_finished(pod));
+            let (finished, held): (Vec<&Object>, Vec<&Object>) = place
+                .pods
+                .iter()
+                .copied()
+                .filter(|pod| !pod.is_terminating())
+                .partition(|pod| pods::is_finished(pod));
             for pod in finished {
-                let message = format!("Found failed daemon pod {}/{} on node {node}, will try to kill it", pod.namespace(), pod.name());
+                let message = format!(
+                    "Found failed daemon pod {}/{} on node {node}, will try to kill it",
+                    pod.namespace(),
+                    pod.name()
+                );
                 plan.warn(self.set, "FailedDaemonPod", message);
                 self.take(pod, plan);
             }
@@ -169,7 +181,8 @@ impl Daemons<'_> {
         }
         tolerate(&mut pod);
         let only = json!([{ "key": "metadata.name", "operator": "In", "values": [node] }]);
-        let path = "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms";
+        let path =
+            "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms";
         let mut terms = pod.list(path).to_vec();
         if terms.is_empty() {
             terms.push(json!({}));
@@ -191,7 +204,8 @@ impl Daemons<'_> {
         let most = limit("/spec/updateStrategy/rollingUpdate/maxUnavailable")
             .max(limit("/spec/updateStrategy/rollingUpdate/maxSurge"))
             .max(1);
-        let missing = wanted.iter().filter(|place| !place.pods.iter().any(|pod| self.is_available(pod))).count() as i64;
+        let missing =
+            wanted.iter().filter(|place| !place.pods.iter().any(|pod| self.is_available(pod))).count() as i64;
         let mut budget = most - missing;
         for pod in wanted.iter().flat_map(|place| &place.pods).filter(|pod| self.is_old(pod)) {
             if !self.is_available(pod) {
@@ -208,14 +222,18 @@ impl Daemons<'_> {
     }
 
     fn is_available(&self, pod: &Value) -> bool {
-        !pod.is_terminating() && pods::availability(pod, self.set.count("/spec/minReadySeconds"), self.world).is_ok()
+        !pod.is_terminating()
+            && pods::availability(pod, self.set.count("/spec/minReadySeconds"), self.world).is_ok()
     }
 
     fn status(&self, plan: &mut Plan) -> Value {
         let live = |place: &&Place<'_>| place.pods.iter().any(|pod| !pod.is_terminating());
         let wanted: Vec<&Place<'_>> = self.nodes.values().filter(|place| place.wanted).collect();
         let with = |holds: &dyn Fn(&Object) -> bool| {
-            wanted.iter().filter(|place| place.pods.iter().any(|pod| !pod.is_terminating() && holds(pod))).count() as i64
+            wanted
+                .iter()
+                .filter(|place| place.pods.iter().any(|pod| !pod.is_terminating() && holds(pod)))
+                .count() as i64
         };
         let every: Vec<&Object> = wanted.iter().flat_map(|place| &place.pods).copied().collect();
         pods::count_available(&every, self.set.count("/spec/minReadySeconds"), self.world, plan);
@@ -228,7 +246,10 @@ impl Daemons<'_> {
             ("numberUnavailable", desired - available),
         ]);
         let misplaced = self.nodes.values().filter(|place| !place.wanted).filter(live).count();
-        status.insert("currentNumberScheduled".into(), wanted.iter().copied().filter(|place| live(place)).count().into());
+        status.insert(
+            "currentNumberScheduled".into(),
+            wanted.iter().copied().filter(|place| live(place)).count().into(),
+        );
         status.insert("numberMisscheduled".into(), misplaced.into());
         status.insert("desiredNumberScheduled".into(), desired.into());
         status.insert("numberReady".into(), with(&|pod| pods::is_ready(pod)).into());

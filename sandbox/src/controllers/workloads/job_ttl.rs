@@ -9,8 +9,12 @@ use crate::controllers::controller::{Change, Controller, Plan, World, Write};
 use crate::controllers::fields::Fields;
 
 /// Removes finished Jobs.
-pub const CONTROLLER: Controller =
-    Controller { name: "ttl-after-finished-controller", manager: "kube-controller-manager", wakes, reconcile };
+pub const CONTROLLER: Controller = Controller {
+    name: "ttl-after-finished-controller",
+    manager: "kube-controller-manager",
+    wakes,
+    reconcile,
+};
 
 fn wakes(change: &Change<'_>, _cache: &Cache) -> Vec<Key> {
     change.itself("Job.batch")
@@ -19,12 +23,19 @@ fn wakes(change: &Change<'_>, _cache: &Cache) -> Vec<Key> {
 fn reconcile(key: &Key, world: &World<'_>) -> Plan {
     let mut plan = Plan::nothing();
     let Some(job) = world.cache.find(key).filter(|job| !job.is_terminating()) else { return plan };
-    let ended = ["Complete", "Failed"].into_iter().find(|kind| job.is(kind)).and_then(|kind| job.condition(kind));
-    let (Some(ended), Some(seconds)) = (ended, job.number("/spec/ttlSecondsAfterFinished")) else { return plan };
+    let ended =
+        ["Complete", "Failed"].into_iter().find(|kind| job.is(kind)).and_then(|kind| job.condition(kind));
+    let (Some(ended), Some(seconds)) = (ended, job.number("/spec/ttlSecondsAfterFinished")) else {
+        return plan;
+    };
     let span = Duration::from_secs(seconds.max(0).unsigned_abs());
     match world.left_of(span, ended.text("/lastTransitionTime")) {
         Some(left) => plan.upkeep(left),
-        None => plan.push(Write::Delete { object: Value::clone(job), grace: None, propagation: Some("Foreground") }),
+        None => plan.push(Write::Delete {
+            object: Value::clone(job),
+            grace: None,
+            propagation: Some("Foreground"),
+        }),
     }
     plan
 }

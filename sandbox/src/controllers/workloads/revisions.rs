@@ -84,7 +84,8 @@ fn revision(owner: &Value, name: &str, label: &str, hash: &str, data: Value, num
 pub(super) fn clean_up(owner: &Value, revisions: &Revisions<'_>, live: &[&str], plan: &mut Plan) {
     let limit = owner.number("/spec/revisionHistoryLimit").unwrap_or(10);
     let is_live = |held: &&&Object| {
-        held.name() == revisions.update || live.iter().any(|name| held.name() == *name || held.name().ends_with(&format!("-{name}")))
+        held.name() == revisions.update
+            || live.iter().any(|name| held.name() == *name || held.name().ends_with(&format!("-{name}")))
     };
     let dead: Vec<&&Object> = revisions.all.iter().filter(|held| !is_live(held)).collect();
     let surplus = usize::try_from(dead.len() as i64 - limit).unwrap_or_default();

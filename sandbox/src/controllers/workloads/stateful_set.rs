@@ -123,7 +123,12 @@ impl Set<'_> {
     /// Deals with a pod that is there; answers whether the next one's turn has come.
     fn mend(&self, pod: &Object, plan: &mut Plan) -> bool {
         if pods::is_finished(pod) && !pod.is_terminating() {
-            let message = format!("StatefulSet {}/{} is recreating terminated Pod {}", self.set.namespace(), self.set.name(), pod.name());
+            let message = format!(
+                "StatefulSet {}/{} is recreating terminated Pod {}",
+                self.set.namespace(),
+                self.set.name(),
+                pod.name()
+            );
             plan.warn(self.set, "RecreatingTerminatedPod", message);
             self.take(pod, plan);
             return !self.is_ordered();
@@ -144,7 +149,11 @@ impl Set<'_> {
     fn make(&self, number: i64, plan: &mut Plan) {
         let pod = self.pod(number);
         if let Some(failure) = self.world.failure {
-            let message = format!("create Pod {} in StatefulSet {} failed error: {failure}", pod.name(), self.set.name());
+            let message = format!(
+                "create Pod {} in StatefulSet {} failed error: {failure}",
+                pod.name(),
+                self.set.name()
+            );
             plan.warn(self.set, "FailedCreate", message);
         }
         for claim in self.claims(number) {
@@ -187,12 +196,17 @@ impl Set<'_> {
     fn revision_for(&self, number: i64) -> &str {
         let rolling = self.set.text("/spec/updateStrategy/type") != "OnDelete";
         let partition = self.set.count("/spec/updateStrategy/rollingUpdate/partition");
-        if rolling && number < self.start() + partition { self.current_revision() } else { &self.revisions.update }
+        if rolling && number < self.start() + partition {
+            self.current_revision()
+        } else {
+            &self.revisions.update
+        }
     }
 
     fn pod(&self, number: i64) -> Value {
         let revision = self.revision_for(number);
-        let template = self.revisions.template(revision).unwrap_or_else(|| self.set.at("/spec/template").clone());
+        let template =
+            self.revisions.template(revision).unwrap_or_else(|| self.set.at("/spec/template").clone());
         let name = format!("{}-{number}", self.set.name());
         let mut pod = pods::from_template(self.set, &template, &name);
         set(&mut pod, "/metadata/generateName", format!("{}-", self.set.name()).into());
@@ -222,7 +236,8 @@ impl Set<'_> {
                 json!({ "name": template.name(), "persistentVolumeClaim": { "claimName": claim } })
             })
             .collect();
-        volumes.extend(pod.list("/spec/volumes").iter().filter(|held| !is_claim(held.text("/name"))).cloned());
+        volumes
+            .extend(pod.list("/spec/volumes").iter().filter(|held| !is_claim(held.text("/name"))).cloned());
         set(pod, "/spec/volumes", volumes.into());
     }
 
@@ -231,7 +246,11 @@ impl Set<'_> {
     }
 
     fn claims(&self, number: i64) -> Vec<Value> {
-        self.set.list("/spec/volumeClaimTemplates").iter().map(|template| self.claim(template, number)).collect()
+        self.set
+            .list("/spec/volumeClaimTemplates")
+            .iter()
+            .map(|template| self.claim(template, number))
+            .collect()
     }
 
     fn claim(&self, template: &Value, number: i64) -> Value {
@@ -267,7 +286,9 @@ impl Set<'_> {
             let prefix = format!("{}-{}-", template.name(), self.set.name());
             for claim in self.world.cache.list_in(CLAIM, self.set.namespace()) {
                 let number = claim.name().strip_prefix(&prefix).and_then(|number| number.parse::<i64>().ok());
-                let beyond = number.is_some_and(|number| !self.wanted().contains(&number) && !self.pods.contains_key(&number));
+                let beyond = number.is_some_and(|number| {
+                    !self.wanted().contains(&number) && !self.pods.contains_key(&number)
+                });
                 if beyond && !claim.is_terminating() {
                     plan.push(Write::delete(claim));
                 }
@@ -285,7 +306,8 @@ impl Set<'_> {
         let updated = of(&self.revisions.update);
         let rolled = updated == replicas && ready == replicas && replicas == self.set.count("/spec/replicas");
         let rolling = self.set.text("/spec/updateStrategy/type") != "OnDelete";
-        let current = if rolled && rolling { self.revisions.update.as_str() } else { self.current_revision() };
+        let current =
+            if rolled && rolling { self.revisions.update.as_str() } else { self.current_revision() };
         let mut status = pods::without_zeros(&[
             ("observedGeneration", self.set.generation()),
             ("readyReplicas", ready),

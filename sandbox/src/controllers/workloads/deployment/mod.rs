@@ -57,10 +57,10 @@ impl<'a> Rollout<'a> {
     fn of(deployment: &'a Object, sets: Vec<&'a Object>) -> Self {
         let (new, mut old): (Vec<_>, Vec<_>) =
             sets.into_iter().partition(|set| revisions::is_of_template(set, deployment));
-        old.sort_by(|a, b| age_order(a).cmp(&age_order(b)));
+        old.sort_by_key(|set| age_order(set));
         // Of several equal ones the oldest is the new one; the others are old.
         let mut new = new;
-        new.sort_by(|a, b| age_order(a).cmp(&age_order(b)));
+        new.sort_by_key(|set| age_order(set));
         let mut new = new.into_iter();
         let first = new.next();
         old.extend(new);

@@ -25,7 +25,8 @@ pub(super) fn completed(run: &Run<'_>) -> BTreeSet<i64> {
 /// The indexes that nobody works on and that are not done, lowest first.
 pub(super) fn missing(run: &Run<'_>) -> Vec<i64> {
     let done = completed(run);
-    let busy: BTreeSet<i64> = run.pods.iter().filter(|pod| pods::is_active(pod)).filter_map(|pod| index(pod)).collect();
+    let busy: BTreeSet<i64> =
+        run.pods.iter().filter(|pod| pods::is_active(pod)).filter_map(|pod| index(pod)).collect();
     let all = 0..run.job.count("/spec/completions");
     all.filter(|number| !done.contains(number) && !busy.contains(number)).collect()
 }

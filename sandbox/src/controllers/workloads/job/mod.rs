@@ -91,7 +91,8 @@ impl Run<'_> {
             self.write_verdict(verdict, &count, &mut status, &mut conditions, plan);
         }
         let active: Vec<&Object> = self.active().collect();
-        let (new, gone) = if wants_pods { self.difference(&active, &count, plan) } else { (Vec::new(), active.clone()) };
+        let (new, gone) =
+            if wants_pods { self.difference(&active, &count, plan) } else { (Vec::new(), active.clone()) };
         let running = active.len() + new.len() - gone.len();
         self.write_counts(running as i64, &gone, &mut status);
         if !conditions.is_empty() {
@@ -113,9 +114,15 @@ impl Run<'_> {
     }
 
     /// Pods to make (with their indexes) and pods to take.
-    fn difference<'b>(&self, active: &[&'b Object], count: &Count, plan: &mut Plan) -> (Vec<Option<i64>>, Vec<&'b Object>) {
+    fn difference<'b>(
+        &self,
+        active: &[&'b Object],
+        count: &Count,
+        plan: &mut Plan,
+    ) -> (Vec<Option<i64>>, Vec<&'b Object>) {
         let parallelism = self.job.number("/spec/parallelism").unwrap_or(1);
-        let terminating = if self.job.text("/spec/podReplacementPolicy") == "Failed" { self.terminating() } else { 0 };
+        let terminating =
+            if self.job.text("/spec/podReplacementPolicy") == "Failed" { self.terminating() } else { 0 };
         let wanted = match self.job.number("/spec/completions") {
             Some(completions) => parallelism.min(completions - count.all_succeeded()),
             // A work queue: as soon as one pod succeeded, no new ones.
@@ -193,7 +200,9 @@ impl Run<'_> {
             0 => status.remove("active"),
             _ => status.insert("active".into(), running.into()),
         };
-        let ready = self.active().filter(|pod| pods::is_ready(pod) && !gone.iter().any(|other| other.uid() == pod.uid()));
+        let ready = self
+            .active()
+            .filter(|pod| pods::is_ready(pod) && !gone.iter().any(|other| other.uid() == pod.uid()));
         status.insert("ready".into(), ready.count().into());
         status.insert("terminating".into(), (self.terminating() + gone.len() as i64).into());
     }
@@ -206,7 +215,8 @@ impl Run<'_> {
         conditions: &mut Vec<Value>,
         plan: &mut Plan,
     ) {
-        let (first, last) = if verdict.succeeded { ("SuccessCriteriaMet", "Complete") } else { ("FailureTarget", "Failed") };
+        let (first, last) =
+            if verdict.succeeded { ("SuccessCriteriaMet", "Complete") } else { ("FailureTarget", "Failed") };
         let now = self.world.timestamp();
         let probe = json!({ "lastProbeTime": now });
         let say = |kind| Condition::new(kind, "True", verdict.reason, verdict.message.clone());
@@ -226,12 +236,19 @@ impl Run<'_> {
         }
     }
 
-    fn write_suspension(&self, status: &mut serde_json::Map<String, Value>, conditions: &mut Vec<Value>, plan: &mut Plan) {
+    fn write_suspension(
+        &self,
+        status: &mut serde_json::Map<String, Value>,
+        conditions: &mut Vec<Value>,
+        plan: &mut Plan,
+    ) {
         let suspended = self.job.flag("/spec/suspend");
         let now = self.world.timestamp();
         let was = self.job.condition("Suspended").map(|held| held.text("/status") == "True");
         let condition = match (suspended, was) {
-            (true, None | Some(false)) => Condition::new("Suspended", "True", "JobSuspended", "Job suspended"),
+            (true, None | Some(false)) => {
+                Condition::new("Suspended", "True", "JobSuspended", "Job suspended")
+            }
             (false, Some(true)) => Condition::new("Suspended", "False", "JobResumed", "Job resumed"),
             _ => {
                 if !suspended && !status.contains_key("startTime") {

@@ -63,7 +63,9 @@ impl Count {
                 "Succeeded" => self.uncounted_succeeded.push(uid),
                 "Failed" => self.uncounted_failed.push(uid),
                 // A pod that is deleted before it ran will not end by itself.
-                _ if pod.is_terminating() && pod.text("/spec/nodeName").is_empty() => self.uncounted_failed.push(uid),
+                _ if pod.is_terminating() && pod.text("/spec/nodeName").is_empty() => {
+                    self.uncounted_failed.push(uid)
+                }
                 _ => {}
             }
         }

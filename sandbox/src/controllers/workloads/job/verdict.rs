@@ -31,14 +31,23 @@ pub(super) fn reach(run: &Run<'_>, count: &Count, conditions: &[Value]) -> Optio
 }
 
 fn standing(conditions: &[Value]) -> Option<Verdict> {
-    let held = conditions.iter().find(|held| matches!(held.text("/type"), "SuccessCriteriaMet" | "FailureTarget"))?;
+    let held = conditions
+        .iter()
+        .find(|held| matches!(held.text("/type"), "SuccessCriteriaMet" | "FailureTarget"))?;
     let succeeded = held.text("/type") == "SuccessCriteriaMet";
-    let reason = REASONS.into_iter().find(|reason| *reason == held.text("/reason")).unwrap_or("BackoffLimitExceeded");
+    let reason =
+        REASONS.into_iter().find(|reason| *reason == held.text("/reason")).unwrap_or("BackoffLimitExceeded");
     Some(Verdict { succeeded, reason, message: held.text("/message").to_owned() })
 }
 
-const REASONS: [&str; 6] =
-    ["CompletionsReached", "SuccessPolicy", "BackoffLimitExceeded", "DeadlineExceeded", "PodFailurePolicy", "FailedIndexes"];
+const REASONS: [&str; 6] = [
+    "CompletionsReached",
+    "SuccessPolicy",
+    "BackoffLimitExceeded",
+    "DeadlineExceeded",
+    "PodFailurePolicy",
+    "FailedIndexes",
+];
 
 fn failure(run: &Run<'_>, count: &Count) -> Option<Verdict> {
     let job = run.job;
@@ -61,7 +70,9 @@ fn failures(run: &Run<'_>, count: &Count) -> i64 {
     let restarts: i64 = run
         .pods
         .iter()
-        .filter(|pod| pod.text("/spec/restartPolicy") == "OnFailure" && pod.text("/status/phase") == "Running")
+        .filter(|pod| {
+            pod.text("/spec/restartPolicy") == "OnFailure" && pod.text("/status/phase") == "Running"
+        })
         .flat_map(|pod| pod.list("/status/containerStatuses"))
         .map(|status| status.count("/restartCount"))
         .sum();
@@ -107,7 +118,9 @@ fn matching_rule<'a>(job: &'a Value, pod: &'a Value) -> Option<(usize, &'a Value
 fn ends_as(rule: &Value, status: &Value) -> bool {
     let codes = rule.at("/onExitCodes");
     let named = codes.text("/containerName");
-    let Some(code) = status.number("/state/terminated/exitCode").filter(|code| *code != 0) else { return false };
+    let Some(code) = status.number("/state/terminated/exitCode").filter(|code| *code != 0) else {
+        return false;
+    };
     let listed = codes.list("/values").iter().any(|value| value.as_i64() == Some(code));
     codes.is_object()
         && (named.is_empty() || named == status.text("/name"))
