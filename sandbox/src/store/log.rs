@@ -257,13 +257,12 @@ fn readable(bytes: &[u8]) -> &str {
 
 /// Versions follow one another; a gap is a lost segment, and no state to go on from.
 fn check_sequence(directory: &Path, snapshot: &Records, tail: &[Record]) -> Result<(), OpenError> {
-    let mut expected = snapshot.version + 1;
-    for record in tail.iter().filter(|record| record.version > snapshot.version) {
+    let since = tail.iter().filter(|record| record.version > snapshot.version);
+    for (expected, record) in (snapshot.version + 1..).zip(since) {
         if record.version != expected {
             let problem = format!("versions {expected} to {} are missing", record.version - 1);
             return Err(OpenError::Damaged { path: directory.into(), line: 0, problem });
         }
-        expected += 1;
     }
     Ok(())
 }
