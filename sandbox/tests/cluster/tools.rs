@@ -108,5 +108,5 @@ async fn helm_installs_upgrades_rolls_back_and_uninstalls() {
     let history = helm("history lamp --namespace lamps".into());
     assert_eq!(history.lines().count(), 4, "{history}");
     helm("uninstall lamp --namespace lamps --wait --timeout 90s".into());
-    assert!(!helm("list --all --namespace lamps --short".into()).contains("lamp"));
+    assert!(!helm("list --namespace lamps --short".into()).contains("lamp"));
 }
