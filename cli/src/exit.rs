@@ -1,4 +1,4 @@
-//! Exit codes. The same table stands in docs/reference/exit-codes.md.
+//! Exit codes: one table, which `aegis --help` shows.
 
 use std::process::ExitCode;
 
@@ -6,6 +6,19 @@ use aegis_engine::codes;
 use aegis_engine::error::CallError;
 use aegis_engine::journal::Verdict;
 use aegis_engine::run::{Conclusion, Stop};
+
+/// The table for people.
+pub(crate) const TABLE: &str = "\
+Exit codes:
+  0    it worked
+  1    the run failed
+  2    the command line, the script or a parameter is wrong
+  3    a rule refuses it: capability, protected target, halt, or a person declined
+  4    the run waits for a person
+  5    something outside cannot be reached, does not accept the credentials, or is not installed
+  6    the state directory or a journal cannot be used
+  7    checks failed
+  130  the run was cancelled";
 
 /// How the process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,9 +54,9 @@ impl Exit {
     /// By the code of an error.
     pub(crate) fn of(code: &str) -> Self {
         let is = |known: &[aegis_engine::Code]| known.iter().any(|known| known.0 == code);
-        if is(&[codes::CAPABILITY, codes::PROTECTED, codes::DECLINED]) {
+        if is(&[codes::CAPABILITY, codes::PROTECTED, codes::DECLINED, codes::HALTED]) {
             Self::Refused
-        } else if is(&[codes::WAITING, codes::UNKNOWN, codes::HALTED]) {
+        } else if is(&[codes::WAITING, codes::UNKNOWN]) {
             Self::Waiting
         } else if is(&[
             codes::UNREACHABLE,
@@ -51,13 +64,17 @@ impl Exit {
             codes::FORBIDDEN,
             codes::TLS,
             codes::TARGET,
+            codes::TOOL_MISSING,
+            codes::TOOL_VERSION,
         ]) {
             Self::Outside
         } else if is(&[codes::CHECKS]) {
             Self::Checks
         } else if is(&[codes::CANCELLED]) {
             Self::Cancelled
-        } else if code.starts_with("A00") || is(&[codes::CONFIG, codes::ARGUMENT]) {
+        } else if code.starts_with("A00")
+            || is(&[codes::CONFIG, codes::ARGUMENT, codes::NO_RUN, codes::NOT_POSSIBLE])
+        {
             Self::Usage
         } else if code.starts_with("A02") {
             Self::State

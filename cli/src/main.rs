@@ -17,7 +17,7 @@ use context::Global;
 
 /// Durable runbooks for platforms.
 #[derive(Parser)]
-#[command(name = "aegis", version, about, max_term_width = 100, propagate_version = true)]
+#[command(name = "aegis", version, about, max_term_width = 100, after_help = exit::TABLE, propagate_version = true)]
 struct Cli {
     #[command(flatten)]
     global: Global,

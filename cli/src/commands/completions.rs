@@ -7,6 +7,7 @@ use crate::Cli;
 use crate::context::Global;
 use crate::exit::Exit;
 use crate::view::failure::Failure;
+use crate::view::table;
 
 #[derive(Debug, Args)]
 pub(crate) struct Completions {
@@ -16,7 +17,9 @@ pub(crate) struct Completions {
 
 impl Completions {
     pub(crate) fn run(self, _: &Global) -> Result<Exit, Failure> {
-        clap_complete::generate(self.shell, &mut Cli::command(), "aegis", &mut std::io::stdout());
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut Cli::command(), "aegis", &mut script);
+        table::text(&String::from_utf8_lossy(&script));
         Ok(Exit::Ok)
     }
 }

@@ -1,6 +1,5 @@
 //! `aegis new`: a runbook from a template that passes `aegis check`.
 
-use aegis_engine::codes;
 use aegis_engine::error::CallError;
 use clap::Args;
 
@@ -29,7 +28,9 @@ impl New {
         let path = context.project.join("runbooks").join(format!("{}.rhai", self.name));
         let text = TEMPLATE.replace("TITLE", &title(&self.name)).replace("OWNER", &context.person().0);
         write(&path, &text).map_err(|error| {
-            CallError::new(codes::SCRIPT, format!("cannot write `{}`", path.display())).because(error)
+            let wrong = CallError::argument(format!("cannot write `{}`", path.display())).because(&error);
+            let taken = error.kind() == std::io::ErrorKind::AlreadyExists;
+            if taken { wrong.hint("choose another name; a runbook is never overwritten") } else { wrong }
         })?;
         if global.json() {
             table::json(&serde_json::json!({ "file": path }));

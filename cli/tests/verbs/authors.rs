@@ -1,0 +1,132 @@
+//! What authors do: new, check, docs, explain, config, completions.
+
+use std::path::Path;
+
+use crate::project::Project;
+
+#[test]
+fn a_new_runbook_passes_check_and_runs() {
+    let project = Project::new(&[]);
+    project.aegis(&["new", "rotate-keys"]).ended(0);
+    let check = project.aegis(&["check"]).ended(0);
+    assert_eq!(check.talk, "1 runbook checked, 0 with errors\n");
+    let run = project.aegis(&["run", "runbooks/rotate-keys.rhai", "--param", "name=ada"]).ended(0);
+    assert!(run.talk.contains("hello ada"), "{}", run.talk);
+    assert!(project.aegis(&["new", "rotate-keys"]).ended(2).talk.contains("File exists"));
+    project.aegis(&["new", "../escape"]).ended(2);
+}
+
+#[test]
+fn check_tells_every_file_at_once() {
+    let project = Project::new(&[
+        ("runbooks/a.rhai", "runbook(#{ title: \"A\" });\nlgo(\"x\");\n"),
+        ("runbooks/b.rhai", "runbook(#{ title: \"B\" });\nimport \"../../etc/passwd\" as p;\n"),
+        ("runbooks/c.rhai", "runbook(#{ title: \"C\" });\nlog(\"fine\");\n"),
+    ]);
+    let check = project.aegis(&["check"]).ended(2);
+    assert_eq!(
+        check.talk,
+        "\
+error[A0005]: there is no function `lgo`
+  ┌─ runbooks/a.rhai:2:1
+  │
+2 │ lgo(\"x\");
+  │ ^^^
+  │
+  = hint: did you mean `log`?
+
+error[A0004]: `../../etc/passwd` is outside of the project
+  ┌─ runbooks/b.rhai:2:8
+  │
+2 │ import \"../../etc/passwd\" as p;
+  │        ^^^^^^^^^^^^^^^^^^
+  │
+  = hint: imports come from the runbook's own folder, the project's `lib/`, or the embedded `std/`; copy the file into `lib/`
+
+3 runbooks checked, 2 with errors
+"
+    );
+    let json = project.aegis(&["check", "--output", "json"]).ended(2).json();
+    assert_eq!(json[0]["diagnostics"][0]["code"], "A0005");
+    assert_eq!(json[0]["diagnostics"][0]["line"], 2);
+    assert_eq!(json.len(), 3);
+}
+
+#[test]
+fn a_run_refuses_what_check_knows_to_be_wrong() {
+    let project = Project::new(&[(
+        "runbooks/a.rhai",
+        "runbook(#{ title: \"A\" });\nlog(\"before\");\nexec::run(\"true\");\n",
+    )]);
+    let run = project.aegis(&["run", "runbooks/a.rhai"]).ended(3);
+    assert!(run.talk.contains("write `needs: [\"exec:run\"],` in the header"), "{}", run.talk);
+    assert_eq!(
+        project.aegis(&["runs", "--output", "json"]).ended(0).json()[0].as_array().map(Vec::len),
+        Some(0)
+    );
+}
+
+#[test]
+fn an_unknown_key_of_the_configuration_is_told_with_its_line() {
+    let project = Project::new(&[("aegis.toml", "[targets.prod]\nprotecte = true\n")]);
+    let config = project.aegis(&["config"]).ended(2);
+    assert!(config.talk.contains("aegis.toml:2:1"), "{}", config.talk);
+    assert!(config.talk.contains("did you mean `protected`?"), "{}", config.talk);
+}
+
+#[test]
+fn the_configuration_tells_where_values_come_from_and_covers_secrets() {
+    let project = Project::new(&[(
+        "aegis.toml",
+        "[targets.prod]\nnotify.ops = { type = \"slack\", url = \"https://hooks.example.com/T0/secret\" }\n",
+    )]);
+    let config = project.aegis(&["config", "--operator", "kim"]).ended(0).out;
+    let row = |key: &str| {
+        let line = config.lines().find(|line| line.split(' ').next() == Some(key)).unwrap_or_default();
+        line.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(row("operator"), ["operator", "\"kim\"", "flag", "--operator"]);
+    assert_eq!(row("state-dir"), ["state-dir", "\".aegis\"", "default"]);
+    assert!(row("targets.prod.notify.ops.url")[2].ends_with("aegis.toml"));
+    assert!(!config.contains("secret"), "{config}");
+}
+
+#[test]
+fn every_code_has_a_page_and_every_shell_its_completions() {
+    let project = Project::new(&[]);
+    for line in project.aegis(&["explain"]).ended(0).out.lines().skip(1) {
+        let code = line.split(' ').next().unwrap();
+        let page = project.aegis(&["explain", code]).ended(0).out;
+        assert!(page.starts_with(&format!("# {code}: ")), "{page}");
+    }
+    project.aegis(&["explain", "A9999"]).ended(2);
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        assert!(project.aegis(&["completions", shell]).ended(0).out.contains("aegis"));
+    }
+}
+
+#[test]
+fn the_reference_pages_are_those_of_the_binary() {
+    let project = Project::new(&[]);
+    project.aegis(&["docs", "--markdown", "reference"]).ended(0);
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference");
+    for entry in std::fs::read_dir(project.path("reference")).unwrap() {
+        let name = entry.unwrap().file_name();
+        let made = std::fs::read_to_string(project.path("reference").join(&name)).unwrap();
+        let kept = std::fs::read_to_string(kept.join(&name)).unwrap_or_default();
+        assert!(
+            made == kept,
+            "docs/reference/{} is out of date: run `aegis docs --markdown docs/reference`",
+            name.display()
+        );
+    }
+}
+
+#[test]
+fn a_function_has_a_page_and_a_misspelt_one_a_hint() {
+    let project = Project::new(&[]);
+    let known = project.aegis(&["docs", "exec::run"]).ended(0).out;
+    assert!(known.contains("exec::run(program, [arguments], [options])"), "{known}");
+    let wrong = project.aegis(&["docs", "exec::rnu"]).ended(2);
+    assert!(wrong.talk.contains("did you mean `exec::run`?"), "{}", wrong.talk);
+}

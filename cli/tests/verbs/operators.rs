@@ -1,0 +1,188 @@
+//! What operators do: run, plan, decide, cancel, look.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use crate::project::{Done, Project, finished};
+
+/// Touches a file, then fails until there is another.
+const NEEDS_A_FILE: &str = "
+runbook(#{ title: \"Needs a file\", needs: [\"exec:run\"] });
+step(\"touch\", || exec::run(\"touch\", [\"touched\"]));
+step(\"look\", || exec::run(\"ls\", [\"wanted\"]));
+log(\"done\");
+";
+
+/// Makes something in the cluster, then waits for long.
+const WAITS: &str = "
+runbook(#{ title: \"Waits\", needs: [\"k8s:change\"] });
+step(\"make\", || k8s::apply(#{ apiVersion: \"v1\", kind: \"Namespace\", metadata: #{ name: \"shop\" } }));
+step(\"wait\", || time::sleep(\"1h\"));
+";
+
+fn runs(project: &Project) -> Vec<(String, String)> {
+    let runs = project.aegis(&["runs", "--output", "json"]).ended(0).json();
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    runs[0].as_array().into_iter().flatten().map(|run| (text(&run["id"]), text(&run["status"]))).collect()
+}
+
+#[test]
+fn a_failed_run_is_shown_and_retried_without_repeating_what_worked() {
+    let project = Project::new(&[("runbooks/a.rhai", NEEDS_A_FILE)]);
+    let run = project.aegis(&["run", "runbooks/a.rhai"]).ended(1);
+    assert!(run.talk.contains("next: aegis retry a-"), "{}", run.talk);
+    let show = project.aegis(&["show"]).ended(0).out;
+    assert!(show.contains("status   failed"), "{show}");
+    assert!(show.contains("runbooks/a.rhai:3:17"), "{show}");
+    std::fs::remove_file(project.path("touched")).unwrap();
+    project.write("wanted", "");
+    project.aegis(&["retry", "last", "--note", "made the file"]).ended(0);
+    assert!(!project.path("touched").exists(), "a completed effect was repeated");
+    assert_eq!(runs(&project)[0].1, "succeeded");
+    let logs = project.aegis(&["logs"]).ended(0).out;
+    assert!(logs.contains("retry by") && logs.contains(": made the file"), "{logs}");
+    assert!(project.aegis(&["verify"]).ended(0).out.contains("holds"));
+    project.aegis(&["replay"]).ended(0);
+}
+
+#[test]
+fn a_step_that_was_done_by_hand_is_marked_and_the_run_goes_on() {
+    let project = Project::new(&[("runbooks/a.rhai", NEEDS_A_FILE)]);
+    project.aegis(&["run", "runbooks/a.rhai"]).ended(1);
+    project.aegis(&["mark-done", "last", "look"]).ended(2);
+    project.aegis(&["mark-done", "last", "look", "--note", "looked myself"]).ended(0);
+    project.aegis(&["retry", "last"]).ended(0);
+    project.aegis(&["fork", "last", "--from", "look"]).ended(1);
+    assert_eq!(runs(&project).len(), 2);
+}
+
+#[test]
+fn events_for_programs_are_json_lines_and_nothing_else() {
+    let project = Project::new(&[("runbooks/a.rhai", NEEDS_A_FILE), ("wanted", "")]);
+    let events = project.aegis(&["run", "runbooks/a.rhai", "--output", "json"]).ended(0).json();
+    assert_eq!(events[0]["entry"]["kind"], "started");
+    let last = events.last().unwrap();
+    assert_eq!(last["event"], "concluded");
+    assert_eq!(last["verdict"], "succeeded");
+    let show = project.aegis(&["show", "--output", "json"]).ended(0).json();
+    assert_eq!(show[0]["run"]["status"], "succeeded");
+}
+
+#[test]
+fn wrong_parameters_are_told_all_at_once() {
+    let project = Project::new(&[(
+        "runbooks/a.rhai",
+        "runbook(#{ title: \"A\", params: #{ n: #{ type: \"int\", max: 3 }, m: #{} } });\n",
+    )]);
+    let run = project.aegis(&["run", "runbooks/a.rhai", "-p", "n=4", "-p", "mm=1"]).ended(2);
+    for told in
+        ["has no parameter `mm`", "parameter `m` is missing", "parameter `n` must be at most 3, not 4"]
+    {
+        assert!(run.talk.contains(told), "{}", run.talk);
+    }
+}
+
+#[test]
+fn a_protected_target_wants_its_name() {
+    let project = Project::new(&[
+        ("runbooks/a.rhai", NEEDS_A_FILE),
+        ("wanted", ""),
+        ("aegis.toml", "[targets.prod]\nprotected = true\n"),
+    ]);
+    let refused = project.aegis(&["run", "runbooks/a.rhai", "--target", "prod"]).ended(3);
+    assert!(refused.talk.contains("add `--yes-on prod`"), "{}", refused.talk);
+    project.aegis(&["run", "runbooks/a.rhai", "--target", "prod", "--yes-on", "sandbox"]).ended(3);
+    project.aegis(&["run", "runbooks/a.rhai", "--target", "prod", "--yes-on", "prod"]).ended(0);
+    assert!(
+        project.aegis(&["run", "runbooks/a.rhai", "--target", "prd"]).talk.contains("did you mean `prod`?")
+    );
+}
+
+#[test]
+fn step_asks_before_each_effect() {
+    let project = Project::new(&[("runbooks/a.rhai", NEEDS_A_FILE), ("wanted", "")]);
+    let stepped = project.answering(&["run", "--step", "runbooks/a.rhai"], "s\nalready there\nx\n");
+    assert!(!project.path("touched").exists());
+    assert!(stepped.talk.contains("skipped run `touch touched`: already there"), "{}", stepped.talk);
+    assert_eq!(stepped.ended(3).out, "");
+}
+
+#[test]
+fn effects_stop_while_they_are_halted() {
+    let project = Project::new(&[("runbooks/a.rhai", NEEDS_A_FILE), ("wanted", "")]);
+    project.aegis(&["halt", "incident 7"]).ended(0);
+    let run = project.aegis(&["run", "runbooks/a.rhai"]).ended(3);
+    assert!(run.talk.contains("incident 7") && run.talk.contains("aegis unhalt"), "{}", run.talk);
+    assert!(!project.path("touched").exists());
+    project.aegis(&["unhalt"]).ended(0);
+    project.aegis(&["resume", "last"]).ended(0);
+}
+
+#[test]
+fn an_approval_is_given_by_somebody_else_and_the_run_goes_on() {
+    let project = Project::new(&[(
+        "runbooks/a.rhai",
+        "runbook(#{ title: \"A\" });\napproval::ask(\"go?\");\nlog(\"went\");\n",
+    )]);
+    let run = project.aegis(&["run", "runbooks/a.rhai", "--operator", "ada"]).ended(4);
+    assert!(run.talk.contains("aegis approve"), "{}", run.talk);
+    let own = project.aegis(&["approve", "last", "--operator", "ada"]);
+    assert!(own.talk.contains("cannot approve it"), "{}", own.talk);
+    project.aegis(&["approve", "last", "--operator", "grace", "--note", "fine"]).ended(0);
+    assert!(project.aegis(&["resume", "last"]).ended(0).talk.contains("went"));
+}
+
+/// Runs until a line of talk, then interrupts.
+fn interrupted(project: &Project, runbook: &str, line: &str) -> Done {
+    let mut child = project.command(&["run", runbook]).stdout(Stdio::null()).spawn().unwrap();
+    let mut talk = BufReader::new(child.stderr.take().unwrap());
+    let mut seen = String::new();
+    while !seen.contains(line) {
+        assert!(talk.read_line(&mut seen).unwrap() > 0, "it ended before `{line}`:\n{seen}");
+    }
+    let kill = format!("kill -INT {}", child.id());
+    assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    let mut rest = String::new();
+    std::io::Read::read_to_string(&mut talk, &mut rest).unwrap();
+    let done = finished(child);
+    Done { talk: seen + &rest, ..done }
+}
+
+#[test]
+fn ctrl_c_cancels_and_undoes() {
+    let project = Project::new(&[("runbooks/a.rhai", WAITS)]);
+    let run = interrupted(&project, "runbooks/a.rhai", "> wait").ended(130);
+    assert!(run.talk.contains("undone"), "{}", run.talk);
+    assert_eq!(runs(&project)[0].1, "cancelled");
+    let leftovers = project.aegis(&["leftovers", "--output", "json"]).ended(0).json();
+    assert_eq!(leftovers[0].as_array().map(Vec::len), Some(0));
+}
+
+#[test]
+fn a_plan_shows_the_changes_and_makes_none() {
+    let project = Project::new(&[("runbooks/a.rhai", NEEDS_A_FILE)]);
+    let plan = project.aegis(&["plan", "runbooks/a.rhai"]).ended(0);
+    assert!(plan.out.contains("run `touch touched`"), "{}", plan.out);
+    assert!(plan.out.contains("2 changes, plan "), "{}", plan.out);
+    assert!(!project.path("touched").exists());
+    assert!(runs(&project).is_empty());
+}
+
+#[test]
+fn the_sandbox_lives_between_commands() {
+    let project = Project::new(&[]);
+    assert_eq!(project.aegis(&["sandbox", "status"]).ended(0).out, "not running\n");
+    assert!(project.aegis(&["sandbox", "up"]).ended(0).out.starts_with("running at https://127.0.0.1:"));
+    let config = project.aegis(&["sandbox", "kubeconfig"]).ended(0).out;
+    assert!(config.contains("current-context: sandbox"), "{config}");
+    assert_eq!(project.aegis(&["sandbox", "down"]).ended(0).out, "not running\n");
+    project.aegis(&["sandbox", "reset"]).ended(0);
+}
+
+#[test]
+fn a_state_directory_that_cannot_be_used_is_one_clear_error() {
+    let project = Project::new(&[("file", "x")]);
+    let runs = project.aegis(&["runs", "--state-dir", "file"]).ended(6);
+    assert!(runs.talk.starts_with("error[A0202]: cannot use the state directory `file`"), "{}", runs.talk);
+    assert!(runs.talk.contains("choose another with `--state-dir`"), "{}", runs.talk);
+}
