@@ -3,6 +3,7 @@
 //! installs it.
 
 mod http;
+mod k8s;
 mod notify;
 mod storage;
 mod support;
