@@ -14,7 +14,7 @@ use super::client::manifest_files;
 /// the project, or an array of these.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
-pub enum Manifest {
+pub(super) enum Manifest {
     /// YAML text, or a path.
     Text(String),
     /// An object, or a `List`.

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 /// answered, or an item of `nodes`).
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
-pub enum Target {
+pub(super) enum Target {
     /// `deployment/web`, `deploy/web`, `kafkas.kafka.strimzi.io/main`, or a kind alone where that makes sense.
     Text(String),
     /// An object.

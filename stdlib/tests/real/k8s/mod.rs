@@ -28,8 +28,12 @@ pub(crate) struct World {
 impl World {
     /// A new cluster whose containers start at once.
     pub(crate) async fn new() -> Self {
+        Self::with(Options::default()).await
+    }
+
+    /// As [`World::new`], with options of the sandbox.
+    pub(crate) async fn with(mut options: Options) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut options = Options::default();
         options.settings.container_start = Duration::from_millis(5);
         options.settings.stop_delay = Duration::from_millis(5);
         options.settings.job_run = Duration::from_millis(5);

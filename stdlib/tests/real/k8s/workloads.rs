@@ -1,6 +1,8 @@
 //! Waiting, scaling, rollouts, nodes and drains: the controllers of the cluster do their part.
 
 use aegis_engine::function::Probe;
+use aegis_sandbox::Options;
+use aegis_sandbox::controllers::settings::{Effect, Rule};
 use serde_json::{Value, json};
 
 use super::{World, deployment};
@@ -43,7 +45,9 @@ async fn a_wait_that_runs_out_says_which_pods_and_why() {
 
 #[tokio::test]
 async fn a_job_that_fails_is_not_waited_for() {
-    let world = World::new().await;
+    let mut options = Options::default();
+    options.settings.rules.push(Rule::command("exit 1", Effect::Exits(1)));
+    let world = World::with(options).await;
     let job = |name: &str, command: &str| {
         json!({ "apiVersion": "batch/v1", "kind": "Job", "metadata": { "name": name },
         "spec": { "backoffLimit": 0, "template": { "spec": { "restartPolicy": "Never",
@@ -249,4 +253,28 @@ async fn a_spent_budget_is_waited_for_and_named() {
     world.apply(budget(json!(1))).await;
     let evicted = world.ok("evict", json!({ "pod": pods[0], "timeout": "30s" })).await;
     assert_eq!(evicted["action"], "evicted");
+}
+
+#[tokio::test]
+async fn use_is_read_from_the_metrics_api_the_busiest_first() {
+    let world = World::new().await;
+    let error = world.fails("top", json!({ "kind": "nodes" })).await;
+    assert_eq!(
+        (error.code.as_str(), error.message.as_str()),
+        ("A0306", "the cluster has no metrics of `nodes`")
+    );
+    // Objects of the shape metrics-server serves, by a definition in its place.
+    let definition = json!({ "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": { "name": "nodes.metrics.k8s.io", "annotations": { "api-approved.kubernetes.io": "unapproved, a test" } },
+        "spec": { "group": "metrics.k8s.io", "scope": "Cluster", "names": { "plural": "nodes", "singular": "node", "kind": "NodeMetrics" },
+            "versions": [{ "name": "v1beta1", "served": true, "storage": true,
+                "schema": { "openAPIV3Schema": { "type": "object", "x-kubernetes-preserve-unknown-fields": true } } }] } });
+    let metrics = |name: &str, cpu: &str| {
+        json!({ "apiVersion": "metrics.k8s.io/v1beta1", "kind": "NodeMetrics",
+        "metadata": { "name": name }, "usage": { "cpu": cpu, "memory": "1Gi" } })
+    };
+    world.apply(json!([definition, metrics("worker-1", "250m"), metrics("worker-2", "1500m")])).await;
+    let top = world.ok("top", json!({ "kind": "nodes" })).await;
+    assert_eq!(top[0], json!({ "name": "worker-2", "namespace": null, "cpu": 1.5, "memory": 1_073_741_824 }));
+    assert_eq!(top[1]["cpu"], 0.25);
 }
