@@ -4,13 +4,14 @@
 //! adds a warning, or refuses. Admission runs after defaulting and before validation; what it fills in
 //! belongs to no field manager. Addresses of Services are handed out where Services are written.
 //!
-//! Not played: ValidatingAdmissionPolicies (they need CEL) and webhooks that are called by URL.
+//! Not played: webhooks that are called by URL, and CEL functions beyond the standard ones.
 
 mod defaults;
 mod limit_range;
 mod limits;
 mod namespace;
 mod pod_security;
+mod policy;
 mod priority;
 mod quota;
 mod service_account;
@@ -59,6 +60,14 @@ pub enum Denial {
     /// 403 because the namespace is going away.
     #[error("unable to create new content in namespace {0} because it is being terminated")]
     Terminating(String),
+    /// An admission policy's rule does not hold: its reason, and the sentence after `is forbidden: `.
+    #[error("{sentence}")]
+    Policy {
+        /// `Invalid`, `Forbidden`, `Unauthorized` or `RequestEntityTooLarge`.
+        reason: String,
+        /// What the policy says.
+        sentence: String,
+    },
     /// 500: a webhook could not be called; the sentence after `Internal error occurred: `.
     #[error("{0}")]
     Webhook(String),
@@ -83,6 +92,7 @@ const UNITS: &[Unit] = &[
     Unit { name: "StorageObjectInUseProtection", admit: defaults::volumes_in_use_are_kept },
     Unit { name: "DefaultIngressClass", admit: defaults::ingresses_have_a_class },
     Unit { name: "PodSecurity", admit: pod_security::admit },
+    Unit { name: "ValidatingAdmissionPolicy", admit: policy::admit },
     Unit { name: "AdmissionWebhooks", admit: webhook::admit },
     Unit { name: "ResourceQuota", admit: quota::admit },
 ];

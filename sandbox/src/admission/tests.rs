@@ -249,4 +249,34 @@ fn webhooks_answer_once_a_pod_is_ready_or_none_can_be() {
     assert_eq!(ask(&[configuration("Fail"), service]), Ok(vec![]), "nothing will ever stand behind it");
 }
 
+#[test]
+fn policies_deny_what_their_rules_forbid() {
+    let policy = json!({"metadata": {"name": "maxrep"}, "spec": {
+        "matchConstraints": {"resourceRules": [{"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["deployments"]}]},
+        "variables": [{"name": "replicas", "expression": "object.spec.replicas"}],
+        "validations": [{"expression": "variables.replicas <= 5", "message": "at most 5 replicas"}]}});
+    let binding = |action: &str| json!({"metadata": {"name": "b"}, "spec": {"policyName": "maxrep", "validationActions": [action]}});
+    let ask = |action: &str, replicas: u32| {
+        let store = cluster(&[
+            (GROUP, "validatingadmissionpolicies", "", policy.clone()),
+            (GROUP, "validatingadmissionpolicybindings", "", binding(action)),
+        ]);
+        create(
+            &store,
+            ("apps", "deployments"),
+            json!({"metadata": {"name": "d"}, "spec": {"replicas": replicas}}),
+        )
+        .1
+    };
+    assert_eq!(
+        refusal(ask("Deny", 9)),
+        "ValidatingAdmissionPolicy 'maxrep' with binding 'b' denied request: at most 5 replicas"
+    );
+    assert_eq!(ask("Deny", 5), Ok(vec![]));
+    assert_eq!(
+        ask("Warn", 9).unwrap(),
+        ["Validation failed for ValidatingAdmissionPolicy 'maxrep' with binding 'b': at most 5 replicas"]
+    );
+}
+
 const GROUP: &str = "admissionregistration.k8s.io";

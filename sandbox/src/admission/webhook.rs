@@ -41,16 +41,19 @@ fn ask(request: &Request<'_>, webhook: &Value, object: &Value) -> Result<(), Den
 
 /// Whether the webhook's rules and selectors are about this write.
 fn concerns(request: &Request<'_>, webhook: &Value, object: &Value) -> bool {
-    let selected =
-        |selector: &Value, of: &Value| LabelSelector::from_object(selector).is_none_or(|s| s.matches(of));
     items(webhook, "/rules").iter().any(|rule| rule_matches(request, rule))
         && (selected(&webhook["objectSelector"], object)
             || request.old.is_some_and(|old| selected(&webhook["objectSelector"], old)))
         && in_selected_namespace(request, &webhook["namespaceSelector"], object)
 }
 
+/// Whether an object has the labels a selector wants; an empty one wants none.
+pub(super) fn selected(selector: &Value, object: &Value) -> bool {
+    LabelSelector::from_object(selector).is_none_or(|selector| selector.matches(object))
+}
+
 /// The selector is about the namespace an object lives in, or the namespace it is.
-fn in_selected_namespace(request: &Request<'_>, selector: &Value, object: &Value) -> bool {
+pub(super) fn in_selected_namespace(request: &Request<'_>, selector: &Value, object: &Value) -> bool {
     let Some(selector) = LabelSelector::from_object(selector).filter(|selector| !selector.is_empty()) else {
         return true;
     };
@@ -63,7 +66,7 @@ fn in_selected_namespace(request: &Request<'_>, selector: &Value, object: &Value
     request.own_namespace().is_some_and(|namespace| selector.matches(&namespace))
 }
 
-fn rule_matches(request: &Request<'_>, rule: &Value) -> bool {
+pub(super) fn rule_matches(request: &Request<'_>, rule: &Value) -> bool {
     let lists = |field: &str, wanted: &str| {
         items(rule, field).iter().filter_map(Value::as_str).any(|value| value == "*" || value == wanted)
     };

@@ -28,6 +28,17 @@ fn refuse(request: &Request<'_>, name: &str, denial: &Denial) -> Status {
             Status::forbidden(request.kind, name, &sentence).with_causes(causes)
         }
         Denial::Forbidden(_) => Status::forbidden(request.kind, name, &sentence),
+        Denial::Policy { reason, .. } => {
+            let (code, reason) = match reason.as_str() {
+                "Unauthorized" => (401, "Unauthorized"),
+                "Forbidden" => (403, "Forbidden"),
+                "RequestEntityTooLarge" => (413, "RequestEntityTooLarge"),
+                _ => (422, "Invalid"),
+            };
+            let causes = json!([{"message": sentence}]);
+            let refusal = Status::forbidden(request.kind, name, &sentence).with_causes(causes);
+            Status { code, reason, ..refusal }
+        }
         Denial::Webhook(_) => {
             let causes = json!([{"message": sentence}]);
             Status::new(500, "InternalError", format!("Internal error occurred: {sentence}"))

@@ -82,6 +82,21 @@ impl Cause {
         Self::new("FieldValueTooLong", field, format!("Too long: may not be more than {limit} bytes"))
     }
 
+    /// A validation rule is broken; `reason` is what the rule gives, empty for the usual one.
+    #[must_use]
+    pub fn rule(reason: &str, field: impl Into<String>, message: &str) -> Self {
+        match reason {
+            "FieldValueForbidden" => Self::new("FieldValueForbidden", field, format!("Forbidden: {message}")),
+            "FieldValueRequired" => {
+                Self::new("FieldValueRequired", field, format!("Required value: {message}"))
+            }
+            "FieldValueDuplicate" => {
+                Self::new("FieldValueDuplicate", field, format!("Duplicate value: {message}"))
+            }
+            _ => Self::new("FieldValueInvalid", field, format!("Invalid value: {message}")),
+        }
+    }
+
     /// The list has more elements than `limit`.
     #[must_use]
     pub fn too_many(field: impl Into<String>, found: usize, limit: u64) -> Self {

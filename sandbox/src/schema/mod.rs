@@ -9,6 +9,7 @@
 //! | `defaults`| [`fill_defaults`], [`first_status`]                              |
 //! | `validate`| rules of single built-in kinds                                    |
 //! | `custom`  | [`CustomType`]: what CustomResourceDefinitions describe           |
+//! | `cel`     | [`holds`], [`evaluate`]: rules written in CEL                     |
 //! | `object_type` | [`ObjectType`], the one door to all of this for the API       |
 //! | `published` | [`json_schemas`]: the schemas as clients see them             |
 //! | `quantity`| [`Quantity`]: `500m`, `2Gi`                                      |
@@ -16,6 +17,7 @@
 
 mod builtin;
 mod cause;
+mod cel;
 mod custom;
 mod decode;
 mod defaults;
@@ -28,6 +30,7 @@ mod validate;
 
 pub use builtin::{BuiltinKind, KINDS, OBJECT_META, builtin, builtin_kind, description, object_meta};
 pub use cause::Cause;
+pub use cel::{Variable, evaluate, holds};
 pub use custom::{CustomType, definition_problems, first_definition_status};
 pub use decode::{Decoded, decode};
 pub use defaults::{fill_defaults, first_status};

@@ -68,7 +68,7 @@ impl ObjectType {
     pub fn problems(&self, old: Option<&Value>, new: &Value) -> Vec<Cause> {
         match self {
             Self::Builtin(kind, _) => validate::problems(kind, old, new),
-            Self::Custom(custom) => custom.problems(new),
+            Self::Custom(custom) => custom.problems(old, new),
         }
     }
 }

@@ -57,7 +57,9 @@ fn take_changed(
     let mut taken = change.added.union(&change.modified).difference(&NEVER_OWNED);
     let is_scale = manager.subresource == "scale";
     if is_scale && new["spec"]["replicas"] == 0 {
+        let replicas = FieldSet::of_fields(&["spec.replicas"]);
         taken = FieldSet::default();
+        release(&mut entries, &Comparison { removed: replicas, ..Comparison::default() });
     }
     let time = if is_scale { "" } else { time };
     if taken.is_empty() {

@@ -1,14 +1,14 @@
 //! Custom resources: what a CustomResourceDefinition's `openAPIV3Schema` says, made to work.
 //!
 //! `view` turns it into a [`Schema`] for patches and ownership, `prune` drops what it does not know,
-//! `defaults` fills in what is missing, `validate` finds what does not fit, `definition` checks the
-//! CustomResourceDefinition itself. CEL rules (`x-kubernetes-validations`) are not evaluated: no rule is
-//! reported as broken, and [`CustomType::has_rules`] tells so.
+//! `defaults` fills in what is missing, `validate` finds what does not fit, `rules` runs the CEL rules,
+//! `definition` checks the CustomResourceDefinition itself.
 
 mod defaults;
 mod definition;
 mod formats;
 mod prune;
+mod rules;
 mod validate;
 mod view;
 
@@ -75,12 +75,14 @@ impl CustomType {
         defaults::fill(&self.json, object);
     }
 
-    /// What does not fit the schema.
+    /// What does not fit the schema, or breaks its rules; `old` is the stored object on an update.
     #[must_use]
-    pub fn problems(&self, object: &Value) -> Vec<Cause> {
-        let mut causes = validate::problems(&self.json, object);
-        if self.has_rules() && causes.iter().any(stops_rules) {
-            causes.push(Cause::invalid("<nil>", &Value::Null, UNCHECKED));
+    pub fn problems(&self, old: Option<&Value>, new: &Value) -> Vec<Cause> {
+        let mut causes = validate::problems(&self.json, new);
+        match causes.iter().any(stops_rules) {
+            true if self.has_rules() => causes.push(Cause::invalid("<nil>", &Value::Null, UNCHECKED)),
+            true => {}
+            false => causes.extend(rules::broken(&self.json, old, new)),
         }
         causes
     }

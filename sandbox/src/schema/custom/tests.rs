@@ -16,7 +16,8 @@ fn cron_tab() -> CustomType {
                 "items": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}, "value": {"type": "integer"}}}},
             "tags": {"type": "array", "items": {"type": "string"}, "x-kubernetes-list-type": "set"},
             "opt": {"type": "string", "nullable": true}},
-            "x-kubernetes-validations": [{"rule": "!has(self.mode)"}]},
+            "x-kubernetes-validations": [{"rule": "!has(self.mode) || self.mode != 'Fast' || self.replicas <= 5", "message": "Fast allows at most 5 replicas"},
+                {"rule": "self.image == oldSelf.image", "message": "image stays"}]},
         "status": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}}))
 }
 
@@ -25,8 +26,11 @@ fn read(spec: Value) -> (Value, Vec<String>, Vec<String>) {
     let kind = cron_tab();
     let unknown = kind.read(&mut object).unwrap();
     kind.fill_defaults(&mut object);
-    let problems =
-        kind.problems(&object).iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
+    let problems = kind
+        .problems(None, &object)
+        .iter()
+        .map(|cause| format!("{}: {}", cause.field, cause.message))
+        .collect();
     (object["spec"].clone(), unknown, problems)
 }
 
@@ -109,4 +113,14 @@ fn definitions_are_checked() {
         problems(&definition("foos.example.com", "example.com", Value::Null)),
         ["spec.versions[0].schema.openAPIV3Schema: Required value"]
     );
+}
+
+#[test]
+fn rules_are_run_on_what_fits() {
+    let (_, _, problems) = read(json!({"cronSpec": CRON, "mode": "Fast", "replicas": 9}));
+    assert_eq!(problems, ["spec: Invalid value: Fast allows at most 5 replicas"]);
+    let object = |image: &str| json!({"spec": {"cronSpec": CRON, "image": image, "replicas": 1}});
+    assert!(cron_tab().problems(Some(&object("a")), &object("a")).is_empty());
+    let causes = cron_tab().problems(Some(&object("a")), &object("b"));
+    assert_eq!(causes[0].message, "Invalid value: image stays");
 }
