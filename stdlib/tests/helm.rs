@@ -49,27 +49,14 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let sandbox = Sandbox::join(folder.path().join("cluster"), Options::default()).unwrap();
         sandbox.ready().await.unwrap();
-        let kubeconfig = sandbox.kubeconfig();
-        std::fs::write(folder.path().join("kubeconfig"), &kubeconfig).unwrap();
+        std::fs::write(folder.path().join("kubeconfig"), sandbox.kubeconfig()).unwrap();
+        copy(&chart(), &folder.path().join("project/charts/web"));
         let binary = match tool_ {
             Tool::Three => tool("helm3"),
             Tool::Four => tool("helm4"),
             Tool::None => folder.path().join("no-helm-here"),
         };
-        let project = folder.path().join("project");
-        copy(&chart(), &project.join("charts/web"));
-        let target = Target {
-            sandbox: true,
-            helm: HelmTarget { binary: Some(binary), ..HelmTarget::default() },
-            ..Target::default()
-        };
-        let surroundings = Surroundings {
-            name: "sandbox".to_owned(),
-            state: folder.path().join("state"),
-            project,
-            kubeconfig: Some(kubeconfig),
-            environment: std::env::vars().collect(),
-        };
+        let (target, surroundings) = described(folder.path(), binary);
         let bench = bench(&target, &surroundings);
         Self { bench, target, surroundings, folder, _sandbox: sandbox }
     }
@@ -113,6 +100,23 @@ impl World {
         );
         String::from_utf8(output.stdout).unwrap()
     }
+}
+
+/// The target of a world, as every process sees it that works on it.
+fn described(folder: &Path, helm: PathBuf) -> (Target, Surroundings) {
+    let target = Target {
+        sandbox: true,
+        helm: HelmTarget { binary: Some(helm), ..HelmTarget::default() },
+        ..Target::default()
+    };
+    let surroundings = Surroundings {
+        name: "sandbox".to_owned(),
+        state: folder.join("state"),
+        project: folder.join("project"),
+        kubeconfig: Some(std::fs::read_to_string(folder.join("kubeconfig")).unwrap()),
+        environment: std::env::vars().collect(),
+    };
+    (target, surroundings)
 }
 
 fn bench(target: &Target, surroundings: &Surroundings) -> Bench {
@@ -615,4 +619,40 @@ async fn no_value_stands_on_a_command_line_or_stays_behind() {
     for home in ["cache", "config", "data"] {
         assert!(world.folder.path().join("state/helm").join(home).is_dir());
     }
+}
+
+/// The process that is killed: it does what the last test before it asks for, and is no test by itself.
+#[tokio::test]
+#[ignore = "started by `a_release_survives_the_death_of_its_aegis`"]
+async fn an_aegis_that_will_be_killed() {
+    let state = std::env::var("AEGIS_TEST_WORLD").expect("started by the test that kills it");
+    let (target, surroundings) = described(Path::new(&state), tool("helm3"));
+    let slow = web(json!({ "values": { "image": "registry.example.com/web:bad" }, "timeout": "20s" }));
+    let outcome = bench(&target, &surroundings).call("helm::install", slow).await;
+    panic!("it was not killed: {outcome:?}");
+}
+
+/// kill -9 of aegis leaves its helm at work. The next call waits for that helm by the lock it inherited, and goes on
+/// from whatever it left.
+#[tokio::test]
+async fn a_release_survives_the_death_of_its_aegis() {
+    let world = World::with(Tool::Three).await;
+    let mut doomed = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "an_aegis_that_will_be_killed", "--ignored", "--nocapture"])
+        .env("AEGIS_TEST_WORLD", world.folder.path())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    while !world.exists("deployment/web").await {
+        assert!(doomed.try_wait().unwrap().is_none(), "the doomed process ended too early");
+    }
+    doomed.kill().unwrap();
+    doomed.wait().unwrap();
+    assert_eq!(world.call("helm::status", release()).await["status"], "pending-install");
+    let probe = world.bench.probe("helm::install", web(json!({})), None).await.unwrap();
+    assert_eq!(probe, aegis_engine::function::Probe::DidNotHappen);
+    let told = world.bench.progress.lock().unwrap().join("\n");
+    assert!(told.contains("waiting for another helm process on `web` in `shop`"), "{told}");
+    assert_eq!(world.call("helm::install", web(json!({}))).await["status"], "deployed");
 }

@@ -1,31 +1,37 @@
-//! The helm binary of a target and the files around it: the only file of this module that does IO besides the
-//! cluster, which is reached through `k8s`.
+//! The helm binary of a target: found once, run with a kubeconfig of its own, its output bounded. With its parts
+//! it is the only place of this module that does IO, besides the cluster, which is reached through `k8s`.
 //!
-//! Every call of helm has a private folder (0700) for its kubeconfig and values, helm's own caches and
-//! configuration under the state directory, and, where it changes a release, a lock on that release.
+//! - `claim.rs`: the lock on a release, for calls that change it
+//! - `fetch.rs`: charts as local paths
+//! - `files.rs`: private files of one call
+//!
+//! helm's own caches and configuration are kept under the state directory.
+
+mod claim;
+mod fetch;
+mod files;
 
 use std::collections::BTreeMap;
-use std::fs::{File, TryLockError};
-use std::io::{Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aegis_engine::codes;
 use aegis_engine::function::Context;
 use aegis_engine::{CallError, Secret};
 use semver::Version;
-use serde_json::Value;
-use sha2::{Digest, Sha256};
-use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
-use super::chart::{Remote, Request, choose};
+pub(super) use claim::Claim;
+pub(super) use fetch::{Chart, NoChart, keep};
+pub(super) use files::ValueFiles;
+
 use super::command::{self, Line, OLDEST, Place};
 use super::errors;
 use crate::exec::client::{self as process, Finished, Input, Invocation};
 use crate::target::{HelmTarget, Surroundings, Target};
+use files::{private_folder, unusable, write_private};
 
 /// Bytes of helm's output that are kept: the largest public charts render to about 5 MB.
 const OUTPUT: usize = 32 << 20;
@@ -35,12 +41,6 @@ const GRACE: Duration = Duration::from_secs(30);
 
 /// Time for a call that only reads or renders.
 const READ_TIMEOUT: Duration = Duration::from_secs(120);
-
-/// Time for fetching a chart or an index; on the sandbox a stand-in waits behind it.
-const FETCH_TIMEOUT: Duration = Duration::from_secs(180);
-
-/// How often a lock is tried that a helm process of an earlier aegis still holds.
-const LOCK_POLL: Duration = Duration::from_millis(200);
 
 /// helm on a target. Cheap to clone; finds the binary at the first call.
 #[derive(Clone)]
@@ -56,6 +56,8 @@ struct Inner {
     project: PathBuf,
     environment: BTreeMap<String, String>,
     tool: OnceCell<Tool>,
+    /// Charts that could not be had, on the sandbox: looked for once, not at every plan and install.
+    unavailable: Mutex<BTreeMap<String, CallError>>,
 }
 
 #[derive(Default)]
@@ -70,34 +72,6 @@ struct Kubeconfig {
 pub(super) struct Tool {
     pub(super) program: PathBuf,
     pub(super) version: Version,
-}
-
-/// A chart on this machine.
-#[derive(Debug)]
-pub(super) struct Chart {
-    /// Folder or archive.
-    pub(super) path: PathBuf,
-    /// SHA-256 of the archive; folders have none.
-    pub(super) digest: Option<String>,
-    /// Keeps a fetched chart until the call is over.
-    _fetched: Option<TempDir>,
-}
-
-/// Why there is no chart.
-#[derive(Debug)]
-pub(super) enum NoChart {
-    /// It cannot be had: not on this machine, and the repository does not give it.
-    Unavailable(CallError),
-    /// The call is wrong, or the bytes are not the pinned ones.
-    Refused(CallError),
-}
-
-impl NoChart {
-    pub(super) fn into_error(self) -> CallError {
-        match self {
-            Self::Unavailable(error) | Self::Refused(error) => error,
-        }
-    }
 }
 
 /// How a call of helm is run.
@@ -138,6 +112,7 @@ impl Helm {
             project: surroundings.project.clone(),
             environment: inherited(&surroundings.environment),
             tool: OnceCell::new(),
+            unavailable: Mutex::default(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -235,48 +210,6 @@ impl Helm {
         made.and_then(|()| folder.canonicalize()).map_err(|error| unusable(&folder, &error))
     }
 
-    /// Gets the chart a call asks for: from the project, from the target's charts folder, or by `helm pull`.
-    pub(super) async fn chart(&self, context: &Context, request: &Request<'_>) -> Result<Chart, NoChart> {
-        request.check().map_err(NoChart::Refused)?;
-        if request.is_path() {
-            let path = self.inner.project.join(request.chart);
-            return if path.exists() { pinned(request, path, None) } else { Err(absent(request, &path)) };
-        }
-        if let Some(path) = self.local(request) {
-            return pinned(request, path, None);
-        }
-        let remote = request.remote(&self.inner.settings).map_err(NoChart::Unavailable)?;
-        let folder = private_folder().map_err(NoChart::Refused)?;
-        let archive =
-            self.pull(context, request, &remote, folder.path()).await.map_err(NoChart::Unavailable)?;
-        pinned(request, archive, Some(folder))
-    }
-
-    fn local(&self, request: &Request<'_>) -> Option<PathBuf> {
-        let folder = self.inner.project.join(self.inner.settings.charts.as_ref()?);
-        let entries =
-            std::fs::read_dir(&folder).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        let entries: Vec<String> = entries.collect();
-        choose(&entries, request.name(), request.version).map(|entry| folder.join(entry))
-    }
-
-    async fn pull(
-        &self,
-        context: &Context,
-        request: &Request<'_>,
-        remote: &Remote,
-        folder: &Path,
-    ) -> Result<PathBuf, CallError> {
-        let repository = remote.repository.as_deref();
-        let line = command::pull(&remote.chart, repository, request.version, request.plain_http, folder);
-        self.run(context, &line, Run { timeout: FETCH_TIMEOUT, ..Run::offline() }).await?;
-        let mut entries = std::fs::read_dir(folder).map_err(|error| unusable(folder, &error))?;
-        let archive = entries.find_map(|entry| entry.ok().map(|entry| entry.path()));
-        archive.ok_or_else(|| {
-            CallError::new(codes::HELM, format!("`helm pull` left no archive of `{}`", remote.chart))
-        })
-    }
-
     /// Renders a chart without asking the cluster anything.
     pub(super) async fn template(
         &self,
@@ -290,139 +223,6 @@ impl Helm {
         complete(&finished)?;
         Ok(finished.stdout.text())
     }
-
-    /// Takes the lock of a release, waiting for a helm process that an aegis killed in the middle left behind.
-    pub(super) async fn claim(&self, context: &Context, place: &Place) -> Result<Claim, CallError> {
-        let folder = self.folder("locks")?;
-        let path = folder.join(format!("{}.{}.{}", file_word(&context.target), place.namespace, place.name));
-        let open =
-            File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
-        let mut file = open.map_err(|error| unusable(&path, &error))?;
-        let mut told = false;
-        loop {
-            match file.try_lock() {
-                Ok(()) => break,
-                Err(TryLockError::WouldBlock) if !told => {
-                    context.progress(format!("waiting for another helm process on {place}"));
-                    told = true;
-                }
-                Err(TryLockError::WouldBlock) => context.pause(LOCK_POLL).await,
-                Err(TryLockError::Error(error)) => return Err(unusable(&path, &error)),
-            }
-        }
-        let mut left = String::new();
-        file.read_to_string(&mut left).map_err(|error| unusable(&path, &error))?;
-        Ok(Claim { file, path, left_behind: !left.trim().is_empty() })
-    }
-}
-
-/// The exclusive right, on this machine, to change a release. The lock belongs to the open file, which the helm
-/// process gets as its standard input: when aegis is killed, the lock is free only once that helm has ended. The
-/// file's content says that work is under way; found by the next claim, it tells of a crash.
-#[derive(Debug)]
-pub(super) struct Claim {
-    file: File,
-    path: PathBuf,
-    /// The last process that held the claim did not get to its end.
-    pub(super) left_behind: bool,
-}
-
-impl Claim {
-    /// Notes that work begins.
-    pub(super) fn begin(&mut self, run: &str) -> Result<(), CallError> {
-        self.note(run)
-    }
-
-    /// Notes that the work came to an end, good or bad, that helm itself recorded.
-    pub(super) fn end(mut self) -> Result<(), CallError> {
-        self.note("")
-    }
-
-    fn note(&mut self, text: &str) -> Result<(), CallError> {
-        let written = self.file.set_len(0).and_then(|()| self.file.rewind());
-        let written =
-            written.and_then(|()| self.file.write_all(text.as_bytes())).and_then(|()| self.file.sync_data());
-        written.map_err(|error| unusable(&self.path, &error))
-    }
-
-    fn share(&self) -> Result<File, CallError> {
-        self.file.try_clone().map_err(|error| unusable(&self.path, &error))
-    }
-}
-
-/// Values as files that only this user can read, in a folder that goes with the call.
-#[derive(Debug)]
-pub(super) struct ValueFiles {
-    pub(super) files: Vec<PathBuf>,
-    _folder: TempDir,
-}
-
-impl ValueFiles {
-    /// The project's files first, then the map over them.
-    pub(super) fn write(project: &Path, named: &[String], values: Option<&Value>) -> Result<Self, CallError> {
-        let folder = private_folder()?;
-        let mut files = Vec::new();
-        for name in named {
-            let file = project.join(name);
-            if !file.is_file() {
-                return Err(CallError::argument(format!("there is no values file `{name}` in the project")));
-            }
-            files.push(file);
-        }
-        if let Some(values) = values {
-            // JSON is YAML.
-            files.push(write_private(folder.path(), "values.yaml", &values.to_string())?);
-        }
-        Ok(Self { files, _folder: folder })
-    }
-}
-
-fn pinned(request: &Request<'_>, path: PathBuf, fetched: Option<TempDir>) -> Result<Chart, NoChart> {
-    let digest = if path.is_file() {
-        Some(digest(&path).map_err(|error| NoChart::Refused(unusable(&path, &error)))?)
-    } else {
-        None
-    };
-    match (request.pinned(), &digest) {
-        (Some(wanted), Some(found)) if wanted != *found => {
-            Err(NoChart::Refused(errors::digest(request, &wanted, found)))
-        }
-        (Some(_), None) => Err(NoChart::Refused(
-            CallError::argument(format!("chart `{}` is a folder, which has no digest", request.chart))
-                .hint("package it with `helm package`, or leave `digest` out"),
-        )),
-        _ => Ok(Chart { path, digest, _fetched: fetched }),
-    }
-}
-
-/// SHA-256 of a file, in hex.
-pub(super) fn digest(path: &Path) -> std::io::Result<String> {
-    let mut hash = Sha256::new();
-    let mut file = File::open(path)?;
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(hex::encode(hash.finalize())),
-            count => hash.update(&buffer[..count]),
-        }
-    }
-}
-
-/// Puts a fetched archive where the project wants it.
-pub(super) fn keep(chart: &Chart, project: &Path, folder: &str) -> Result<PathBuf, CallError> {
-    let folder = project.join(folder);
-    let name = chart.path.file_name().unwrap_or_default();
-    let kept = folder.join(name);
-    let copied = std::fs::create_dir_all(&folder).and_then(|()| std::fs::copy(&chart.path, &kept));
-    copied.map_err(|error| unusable(&kept, &error))?;
-    Ok(kept)
-}
-
-fn absent(request: &Request<'_>, path: &Path) -> NoChart {
-    let message = format!("there is no chart at `{}`", path.display());
-    NoChart::Refused(
-        CallError::argument(message).hint(format!("`{}` starts at the project folder", request.chart)),
-    )
 }
 
 /// Output that lost its beginning cannot be read as a whole.
@@ -439,26 +239,4 @@ pub(super) fn complete(finished: &Finished) -> Result<(), CallError> {
 fn inherited(environment: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let ours = |name: &str| name.starts_with("HELM_") || name.starts_with("AEGIS_");
     environment.iter().filter(|(name, _)| !ours(name)).map(|(k, v)| (k.clone(), v.clone())).collect()
-}
-
-fn private_folder() -> Result<TempDir, CallError> {
-    // `tempfile` makes folders with mode 0700.
-    TempDir::with_prefix("aegis-helm-").map_err(|error| unusable(&std::env::temp_dir(), &error))
-}
-
-fn write_private(folder: &Path, name: &str, text: &str) -> Result<PathBuf, CallError> {
-    let path = folder.join(name);
-    let open = File::options().write(true).create_new(true).mode(0o600).open(&path);
-    open.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| unusable(&path, &error))?;
-    Ok(path)
-}
-
-fn unusable(path: &Path, error: &std::io::Error) -> CallError {
-    let code = if error.kind() == std::io::ErrorKind::StorageFull { codes::DISK_FULL } else { codes::STATE };
-    CallError::new(code, format!("`{}` cannot be used", path.display())).because(error)
-}
-
-/// A name as one word of a file name.
-fn file_word(name: &str) -> String {
-    name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect()
 }

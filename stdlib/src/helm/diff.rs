@@ -5,7 +5,8 @@ use aegis_engine::function::{Context, Description, Effect, HostFunction};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
-use super::install::{Arguments, Outlook, scope};
+use super::install::{Arguments, scope};
+use super::outlook::Outlook;
 use super::releases::deployed;
 
 /// `helm::diff`.

@@ -4,11 +4,11 @@
 //! ```text
 //! install  rollback  uninstall  test      effects: command.rs (argv) -> client.rs (process, files, locks)
 //! status  history  values  list           reads: releases.rs -> release.rs (helm's own records)
-//! template  diff  pull  repo_*            charts: chart.rs (where from) -> render.rs -> manifest.rs (objects)
+//! template  diff  pull  repo_*            charts: chart.rs (where from) -> render.rs -> manifest.rs -> outlook.rs
 //! pending.rs  readiness.rs  stand_in/     what a crash left; what is not ready; releases without helm
 //! ```
 //!
-//! The cluster is reached through `k8s` and nothing else; `client.rs` is the only file that does IO.
+//! The cluster is reached through `k8s` and nothing else; `client.rs` (with its folder) is the only place that does IO.
 
 mod chart;
 mod client;
@@ -18,6 +18,7 @@ mod errors;
 mod inspect;
 mod install;
 mod manifest;
+mod outlook;
 mod pending;
 mod pull;
 mod readiness;

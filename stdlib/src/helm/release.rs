@@ -157,7 +157,7 @@ impl Release {
 
     /// The same content as a new revision.
     #[must_use]
-    pub(super) fn as_revision(mut self, revision: u64, now: jiff::Timestamp) -> Self {
+    pub(super) fn at_revision(mut self, revision: u64, now: jiff::Timestamp) -> Self {
         self.0["version"] = json!(revision);
         self.0["info"]["last_deployed"] = json!(now.to_string());
         self

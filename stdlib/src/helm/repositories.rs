@@ -43,7 +43,7 @@ impl HostFunction for RepoAdd {
             returns: "map: `name`, `url`",
             undo: "none: a repository is a bookmark; nothing depends on it before a chart is taken from it",
             fails_when: "helm is missing (A0401), the URL is no repository, or it cannot be reached (A0302).",
-            example: r#"helm::repo_add("demo", repository_url)"#,
+            example: r#"helm::repo_add("jetstack", "https://charts.jetstack.io")"#,
             ..Description::of("repo_add", Effect::Changes)
         }
     }
@@ -105,7 +105,7 @@ impl HostFunction for RepoUpdate {
             returns: "map: `updated` (names as given; empty means all)",
             undo: "none: an index is a cache",
             fails_when: "helm is missing (A0401), no repository was added (A0403), or one cannot be reached (A0302).",
-            example: r#"helm::repo_update(#{ names: ["demo"] })"#,
+            example: r#"helm::repo_update(#{ names: ["jetstack"] })"#,
             ..Description::of("repo_update", Effect::Changes)
         }
     }

@@ -73,7 +73,7 @@ impl Outlook {
     fn planned(&self, context: &Context) -> Release {
         let told = format!("Rollback to {}", self.wanted.revision());
         let revision = self.latest().revision() + 1;
-        self.wanted.clone().as_revision(revision, context.now()).with_status("deployed", &told)
+        self.wanted.clone().at_revision(revision, context.now()).with_status("deployed", &told)
     }
 
     fn objects(release: &Release) -> Result<Vec<Value>, CallError> {

@@ -95,7 +95,7 @@ async fn back_to(
     };
     let release = wanted
         .clone()
-        .as_revision(latest.revision() + 1, context.now())
+        .at_revision(latest.revision() + 1, context.now())
         .with_status("pending-rollback", "stand-in under way");
     let deployed = deploy(context, objects, release, history, manner).await?;
     let told = format!("Rollback to {revision}");
