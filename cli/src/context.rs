@@ -12,13 +12,12 @@ use aegis_engine::codes;
 use aegis_engine::error::CallError;
 use aegis_engine::function::{Registry, Services};
 use aegis_engine::journal::{Person, SqliteStore};
-use aegis_engine::run::confirm::Confirm;
 use aegis_engine::run::engine::Execution;
 use aegis_engine::run::handle::Listener;
 use aegis_engine::run::{Engine, Limits, TargetFacts};
-use aegis_engine::runbook::Project;
+use aegis_engine::runbook::{Project, Runbook};
 use aegis_sandbox::serve::{Options, Sandbox};
-use aegis_stdlib::target::{Surroundings, Target};
+use aegis_stdlib::target::Surroundings;
 use clap::{Args, ValueEnum};
 
 use crate::config::{Layered, Origin, load};
@@ -168,16 +167,25 @@ impl Context {
         given.unwrap_or(&self.settings.config.target).to_owned()
     }
 
-    /// The execution of a run on a target. Keeps the sandbox up as long as the answer lives.
+    /// The execution of a runbook on a target (`None`: of one whose needs do not matter). Keeps the sandbox up
+    /// as long as the answer lives; a runbook that needs no cluster does not wait for one.
     pub(crate) fn execution(
         &self,
         name: &str,
+        runbook: Option<&Runbook>,
         listener: Listener,
         patient: bool,
-        confirm: Option<Arc<dyn Confirm>>,
     ) -> Result<(Execution, Option<Sandbox>), Failure> {
         let target = self.settings.config.target(name)?;
-        let (surroundings, sandbox) = self.surroundings(name, target)?;
+        let clustered = target.sandbox && runbook.is_none_or(needs_cluster);
+        let sandbox = clustered.then(|| self.sandbox(name)).transpose()?;
+        let surroundings = Surroundings {
+            name: name.to_owned(),
+            state: self.state.clone(),
+            project: self.project.clone(),
+            kubeconfig: sandbox.as_ref().map(Sandbox::kubeconfig),
+            environment: self.environment.clone(),
+        };
         let execution = Execution {
             target: TargetFacts {
                 name: name.to_owned(),
@@ -187,7 +195,7 @@ impl Context {
             services: aegis_stdlib::services(target, &surroundings),
             person: self.person(),
             patient,
-            confirm,
+            confirm: None,
             limits: Limits::default(),
             listener,
             environment: self.environment.clone(),
@@ -221,18 +229,6 @@ impl Context {
         Err(refused.hint(format!("type its name when asked, or add `--yes-on {name}`")).into())
     }
 
-    fn surroundings(&self, name: &str, target: &Target) -> Result<(Surroundings, Option<Sandbox>), Failure> {
-        let sandbox = target.sandbox.then(|| self.sandbox(name)).transpose()?;
-        let surroundings = Surroundings {
-            name: name.to_owned(),
-            state: self.state.clone(),
-            project: self.project.clone(),
-            kubeconfig: sandbox.as_ref().map(Sandbox::kubeconfig),
-            environment: self.environment.clone(),
-        };
-        Ok((surroundings, sandbox))
-    }
-
     /// Folder of the cluster of a sandbox target.
     pub(crate) fn sandbox_folder(&self, name: &str) -> PathBuf {
         self.state.join("clusters").join(name)
@@ -255,6 +251,11 @@ impl Context {
         self.runtime.block_on(sandbox.ready()).map_err(broken)?;
         Ok(sandbox)
     }
+}
+
+/// True for runbooks that may call what talks to a cluster.
+fn needs_cluster(runbook: &Runbook) -> bool {
+    runbook.header.needs.iter().any(|need| matches!(need.module.as_str(), "k8s" | "helm" | "*"))
 }
 
 /// Asks for the name of a target.

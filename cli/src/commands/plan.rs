@@ -24,7 +24,7 @@ impl Plan {
         let (runbook, params) = self.subject.load(&context)?;
         let target = context.target_name(self.subject.target.as_deref());
         let watcher = Watcher::new(global);
-        let (execution, _sandbox) = context.execution(&target, watcher.listener(), true, None)?;
+        let (execution, _sandbox) = context.execution(&target, Some(&runbook), watcher.listener(), true)?;
         let start = Start {
             runbook: runbook.clone(),
             name: self.subject.name(),

@@ -59,7 +59,8 @@ pub(crate) fn resume(context: &Context, run: &str, script: Script) -> Result<Exi
     };
     context.guard(&record.target)?;
     let watcher = Watcher::new(&context.global);
-    let (execution, _sandbox) = context.execution(&record.target, watcher.listener(), interactive(), None)?;
+    let (execution, _sandbox) =
+        context.execution(&record.target, Some(&shown), watcher.listener(), interactive())?;
     let resume = aegis_engine::run::Resume { run: record.id, script: current };
     let conclusion = wait(context, &engine.resume(resume, execution)?);
     watcher.close();

@@ -26,8 +26,9 @@ impl Run {
         let target = context.target_name(self.subject.target.as_deref());
         context.guard(&target)?;
         let watcher = Watcher::new(global);
-        let confirm = self.step.then(|| Stepping::new(&watcher));
-        let (execution, _sandbox) = context.execution(&target, watcher.listener(), interactive(), confirm)?;
+        let (mut execution, _sandbox) =
+            context.execution(&target, Some(&runbook), watcher.listener(), interactive())?;
+        execution.confirm = self.step.then(|| Stepping::new(&watcher));
         let start = Start {
             runbook: runbook.clone(),
             name: self.subject.name(),

@@ -27,7 +27,7 @@ pub(crate) fn undo(case: &Case, note: &str) -> Result<Exit, Failure> {
     let (context, run) = (&case.context, &case.record.id);
     context.guard(&case.record.target)?;
     let watcher = Watcher::new(&context.global);
-    let (execution, _sandbox) = context.execution(&case.record.target, watcher.listener(), false, None)?;
+    let (execution, _sandbox) = context.execution(&case.record.target, None, watcher.listener(), false)?;
     let conclusion = context.engine()?.undo(run, execution, note)?;
     watcher.close();
     let left: Vec<&str> = conclusion.leftovers.iter().map(|debt| debt.undo.summary.as_str()).collect();
