@@ -46,12 +46,12 @@ impl Default for Settings {
                 Rule::image("does-not-exist", Effect::PullFails),
                 Rule {
                     image: "openbao".into(),
-                    command: " server".into(),
+                    command: String::new(),
                     effect: Effect::Sealed("openbao-sealed"),
                 },
                 Rule {
                     image: "vault".into(),
-                    command: " server".into(),
+                    command: String::new(),
                     effect: Effect::Sealed("vault-sealed"),
                 },
             ],
@@ -93,6 +93,7 @@ pub enum Effect {
     Exits(i64),
     /// It runs and never becomes ready.
     NeverReady,
-    /// It becomes ready once this label of its pod says `false`: a vault that must be unsealed first.
+    /// It becomes ready once this label of its pod says `false`: a vault that must be unsealed first. Only
+    /// in pods labelled `component: server`, as both products' charts label theirs.
     Sealed(&'static str),
 }

@@ -57,7 +57,9 @@ impl<'a> Behaviour<'a> {
     pub(super) fn becomes_ready(&self, container: &Value) -> bool {
         let holds = |effect| match effect {
             Effect::NeverReady => true,
-            Effect::Sealed(label) => self.pod.label(label) != "false",
+            Effect::Sealed(label) => {
+                self.pod.label("component") == "server" && self.pod.label(label) != "false"
+            }
             Effect::PullFails | Effect::Exits(_) => false,
         };
         self.said("ready", container) != "false" && !self.has(container, holds)

@@ -155,6 +155,10 @@ fn conditions(facts: &Facts<'_>) -> Vec<Value> {
         )
     });
     wanted.push(Condition { kind: "ContainersReady", ..ready });
+    if !conditions.iter().any(|held| held.text("/type") == "PodScheduled") {
+        // Nobody scheduled it: it came with its node, or is the kubelet's own.
+        wanted.push(Condition::new("PodScheduled", "True", "", ""));
+    }
     for condition in &wanted {
         set_condition(&mut conditions, condition, &facts.now, json!({ "lastProbeTime": null }));
     }

@@ -206,10 +206,14 @@ impl<'a> Placed<'a> {
 
     fn siblings(&self, pod: &Object) -> (HashMap<String, i64>, HashMap<String, i64>) {
         let (mut nodes, mut zones) = (HashMap::new(), HashMap::new());
-        let Some(owner) = pod.controller().map(|owner| owner.text("/uid")) else { return (nodes, zones) };
-        for (_, node) in self.pods.iter().filter(|(other, _)| other.is_controlled_by(owner)) {
-            *nodes.entry(node.name().to_owned()).or_default() += 1;
-            *zones.entry(node.label("topology.kubernetes.io/zone").to_owned()).or_default() += 1;
+        let Some(owner) = pod.controller().map(|owner| owner.text("/uid")) else {
+            return (nodes, zones);
+        };
+        for sibling in self.cache.controlled("Pod", owner).into_iter().filter(|pod| pods::is_active(pod)) {
+            if let Some(node) = self.cache.get("Node", "", sibling.text("/spec/nodeName")) {
+                *nodes.entry(node.name().to_owned()).or_default() += 1;
+                *zones.entry(node.label("topology.kubernetes.io/zone").to_owned()).or_default() += 1;
+            }
         }
         (nodes, zones)
     }

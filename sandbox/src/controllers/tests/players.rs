@@ -135,7 +135,7 @@ async fn a_webhook_is_trusted_once_its_service_answers() {
 async fn a_vault_stays_sealed_until_its_label_says_otherwise() {
     let mut bench = Bench::new().await;
     let mut bao = super::workloads::stateful_set("bao", 2);
-    let container = json!([{"name": "openbao", "image": "quay.io/openbao/openbao:2.4", "args": ["bao server -config=/tmp/storageconfig.hcl"]}]);
+    let container = json!([{"name": "openbao", "image": "quay.io/openbao/openbao:2.4"}]);
     set(&mut bao, "/spec/template/spec/containers", container);
     set_key(&mut bao, "/spec/template/metadata/labels", "component", "server");
     bench.create(bao);
@@ -151,4 +151,27 @@ async fn a_vault_stays_sealed_until_its_label_says_otherwise() {
         bench.settle().await;
     }
     assert_eq!(bench.get("StatefulSet", "bao").at("/status/readyReplicas"), 2);
+}
+
+#[tokio::test]
+async fn vaults_with_a_key_follow_the_first_that_is_unsealed() {
+    let mut bench = Bench::new().await;
+    let mut bao = super::workloads::stateful_set("bao", 3);
+    let key = json!([{"name": "OPENBAO_UNSEAL_KEY", "value": "k"}]);
+    let container = json!([{"name": "openbao", "image": "quay.io/openbao/openbao:2.4", "env": key}]);
+    set(&mut bao, "/spec/template/spec/containers", container);
+    set_key(&mut bao, "/spec/template/metadata/labels", "component", "server");
+    bench.create(bao);
+    bench.settle().await;
+    assert_eq!(bench.get("StatefulSet", "bao").count("/status/readyReplicas"), 0);
+    let first = bench.key(&bench.get("Pod", "bao-0"));
+    bench
+        .store
+        .modify(&first, |pod: &mut Value| set_key(pod, "/metadata/labels", "openbao-sealed", "false"))
+        .unwrap();
+    bench.settle().await;
+    assert_eq!(bench.get("StatefulSet", "bao").count("/status/readyReplicas"), 3);
+    bench.delete("Pod", "bao-1");
+    bench.settle().await;
+    assert_eq!(bench.get("StatefulSet", "bao").count("/status/readyReplicas"), 3);
 }

@@ -70,7 +70,8 @@ fn manage(set: &Value, active: &[&Object], world: &World<'_>, plan: &mut Plan) {
         plan.note(set, "SuccessfulCreate", note);
     }
     let surplus = usize::try_from(have - wanted).unwrap_or_default();
-    for pod in first_to_go(active, world).into_iter().take(surplus) {
+    let going = if surplus > 0 { first_to_go(active, world) } else { Vec::new() };
+    for pod in going.into_iter().take(surplus) {
         plan.push(Write::delete(pod));
         plan.note(set, "SuccessfulDelete", format!("Deleted pod: {}", pod.name()));
     }
