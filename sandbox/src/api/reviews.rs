@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 
 use super::answer::value_response;
 use super::auth::{Attempt, User};
+use super::query::WriteOptions;
 use super::status::{Cause, Status};
+use super::write::Draft;
 use super::{Api, Call, decode};
 
 impl Api {
@@ -19,6 +21,10 @@ impl Api {
         review["apiVersion"] = kind.api_version().into();
         if !review["metadata"].is_object() {
             review["metadata"] = json!({});
+        }
+        if kind.kind != "SelfSubjectReview" && kind.kind != "Binding" {
+            let options = WriteOptions::read(&call.query, "CreateOptions")?;
+            Draft::new(call, "", &options).own(None, &mut review, &self.store().ambient().timestamp());
         }
         match &*kind.kind {
             "SelfSubjectAccessReview" => review["status"] = self.access(&call.user, &review["spec"]),

@@ -79,7 +79,8 @@ impl Status {
 
     /// The object breaks rules; each cause names one.
     pub fn invalid(kind: &Kind, name: &str, causes: &[Cause]) -> Self {
-        Self::invalid_named(&kind.group, &kind.kind, name, causes)
+        // Two groups that are views of one resource tell of the one it is stored as.
+        Self::invalid_named(kind.storage.group(), &kind.kind, name, causes)
     }
 
     /// Like [`Status::invalid`] for something that is not an object, such as the options of a call.

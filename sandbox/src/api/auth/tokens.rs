@@ -49,8 +49,8 @@ impl Api {
     pub(in crate::api) fn user_of_token(&self, token: &str) -> Option<User> {
         let identity = self.identity();
         if same(token.as_bytes(), identity.administrator.as_bytes()) {
-            let mut user = User::new("kubernetes-admin", &[MASTERS]);
-            user.uid = "kubernetes-admin".into();
+            let mut user = User::new("admin", &[MASTERS]);
+            user.uid = "admin".into();
             return Some(user);
         }
         let (text, signature) = token.rsplit_once('.')?;

@@ -8,8 +8,8 @@ use crate::api::status::{Cause, Status};
 use crate::api::write::remove;
 use crate::store::{Resource, Transaction};
 
-/// Cluster addresses are `10.96.0.0/16`; the first belongs to the API itself, the tenth to DNS.
-const NETWORK: [u8; 2] = [10, 96];
+/// Cluster addresses are `10.0.0.0/16`; the first belongs to the API itself, the tenth to DNS.
+const NETWORK: [u8; 2] = [10, 0];
 /// Where node ports begin, and how many there are.
 const NODE_PORTS: (u64, u64) = (30000, 2768);
 
@@ -31,6 +31,7 @@ pub(super) fn prepare_for_update(t: &Transaction<'_>, old: &Value, new: &mut Val
         }
         keep_node_ports(old, new);
     }
+    drop_node_ports(new);
     allocate(t, new);
 }
 
@@ -43,6 +44,19 @@ fn needs_node_ports(service: &Value) -> bool {
         Some("NodePort") => true,
         Some("LoadBalancer") => service["spec"]["allocateLoadBalancerNodePorts"] != false,
         _ => false,
+    }
+}
+
+/// A Service that was reachable from outside and no longer is gives its ports back.
+fn drop_node_ports(new: &mut Value) {
+    if matches!(new["spec"]["type"].as_str(), Some("NodePort" | "LoadBalancer")) {
+        return;
+    }
+    for field in ["externalTrafficPolicy", "allocateLoadBalancerNodePorts", "healthCheckNodePort"] {
+        remove(&mut new["spec"], field);
+    }
+    for port in new["spec"]["ports"].as_array_mut().into_iter().flatten() {
+        remove(port, "nodePort");
     }
 }
 

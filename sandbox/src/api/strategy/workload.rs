@@ -119,6 +119,11 @@ const EVENT_FIELDS: &[(&str, &str)] = &[
 
 pub(super) fn event_to_grouped(object: &mut Value) {
     rename(object, EVENT_FIELDS.iter().copied());
+    for field in ["reportingController", "reportingInstance"] {
+        if object[field] == "" {
+            remove(object, field);
+        }
+    }
 }
 
 pub(super) fn event_to_core(object: &mut Value) {

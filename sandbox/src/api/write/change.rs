@@ -20,7 +20,7 @@ pub(in crate::api) fn update_in(
 ) -> Result<Object, Status> {
     let mut new = new;
     keep_other_parts(draft, old, &mut new);
-    track(draft, Some(old), &mut new, t);
+    draft.own(Some(old), &mut new, &t.ambient().timestamp());
     let new = prepare_update(t, draft, old, new)?;
     store_changed(t, draft, old, new)
 }
@@ -178,22 +178,4 @@ pub(super) fn admit(
 
 pub(super) fn schema_problems(draft: &Draft<'_>, old: Option<&Value>, object: &Value) -> Vec<Cause> {
     draft.object_type().problems(old, object)
-}
-
-/// Gives the changed fields their owner.
-pub(super) fn track(draft: &Draft<'_>, old: Option<&Value>, new: &mut Value, t: &Transaction<'_>) {
-    let manager = &draft.manager();
-    // The fields that a type always has belong to nobody.
-    let blank = (!draft.kind.custom).then(|| strategy::blank(draft.kind));
-    let old = old.or(blank.as_ref());
-    let has_status = draft.kind.subresource("status").is_some();
-    let untouched = patch::untouched_fields(draft.subresource, has_status, draft.kind.custom);
-    patch::track_update(
-        draft.object_type().schema(),
-        old,
-        new,
-        manager,
-        &t.ambient().timestamp(),
-        &untouched,
-    );
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::change::{admit, schema_problems, track};
+use super::change::{admit, schema_problems};
 use super::{Draft, remove};
 use crate::admission::Operation;
 use crate::api::status::Status;
@@ -17,7 +17,7 @@ pub(in crate::api) fn create_in(
 ) -> Result<Object, Status> {
     let mut object = object;
     check_is_new(&object)?;
-    track(draft, None, &mut object, t);
+    draft.own(None, &mut object, &t.ambient().timestamp());
     let object = prepare_creation(t, draft, object)?;
     store_new(t, draft, object)
 }

@@ -39,7 +39,7 @@ use super::read::served;
 use super::status::{Cause, Status};
 use super::{Api, Call, strategy};
 use crate::kinds::Kind;
-use crate::patch::Manager;
+use crate::patch::{self, Manager};
 use crate::schema::ObjectType;
 use crate::store::{self, Object, Transaction};
 
@@ -67,6 +67,17 @@ impl<'a> Draft<'a> {
     fn manager(&self) -> Manager {
         let name = self.options.field_manager.clone().unwrap_or_else(|| user_agent(self.call));
         Manager { name, api_version: self.kind.api_version(), subresource: self.subresource.to_owned() }
+    }
+
+    /// Gives the fields that differ from `old` their owner.
+    pub(super) fn own(&self, old: Option<&Value>, new: &mut Value, time: &str) {
+        let manager = self.manager();
+        // The fields that a type always has belong to nobody.
+        let blank = (!self.kind.custom).then(|| strategy::blank(self.kind));
+        let old = old.or(blank.as_ref());
+        let has_status = self.kind.subresource("status").is_some();
+        let untouched = patch::untouched_fields(self.subresource, has_status, self.kind.custom);
+        patch::track_update(self.object_type().schema(), old, new, &manager, time, &untouched);
     }
 
     fn store_error(&self, error: &store::Error) -> Status {
