@@ -178,3 +178,137 @@ pub(super) fn key_default(type_name: &str, field: &str) -> Option<&'static str> 
     let name = short_name(type_name);
     KEY_DEFAULTS.iter().find(|row| row.0 == name && row.1 == field).map(|row| row.2)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::DeepMerge;
+    use k8s_openapi::api::{admissionregistration::v1 as admission, core::v1 as core, networking::v1 as net};
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
+    use serde::{Serialize, de::DeserializeOwned};
+    use serde_json::{Value, json};
+
+    /// How many elements a list has after the library merged two different ones.
+    fn merged<T: DeepMerge + Serialize + DeserializeOwned>(
+        field: &str,
+        first: &Value,
+        second: &Value,
+    ) -> usize {
+        let read = |item: &Value| serde_json::from_value::<T>(json!({ field: [item] })).unwrap();
+        let mut both = read(first);
+        both.merge_from(read(second));
+        serde_json::to_value(&both).unwrap()[field].as_array().unwrap().len()
+    }
+
+    type Merged = fn(&str, &Value, &Value) -> usize;
+
+    #[test]
+    fn the_library_merges_the_lists_we_call_maps_and_sets_and_replaces_the_others() {
+        let named = |a: &str| json!({"name": a});
+        let cases: &[(&str, &str, Merged, Value, Value)] = &[
+            ("core.v1.PodSpec", "containers", merged::<core::PodSpec>, named("a"), named("b")),
+            ("core.v1.PodSpec", "initContainers", merged::<core::PodSpec>, named("a"), named("b")),
+            ("core.v1.PodSpec", "volumes", merged::<core::PodSpec>, named("a"), named("b")),
+            ("core.v1.PodSpec", "imagePullSecrets", merged::<core::PodSpec>, named("a"), named("b")),
+            (
+                "core.v1.PodSpec",
+                "tolerations",
+                merged::<core::PodSpec>,
+                json!({"key": "a"}),
+                json!({"key": "b"}),
+            ),
+            ("core.v1.Container", "env", merged::<core::Container>, named("a"), named("b")),
+            (
+                "core.v1.Container",
+                "envFrom",
+                merged::<core::Container>,
+                json!({"prefix": "a"}),
+                json!({"prefix": "b"}),
+            ),
+            ("core.v1.Container", "args", merged::<core::Container>, json!("a"), json!("b")),
+            (
+                "core.v1.Container",
+                "ports",
+                merged::<core::Container>,
+                json!({"containerPort": 1}),
+                json!({"containerPort": 2}),
+            ),
+            (
+                "core.v1.Container",
+                "volumeMounts",
+                merged::<core::Container>,
+                json!({"mountPath": "/a", "name": "a"}),
+                json!({"mountPath": "/b", "name": "a"}),
+            ),
+            (
+                "core.v1.ServiceSpec",
+                "ports",
+                merged::<core::ServiceSpec>,
+                json!({"port": 1}),
+                json!({"port": 2}),
+            ),
+            (
+                "core.v1.ServiceSpec",
+                "externalIPs",
+                merged::<core::ServiceSpec>,
+                json!("10.0.0.1"),
+                json!("10.0.0.2"),
+            ),
+            (
+                "core.v1.ServiceAccount",
+                "imagePullSecrets",
+                merged::<core::ServiceAccount>,
+                named("a"),
+                named("b"),
+            ),
+            (
+                "core.v1.NodeSpec",
+                "podCIDRs",
+                merged::<core::NodeSpec>,
+                json!("10.0.0.0/24"),
+                json!("10.0.1.0/24"),
+            ),
+            (
+                "core.v1.NodeSpec",
+                "taints",
+                merged::<core::NodeSpec>,
+                json!({"key": "a", "effect": "NoSchedule"}),
+                json!({"key": "b", "effect": "NoSchedule"}),
+            ),
+            (
+                "core.v1.PodStatus",
+                "conditions",
+                merged::<core::PodStatus>,
+                json!({"type": "a", "status": "True"}),
+                json!({"type": "b", "status": "True"}),
+            ),
+            ("meta.v1.ObjectMeta", "finalizers", merged::<meta::ObjectMeta>, json!("a"), json!("b")),
+            (
+                "meta.v1.ObjectMeta",
+                "ownerReferences",
+                merged::<meta::ObjectMeta>,
+                json!({"apiVersion": "v1", "kind": "Pod", "name": "a", "uid": "1"}),
+                json!({"apiVersion": "v1", "kind": "Pod", "name": "a", "uid": "2"}),
+            ),
+            (
+                "networking.v1.IngressSpec",
+                "rules",
+                merged::<net::IngressSpec>,
+                json!({"host": "a"}),
+                json!({"host": "b"}),
+            ),
+            (
+                "admissionregistration.v1.ValidatingWebhook",
+                "rules",
+                merged::<admission::ValidatingWebhook>,
+                json!({"scope": "a"}),
+                json!({"scope": "b"}),
+            ),
+        ];
+        for (type_name, field, merged, first, second) in cases {
+            let fact = list_fact(&format!("io.k8s.api.{type_name}"), field);
+            let wanted = if fact.patch == ListPatch::Replace { 1 } else { 2 };
+            assert_eq!(merged(field, first, second), wanted, "{type_name}.{field}: {fact:?}");
+        }
+    }
+}

@@ -9,7 +9,8 @@
 //! | `workload` | pods and what makes them                       |
 //! | `network`  | services, endpoints, ingresses, policies       |
 //! | `storage`  | volumes, claims, classes                       |
-//! | `cluster`  | nodes, namespaces, events, leases, API objects |
+//! | `cluster`  | nodes, namespaces, events, leases, configuration|
+//! | `policy`   | quotas, budgets, roles, webhooks, API services |
 //! | `custom`   | columns of CustomResourceDefinitions           |
 
 mod cluster;
@@ -17,6 +18,7 @@ mod custom;
 mod json_path;
 mod network;
 mod pod;
+mod policy;
 mod storage;
 mod text;
 mod workload;
@@ -113,7 +115,7 @@ impl Printer {
     /// The printer of a built-in kind; kinds without columns of their own show name and creation.
     #[must_use]
     pub fn builtin(group: &str, version: &str, kind: &str) -> Self {
-        let lists = [workload::TABLES, network::TABLES, storage::TABLES, cluster::TABLES];
+        let lists = [workload::TABLES, network::TABLES, storage::TABLES, cluster::TABLES, policy::TABLES];
         let mut tables = lists.into_iter().flatten();
         let table = tables.find(|table| table.group == group && table.kind == kind).unwrap_or(&FALLBACK);
         let (group, version, kind) = (group.to_owned(), version.to_owned(), kind.to_owned());

@@ -70,7 +70,7 @@ fn column_definitions_describe_their_fields() {
     let columns = Printer::builtin("", "v1", "ConfigMap").column_definitions();
     assert_eq!(columns[0]["format"], "name");
     assert!(columns[1]["description"].as_str().unwrap().starts_with("Data contains the configuration data."));
-    for list in [workload::TABLES, network::TABLES, storage::TABLES, cluster::TABLES] {
+    for list in [workload::TABLES, network::TABLES, storage::TABLES, cluster::TABLES, policy::TABLES] {
         for table in list {
             let version = if table.kind == "HorizontalPodAutoscaler" { "v2" } else { "v1" };
             let columns = Printer::builtin(table.group, version, table.kind).column_definitions();
