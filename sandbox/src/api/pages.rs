@@ -4,6 +4,7 @@ use axum::response::Response;
 use http::{HeaderMap, HeaderValue, Method, header};
 use serde_json::{Value, json};
 
+use super::accept::{Format, format_of, not_acceptable, wishes};
 use super::answer::{json_response, text_response};
 use super::discovery::with_tag;
 use super::query::Query;
@@ -40,6 +41,7 @@ impl Api {
             ["apis", group] => self.group(group, headers),
             ["apis", group, version] => self.group_version(group, version, headers),
             ["openapi", "v2"] => {
+                check_reads_json(headers)?;
                 Ok(with_tag(headers, "application/json", &openapi::version_2(self.store().kinds())))
             }
             ["openapi", "v3"] => Ok(with_tag(headers, TEXT, &self.openapi_index())),
@@ -90,6 +92,7 @@ impl Api {
     }
 
     fn openapi_group(&self, path: &[&str], query: &Query, headers: &HeaderMap) -> Result<Response, Status> {
+        check_reads_json(headers)?;
         let (group, version) = match path {
             ["api", version] => ("", *version),
             ["apis", group, version] => (*group, *version),
@@ -107,6 +110,14 @@ impl Api {
             return Ok(response);
         }
         Ok(with_tag(headers, "application/json", &document))
+    }
+}
+
+/// Schemas are written as JSON only; clients that read nothing else go on without them.
+fn check_reads_json(headers: &HeaderMap) -> Result<(), Status> {
+    match wishes(headers).iter().any(|wish| format_of(wish.media) == Some(Format::Json)) {
+        true => Ok(()),
+        false => Err(not_acceptable()),
     }
 }
 
@@ -138,10 +149,11 @@ fn health(page: &str, query: &Query) -> Response {
     text_response(200, TEXT, lines.join("\n"))
 }
 
+/// Tokens are signed with a secret key, so there is no public one to point at.
 fn openid() -> Value {
     let issuer = Api::default_audience();
     json!({
-        "issuer": issuer, "jwks_uri": format!("{issuer}/openid/v1/jwks"), "response_types_supported": ["id_token"],
+        "issuer": issuer, "response_types_supported": ["id_token"],
         "subject_types_supported": ["public"], "id_token_signing_alg_values_supported": ["HS256"],
     })
 }
