@@ -280,11 +280,16 @@ fn again(request: &Request, failure: &Failure) -> Option<Option<Duration>> {
     }
 }
 
-/// A lost answer to something that must not be repeated is an unknown outcome.
+/// A lost answer to something that must not be repeated is an unknown outcome; 502 and 504 are a proxy's or the
+/// server's way to say that they lost it.
 fn settled(request: &Request, failure: Failure) -> Failure {
+    if !(request.is_mutating() && request.repeat == Repeat::Never) {
+        return failure;
+    }
     match failure {
-        Failure::Broken(error) if request.is_mutating() && request.repeat == Repeat::Never => {
-            Failure::Broken(error.unknown())
+        Failure::Broken(error) => Failure::Broken(error.unknown()),
+        Failure::Refused(refusal) if matches!(refusal.status, 502 | 504) => {
+            Failure::Broken(CallError::from(*refusal).unknown())
         }
         other => other,
     }

@@ -22,8 +22,10 @@ pub(crate) mod diff;
 mod drain;
 mod errors;
 mod events;
+mod evict;
 mod exec;
 mod expression;
+mod image;
 mod kinds;
 mod logs;
 mod manifest;
@@ -32,6 +34,7 @@ mod nodes;
 mod object;
 pub(crate) mod objects;
 mod patch;
+mod preflight;
 mod preview;
 mod quantity;
 mod read;
@@ -74,16 +77,16 @@ pub fn module() -> Module {
             Function::new::<rollout::RolloutHistory>(),
             Function::new::<rollout::RolloutRestart>(),
             Function::new::<rollout::RolloutUndo>(),
-            Function::new::<rollout::SetImage>(),
+            Function::new::<image::SetImage>(),
             Function::new::<metadata::Label>(),
             Function::new::<metadata::Annotate>(),
             Function::new::<nodes::Nodes>(),
             Function::new::<nodes::Cordon>(),
             Function::new::<nodes::Uncordon>(),
             Function::new::<nodes::TaintNode>(),
-            Function::new::<drain::DrainPreflight>(),
+            Function::new::<preflight::DrainPreflight>(),
             Function::new::<drain::Drain>(),
-            Function::new::<drain::Evict>(),
+            Function::new::<evict::Evict>(),
             Function::new::<exec::Exec>(),
             Function::new::<logs::Logs>(),
             Function::new::<events::Events>(),
