@@ -280,9 +280,9 @@ impl HostFunction for RolloutUndo {
     async fn perform(context: &Context, arguments: RolloutUndoArguments) -> Result<Value, CallError> {
         let world = World::of(context)?;
         let (place, live, revision) = goal(&world, &arguments).await?;
-        // A stale look must not decide what is rolled back: the version read is part of the patch.
+        // Only the template that was looked at is replaced: a newer one is somebody's decision.
         let patch = json!([
-            { "op": "test", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"] },
+            { "op": "test", "path": "/spec/template", "value": live["spec"]["template"] },
             { "op": "replace", "path": "/spec/template", "value": revision.template },
         ]);
         world.send(&place.patch(PatchKind::Json, &patch)).await?;
