@@ -92,7 +92,10 @@ async fn a_read_whose_answer_is_lost_is_asked_again() {
         _ => answer(200, &map()),
     })
     .await;
-    let got = bench(&server.address.to_string()).call("k8s::get", json!({ "target": "configmap/a" })).await.unwrap();
+    let got = bench(&server.address.to_string())
+        .call("k8s::get", json!({ "target": "configmap/a" }))
+        .await
+        .unwrap();
     assert_eq!(got["metadata"]["name"], "a");
     assert_eq!(asked(&server), ["GET", "GET", "GET"]);
 }
