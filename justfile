@@ -1,0 +1,42 @@
+# The workshop: every task that people and CI do here.
+
+# Lists the tasks.
+default:
+    @just --list
+
+# Builds the platform on the embedded sandbox: the main job.
+bootstrap *arguments:
+    cargo run -p aegis -- run runbooks/bootstrap.rhai {{arguments}}
+
+# Installs the third-party programs that tests talk to into .tools/.
+tools:
+    .ci/tools
+
+# All tests; arguments select some.
+test *arguments:
+    scripts/test {{arguments}}
+
+# What must hold before a change lands.
+ci:
+    .ci/run
+
+# Format and lints.
+lint:
+    cargo fmt --all
+    cargo clippy --workspace --all-targets -- --deny warnings
+
+# Licences, advisories, duplicate and abandoned crates.
+deny:
+    cargo deny check
+
+# Writes docs/reference/ from the descriptions in the code.
+reference:
+    cargo run -q -p aegis -- docs --markdown docs/reference
+
+# Speed against this machine's own floor.
+bench *arguments:
+    cargo run --release -p aegis-benches -- {{arguments}}
+
+# The binary people install.
+release:
+    cargo build --release -p aegis

@@ -1,0 +1,5 @@
+//! The product as a process: killed, resumed, planned through a counting server. Prints what it counted.
+
+mod campaign;
+mod process;
+mod server;
