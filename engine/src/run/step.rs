@@ -1,11 +1,12 @@
 //! `step(name, [options], body)`: names a group of calls, journals its outcome, and carries retry, timeout,
-//! `when` and what happens on failure. A step that is done is not run again on resume: its recorded answer
+//! `when`, an approval before it, an inverse, and what happens on failure. A step that is done is not run again on resume: its recorded answer
 //! is handed out, which is why bodies see copies of outer variables.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rhai::{Dynamic, FnPtr, Map, NativeCallContext};
+use serde_json::Value;
 
 use super::frame::{Frame, Here, Slot, place};
 use super::interrupt::{Interrupt, Stop};
@@ -22,6 +23,10 @@ struct Options {
     timeout: Option<Duration>,
     when: bool,
     on_failure: OnFailure,
+    /// Arguments of the `approval::ask` before the first attempt.
+    approval: Option<Value>,
+    /// Arguments of the `undo::with` before the first attempt.
+    undo: Option<Value>,
 }
 
 struct Retry {
@@ -78,10 +83,23 @@ impl Step<'_, '_> {
         if !self.options.when {
             return self.left_out("its `when` is false");
         }
+        self.before()?;
         self.attempts(
             recorded.attempt.max(1) + u32::from(recorded.attempt_failed && recorded.attempt > 0),
             recorded.attempt,
         )
+    }
+
+    /// What the options ask for before the body: calls like any others, in a frame of their own.
+    fn before(&self) -> Result<(), Interrupt> {
+        let frame = self.frame.child(&self.slot.key, "~before", None);
+        let calls = [("approval::ask", &self.options.approval), ("undo::with", &self.options.undo)];
+        for (function, arguments) in calls {
+            if let Some(arguments) = arguments {
+                crate::gate::call(&frame, self.place.clone(), function, arguments.clone())?;
+            }
+        }
+        Ok(())
     }
 
     fn attempts(&self, first: u32, begun: u32) -> Result<Dynamic, Interrupt> {
@@ -132,8 +150,7 @@ impl Step<'_, '_> {
             OnFailure::Stop => Err(Interrupt::Failed(error)),
             OnFailure::Continue => Ok(Dynamic::UNIT),
             OnFailure::Undo => {
-                undo::undo_below(&self.frame.session, &format!("{}/", self.slot.key))?;
-                undo::undo_below(&self.frame.session, &format!("{}@", self.slot.key))?;
+                undo::undo_below(&self.frame.session, &self.slot.key)?;
                 Err(Interrupt::Failed(error))
             }
         }
@@ -203,11 +220,13 @@ impl Step<'_, '_> {
 
 impl Options {
     fn read(mut map: Map) -> Result<Self, CallError> {
-        options::refuse_unknown(&map, &["retry", "timeout", "when", "on_failure"])?;
+        options::refuse_unknown(&map, &["retry", "timeout", "when", "on_failure", "approval", "undo"])?;
         Ok(Self {
             retry: Retry::read(options::map(&mut map, "retry")?)?,
             timeout: options::period(&mut map, "timeout")?,
             when: options::boolean(&mut map, "when", true)?,
+            approval: options::arguments(&mut map, "approval", "question")?,
+            undo: options::arguments(&mut map, "undo", "function")?,
             on_failure: match options::text(&mut map, "on_failure")?.as_deref() {
                 None | Some("stop") => OnFailure::Stop,
                 Some("continue") => OnFailure::Continue,

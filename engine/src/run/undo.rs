@@ -62,9 +62,13 @@ impl Ledger {
         self.lock().retain(|debt| debt.call != call);
     }
 
-    /// Debts whose call stands below a place; all of them for the empty place.
+    /// Debts whose call stands below a place, in any attempt or branch; all of them for the empty place.
     pub(crate) fn below(&self, place: &str) -> Vec<Debt> {
-        self.lock().iter().filter(|debt| debt.call.starts_with(place)).cloned().collect()
+        let inside = |debt: &&Debt| {
+            let rest = debt.call.strip_prefix(place);
+            rest.is_some_and(|rest| place.is_empty() || rest.starts_with(['/', '@', '[', '~']))
+        };
+        self.lock().iter().filter(inside).cloned().collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Debt>> {

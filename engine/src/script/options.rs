@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use rhai::{Dynamic, Map};
+use serde_json::Value;
 
 use crate::error::CallError;
 use crate::text::{did_you_mean, list};
@@ -37,6 +38,16 @@ pub(crate) fn map(map: &mut Map, key: &str) -> Result<Option<Map>, CallError> {
         value.try_cast::<Map>().ok_or_else(|| wrong(key, "a map", kind))
     });
     taken.transpose()
+}
+
+/// Arguments of a host function: a map with all of them, or only the first as a text.
+pub(crate) fn arguments(map: &mut Map, key: &str, first: &str) -> Result<Option<Value>, CallError> {
+    let Some(value) = map.remove(key) else { return Ok(None) };
+    match super::convert::to_json(&value, &crate::secret::Vault::default())? {
+        Value::String(text) => Ok(Some(serde_json::json!({ first: text }))),
+        given @ Value::Object(_) => Ok(Some(given)),
+        other => Err(wrong(key, "a string or a map", crate::function::kind_of(&other))),
+    }
 }
 
 pub(crate) fn period(map: &mut Map, key: &str) -> Result<Option<Duration>, CallError> {

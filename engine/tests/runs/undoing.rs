@@ -86,6 +86,24 @@ fn a_function_of_the_runbook_can_be_the_inverse() {
 }
 
 #[test]
+fn a_step_names_its_inverse_and_asks_before_it_begins() {
+    let bench = Bench::new();
+    bench.world.fail("broken", 1);
+    let ended = bench.run(r#"
+        fn put_back(name, value) { world::change(name, value); }
+        step("s", #{ undo: #{ function: "put_back", arguments: ["weight", 100] }, on_failure: "undo" }, || {
+            world::once("shift");
+            world::change("broken", 1);
+        });
+    "#);
+    assert_eq!(ended.verdict, Some(Verdict::Failed), "{:?}", ended.failure);
+    assert_eq!(bench.world.lines(), ["once shift", "change weight"]);
+
+    let ended = bench.run(r#"step("s", #{ approval: "go?" }, || world::once("never"))"#);
+    assert_eq!((ended.verdict, bench.world.performed("once never")), (None, 0));
+}
+
+#[test]
 fn a_run_that_was_cut_can_be_cancelled_and_undone() {
     let script = r#"world::change("x", 1); world::change("y", 2); world::change("z", 3);"#;
     let whole = Bench::new();
