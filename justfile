@@ -35,7 +35,8 @@ reference:
 
 # Speed against this machine's own floor.
 bench *arguments:
-    cargo run --release -p aegis-benches -- {{arguments}}
+    cargo build --release -p aegis -p aegis-benches
+    target/release/aegis-benches {{arguments}}
 
 # The binary people install.
 release:
