@@ -6,7 +6,7 @@ use aegis_engine::run::{Mode, Start};
 use aegis_engine::text::count;
 use clap::Args;
 
-use super::running::{Subject, Watcher, conclude, wait};
+use super::running::{Subject, Watcher, conclude, say, tell, wait};
 use crate::context::{Context, Global};
 use crate::exit::Exit;
 use crate::view::failure::Failure;
@@ -53,6 +53,12 @@ impl Plan {
             }
             return Ok(Exit::Ok);
         }
-        Ok(conclude(&context, &conclusion, &runbook))
+        // A plan is not kept: there is nothing to retry or resume.
+        if global.json() {
+            return Ok(conclude(&context, &conclusion, &runbook));
+        }
+        tell(&context, &conclusion, &runbook);
+        say("the plan ends here");
+        Ok(Exit::of_run(&conclusion))
     }
 }

@@ -186,10 +186,7 @@ pub(crate) fn conclude(context: &Context, conclusion: &Conclusion, runbook: &Run
         }));
         return Exit::of_run(conclusion);
     }
-    if let Some(failure) = &conclusion.failure {
-        say(failure.render(&runbook.sources, context.global.colour()).trim_end());
-        say(&format!("  see: aegis explain {}", failure.code));
-    }
+    tell(context, conclusion, runbook);
     match (&conclusion.verdict, &conclusion.stop) {
         (Some(Verdict::Succeeded), _) => say(&format!("succeeded: {run}")),
         (Some(Verdict::Failed), _) => say(&format!("failed: {run}\n  next: aegis retry {run}")),
@@ -203,6 +200,14 @@ pub(crate) fn conclude(context: &Context, conclusion: &Conclusion, runbook: &Run
         say(&format!("  not undone: {} (aegis leftovers {run})", conclusion.leftovers.len()));
     }
     Exit::of_run(conclusion)
+}
+
+/// Why it failed, with the line of the script.
+pub(crate) fn tell(context: &Context, conclusion: &Conclusion, runbook: &Runbook) {
+    if let Some(failure) = &conclusion.failure {
+        say(failure.render(&runbook.sources, context.global.colour()).trim_end());
+        say(&format!("  see: aegis explain {}", failure.code));
+    }
 }
 
 /// A run that succeeded with a check that failed, or could not be read, is not all right.
