@@ -44,10 +44,11 @@ fn evaluate(script: &str, code: &'static str) -> Value {
     engine.set_module_resolver(runbook.resolver());
     engine.register_fn("runbook", |_: Map| {});
     let mut k8s = rhai::Module::new();
-    k8s.set_native_fn("get", move |_: &str| refused(code));
-    for name in ["get", "list", "exists"] {
+    for name in ["get", "list"] {
         k8s.set_native_fn(name, move |_: &str, _: Map| refused(code));
     }
+    let exists = move |_: &str, _: Map| if code == NOT_FOUND { Ok(false.into()) } else { refused(code) };
+    k8s.set_native_fn("exists", exists);
     engine.register_static_module("k8s", k8s.into());
     let answer = engine.eval_ast_with_scope::<Dynamic>(&mut Scope::new(), runbook.script());
     let answer = answer.unwrap_or_else(|error| panic!("{error}"));
