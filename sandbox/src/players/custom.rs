@@ -22,13 +22,10 @@ fn wakes(change: &Change<'_>, cache: &Cache) -> Vec<Key> {
         |kind: &str| operators().iter().any(|operator| operator.rules.iter().any(|rule| rule.plays(kind)));
     let mut keys = if is_played(change.kind) { vec![change.key()] } else { Vec::new() };
     if WORKLOADS.contains(&change.kind) {
-        keys.extend(
-            change
-                .object
-                .controller()
-                .map(|owner| Key::of_owner(owner, change.object.namespace()))
-                .filter(|key| is_played(&key.kind)),
-        );
+        // An owner without a namespace may own what is in one, as Calico's Installation does.
+        let owner = |namespace| change.object.controller().map(|owner| Key::of_owner(owner, namespace));
+        let owners = [owner(change.object.namespace()), owner("")];
+        keys.extend(owners.into_iter().flatten().filter(|key| is_played(&key.kind)));
     }
     if change.kind == "Pod" && became_ready(change) {
         keys.extend(waiting_for(change.object, cache));
