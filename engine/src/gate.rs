@@ -321,6 +321,7 @@ impl Call<'_> {
             key: if effect.is_effect() { self.context.idempotency_key.clone() } else { String::new() },
             summary: plan.summary.clone(),
             diff: plan.diff.clone(),
+            unchanged: plan.unchanged,
             undo: plan.undo.clone(),
             place: self.place.clone(),
         }

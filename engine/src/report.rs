@@ -85,6 +85,8 @@ pub struct Change {
     pub summary: String,
     /// The live diff.
     pub diff: Option<String>,
+    /// True when the world already was as the call wants it.
+    pub unchanged: bool,
 }
 
 impl Report {
@@ -110,7 +112,7 @@ impl Report {
                 self.started = Some(started.clone());
                 self.began = Some(entry.at);
             }
-            Body::Asked { call, function, effect, arguments, summary, diff, .. } => {
+            Body::Asked { call, function, effect, arguments, summary, diff, unchanged, .. } => {
                 let shelf = match function.as_str() {
                     "report::check" => Some(&mut self.checks),
                     "report::measure" => Some(&mut self.measures),
@@ -128,6 +130,7 @@ impl Report {
                         effect: *effect,
                         summary: summary.clone(),
                         diff: diff.clone(),
+                        unchanged: *unchanged,
                     });
                 }
             }

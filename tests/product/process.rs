@@ -41,6 +41,16 @@ impl Project {
         self.command(arguments).output().unwrap()
     }
 
+    /// What a person would have seen, stdout and stderr as they came.
+    pub(crate) fn transcript(&self, arguments: &[&str]) -> String {
+        let path = self.path().join("transcript");
+        let file = std::fs::File::create(&path).unwrap();
+        let status =
+            self.command(arguments).stdout(file.try_clone().unwrap()).stderr(file).status().unwrap();
+        assert!(status.code().is_some(), "{status}");
+        std::fs::read_to_string(path).unwrap()
+    }
+
     /// The run's report as `show --output json` has it.
     pub(crate) fn show(&self) -> serde_json::Value {
         let output = self.output(&["show", "last", "--output", "json"]);

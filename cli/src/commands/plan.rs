@@ -37,13 +37,19 @@ impl Plan {
         let report = watcher.report();
         if !global.json() {
             for change in &report.changes {
-                let sign = if change.effect == Effect::Destroys { "-" } else { "~" };
+                let sign = match change.effect {
+                    _ if change.unchanged => "=",
+                    Effect::Destroys => "-",
+                    _ => "~",
+                };
                 table::text(&format!("{sign} {} [{}]", change.summary, change.function));
                 for line in change.diff.iter().flat_map(|diff| diff.lines()) {
                     table::text(&format!("    {line}"));
                 }
             }
-            table::text(&format!("{}, plan {}", count(report.changes.len(), "change"), report.plan_hash));
+            let unchanged = report.changes.iter().filter(|change| change.unchanged).count();
+            let changes = count(report.changes.len() - unchanged, "change");
+            table::text(&format!("{changes}, {unchanged} already so, plan {}", report.plan_hash));
         }
         if conclusion.verdict == Some(Verdict::Succeeded) {
             if global.json() {

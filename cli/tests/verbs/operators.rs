@@ -163,7 +163,7 @@ fn a_plan_shows_the_changes_and_makes_none() {
     let project = Project::new(&[("runbooks/a.rhai", NEEDS_A_FILE)]);
     let plan = project.aegis(&["plan", "runbooks/a.rhai"]).ended(0);
     assert!(plan.out.contains("run `touch touched`"), "{}", plan.out);
-    assert!(plan.out.contains("2 changes, plan "), "{}", plan.out);
+    assert!(plan.out.contains("2 changes, 0 already so, plan "), "{}", plan.out);
     assert!(!project.path("touched").exists());
     assert!(runs(&project).is_empty());
 }

@@ -78,6 +78,9 @@ pub enum Body {
         /// The live diff, where it was asked for.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         diff: Option<String>,
+        /// True when the world already was as the call wants it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        unchanged: bool,
         /// How it is taken back.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         undo: Option<UndoCall>,

@@ -109,6 +109,7 @@ fn undo_one(session: &Arc<Session>, debt: &Debt) -> Result<Result<(), CallError>
         key: format!("{}{key}", session.run),
         summary: debt.undo.summary.clone(),
         diff: None,
+        unchanged: false,
         undo: None,
         place: Place::default(),
     })?;

@@ -1,6 +1,6 @@
 //! The real command line tools against the sandbox.
 //!
-//! They are looked for on `PATH` and in `.tools/` of the repository. A machine without them cannot
+//! They are looked for on `PATH` and in `.tools/bin`, where `.ci/tools` puts them. A machine without them cannot
 //! run these tests and says so; in CI that is a failure.
 
 use std::path::{Path, PathBuf};
@@ -10,15 +10,14 @@ use crate::Cluster;
 
 /// The path of a tool; none (said aloud) when it is missing outside of CI.
 fn find(tool: &str) -> Option<PathBuf> {
-    let local = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools");
+    let fetched = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools/bin");
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path)
-        .chain([local])
-        .map(|folder| folder.join(tool))
-        .find(|path| path.is_file());
+    let on_path = std::env::split_paths(&path).map(|folder| folder.join(tool));
+    // `.ci/tools` fetches two versions of helm.
+    let found = on_path.chain([fetched.join(tool), fetched.join(format!("{tool}3"))]).find(|path| path.is_file());
     if found.is_none() {
-        assert!(std::env::var_os("CI").is_none(), "`{tool}` is not installed: put it on PATH or in .tools/");
-        eprintln!("NOT TESTED: `{tool}` is not installed: put it on PATH or in .tools/");
+        assert!(std::env::var_os("CI").is_none(), "`{tool}` is not installed: run .ci/tools");
+        eprintln!("NOT TESTED: `{tool}` is not installed: run .ci/tools");
     }
     found
 }
