@@ -87,8 +87,8 @@ fn drive(project: &Project, server: &Server, tally: &mut Tally) {
                 tally.asked += 1;
                 decide(project, server);
             }
-            // It had reached its end before it was killed.
-            Some(_) if project.show()["verdict"] == "succeeded" => return,
+            // It had reached its end: before it was killed, or by the retry.
+            Some(_) if project.show()["report"]["status"] == "succeeded" => return,
             other => panic!("{other:?}\n{}", String::from_utf8_lossy(&resumed.stderr)),
         }
     }
@@ -106,11 +106,12 @@ fn decide(project: &Project, server: &Server) {
     let mut decided = false;
     for entry in entries.iter().rev() {
         let call = entry["call"].as_str().unwrap_or_default().to_owned();
-        let unknown = entry["kind"] == "happened" && entry["outcome"].get("unknown").is_some();
+        let happened = entry["kind"] == "happened";
         if entry["kind"] == "decided" {
             settled.insert(entry["act"]["key"].as_str().unwrap_or_default().to_owned());
         }
-        if !unknown || settled.contains(&call) {
+        // The newest word about a call counts; it may have been unknown before.
+        if !happened || !settled.insert(call.clone()) || entry["outcome"].get("unknown").is_none() {
             continue;
         }
         let asked = entries.iter().find(|e| e["kind"] == "asked" && e["call"] == entry["call"]).unwrap();

@@ -80,17 +80,14 @@ impl SqliteStore {
 
     fn check_format(&self, connection: &Connection) -> Result<(), StoreError> {
         let known = connection
-            .query_row("SELECT count(*) FROM sqlite_master WHERE name = 'meta'", [], |row| {
-                row.get::<_, i64>(0)
-            })
+            .query_row("SELECT count(*) FROM sqlite_master WHERE name = 'meta'", [], |row| row.get::<_, i64>(0))
             .map_err(|error| self.error(error))?;
         if known == 0 {
-            connection.execute_batch(SCHEMA).map_err(|error| self.error(error))?;
+            // In one transaction: a process killed in between leaves an empty file, not half a schema.
+            let format = Format::CURRENT.0;
+            let first = format!("INSERT OR IGNORE INTO meta VALUES ('format', '{format}');");
             connection
-                .execute(
-                    "INSERT OR IGNORE INTO meta VALUES ('format', ?1)",
-                    params![Format::CURRENT.0.to_string()],
-                )
+                .execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} {first} COMMIT;"))
                 .map_err(|error| self.error(error))?;
         }
         let found: Option<String> = connection
