@@ -23,7 +23,7 @@ fn main() {
     rows.extend(calls::durable(directory.path()));
     rows.extend(calls::resume(directory.path()));
     rows.extend(process::all(directory.path()));
-    println!("{:<44} {:>26}   {}", "what", "figure", "against");
+    println!("{:<44} {:>26}   against", "what", "figure");
     for row in rows {
         println!("{:<44} {:>26}   {}", row.what, row.figure, row.against);
     }

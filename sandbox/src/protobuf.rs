@@ -290,7 +290,7 @@ mod tests {
     #[test]
     fn a_namespace_as_kubectl_sends_it_is_read() {
         let mut body = b"k8s\0\n\x0f\n\x02v1\x12\tNamespace\x12\x1c\n\x14\n\x04crud".to_vec();
-        body.extend_from_slice(b"\x12\0\x1a\0\"\0*\02\08\0B\0\x12\0\x1a\0\x1a\0\"\0");
+        body.extend_from_slice(b"\x12\0\x1a\0\"\0*\x002\x008\0B\0\x12\0\x1a\0\x1a\0\"\0");
         let object = decode(&body).unwrap();
         assert_eq!((&object["kind"], &object["metadata"]["name"]), (&json!("Namespace"), &json!("crud")));
     }

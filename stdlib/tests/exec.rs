@@ -1,5 +1,7 @@
 //! `exec::run` against real programs of this machine.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
 use std::path::Path;
 use std::time::Duration;
 

@@ -1,6 +1,8 @@
 //! `helm` against an embedded cluster: the real helm 3 and helm 4 (put into `.tools/` by `just tools`) with a chart
 //! of our own, and stand-ins without any helm.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -134,9 +136,9 @@ fn copy(from: &Path, to: &Path) {
         let entry = entry.unwrap();
         let target = to.join(entry.file_name());
         if entry.path().is_dir() {
-            copy(&entry.path(), &target)
+            copy(&entry.path(), &target);
         } else {
-            drop(std::fs::copy(entry.path(), target).unwrap())
+            std::fs::copy(entry.path(), target).unwrap();
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The platform's components as data, and their checks against clusters that answer nothing, or that nothing is
 //! there: no cluster, no run, only the scripts. What they do to a cluster is tested with the sandbox.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 

@@ -146,7 +146,11 @@ fn killed_at(arrival: usize) -> Option<Tally> {
     for number in 0.. {
         let arrived = server.block_on(async {
             tokio::time::timeout(Duration::from_secs(60), arrivals.recv()).await.ok().flatten()
-        })?;
+        });
+        let Some(arrived) = arrived else {
+            kill(&mut child);
+            return None;
+        };
         if number == arrival {
             kill(&mut child);
             drop(arrived.go_on);

@@ -28,7 +28,7 @@ impl Run {
         let watcher = Watcher::new(global);
         let (mut execution, _sandbox) =
             context.execution(&target, Some(&runbook), watcher.listener(), interactive())?;
-        execution.confirm = self.step.then(|| Stepping::new(&watcher));
+        execution.confirm = self.step.then(|| Stepping::at(&watcher));
         let start = Start {
             runbook: runbook.clone(),
             name: self.subject.name(),

@@ -121,7 +121,7 @@ impl Watcher {
 
     fn hear(&self, event: &Event) {
         if let Event::Recorded(entry) = event {
-            self.entries.lock().unwrap_or_else(PoisonError::into_inner).push(entry.clone());
+            self.entries.lock().unwrap_or_else(PoisonError::into_inner).push((**entry).clone());
         }
         match (&self.screen, event) {
             (Screen::Plain(plain), event) => plain.show(event),

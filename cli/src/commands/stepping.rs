@@ -14,7 +14,7 @@ pub(crate) struct Stepping {
 }
 
 impl Stepping {
-    pub(crate) fn new(watcher: &Arc<Watcher>) -> Arc<dyn Confirm> {
+    pub(crate) fn at(watcher: &Arc<Watcher>) -> Arc<dyn Confirm> {
         Arc::new(Self { watcher: Arc::clone(watcher) })
     }
 }

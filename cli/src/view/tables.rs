@@ -13,7 +13,7 @@ pub(crate) fn show(report: &Report, global: &Global) {
     }
     for table in &report.tables {
         line(&format!("\n{}", text(&table["title"])));
-        line(&format!("{}", rendered(table)));
+        line(&rendered(table));
     }
     for measure in &report.measures {
         let objective =

@@ -1,6 +1,8 @@
 //! The binary as a person uses it: a project in a folder of its own, command lines in, transcripts and exit
 //! codes out. Nothing outside of loopback is touched.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
 mod authors;
 mod operators;
 mod project;

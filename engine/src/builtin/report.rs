@@ -29,7 +29,7 @@ pub(super) fn module() -> Module {
 /// State of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum CheckStatus {
+pub(super) enum CheckStatus {
     /// It holds.
     Pass,
     /// It does not hold.

@@ -228,7 +228,7 @@ impl Engine {
         session.undoing.store(true, Ordering::Release);
         std::thread::scope(|scope| scope.spawn(|| undo_below(&session, "")).join())
             .map_err(|_| defect())?
-            .map_err(|interrupt| told(interrupt))?;
+            .map_err(told)?;
         if open {
             let ended = Body::Ended { verdict: Verdict::Cancelled, failure: None, value: Value::Null };
             session.journal.commit(ended)?;
@@ -302,7 +302,7 @@ impl Engine {
             &making.run,
             Arc::clone(&self.clock),
             making.vault.clone(),
-            Arc::new(move |entry: &Entry| listener(&Event::Recorded(entry.clone()))),
+            Arc::new(move |entry: &Entry| listener(&Event::Recorded(Box::new(entry.clone())))),
         );
         let decisions = decisions(&making.entries);
         let masking = making.vault.clone();
@@ -577,8 +577,8 @@ fn params_again(
     let recorded = started.parameters.as_object().unwrap_or(&empty);
     let (secret, plain): (Vec<_>, Vec<_>) =
         recorded.iter().partition(|(_, value)| crate::secret::is_placeholder(value));
-    let mut params = Params::default();
-    params.plain = plain.into_iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    let plain = plain.into_iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    let mut params = Params { plain, ..Params::default() };
     if secret.is_empty() || mode == Mode::Replay {
         return Ok(params);
     }
@@ -617,7 +617,7 @@ fn sealed(params: &Params, vault: &Vault) -> Value {
 fn decisions(entries: &[Entry]) -> Vec<Decision> {
     let decided = entries.iter().filter_map(|entry| match &entry.body {
         Body::Decided { person, act, note, .. } => {
-            Some(Decision { at: entry.at, person: person.clone(), act: act.clone(), note: note.clone() })
+            Some(Decision { person: person.clone(), act: act.clone(), note: note.clone() })
         }
         _ => None,
     });

@@ -14,7 +14,7 @@ use crate::journal::{Act, Body, Entry, Person, StoreError, Verdict};
 #[derive(Debug, Clone)]
 pub enum Event {
     /// The journal learned something.
-    Recorded(Entry),
+    Recorded(Box<Entry>),
     /// A call tells how far it is. Live only.
     Progress {
         /// Its place in the run.
@@ -84,8 +84,7 @@ impl Handle {
             evidence: String::new(),
         };
         let journaled = self.session.journal.commit(decided);
-        let at = self.session.clock.now();
-        self.session.hear(Decision { at, person: person.clone(), act, note: note.to_owned() });
+        self.session.hear(Decision { person: person.clone(), act, note: note.to_owned() });
         journaled
     }
 

@@ -32,7 +32,6 @@ const LOOK: Duration = Duration::from_millis(200);
 /// A decision of a person about this run.
 #[derive(Debug, Clone)]
 pub(crate) struct Decision {
-    pub(crate) at: Timestamp,
     pub(crate) person: Person,
     pub(crate) act: Act,
     pub(crate) note: String,
@@ -169,7 +168,7 @@ impl Session {
         let last = entries.last().map_or(seen, |entry| entry.seq);
         for entry in entries {
             if let Body::Decided { person, act, note, .. } = entry.body {
-                self.hear(Decision { at: entry.at, person, act, note });
+                self.hear(Decision { person, act, note });
             }
         }
         last

@@ -30,8 +30,7 @@ const ONCE: [&str; 5] = ["once mail", "once ping 1", "once ping 2", "once ping 3
 /// Resumes until the run has ended, as an on-call engineer would: an effect nobody can tell about is marked
 /// done by hand after a look at the world.
 fn drive(bench: &Bench, run: &str) -> (Verdict, usize) {
-    let mut asked = 0;
-    for _ in 0..20 {
+    for asked in 0..20 {
         let ended = bench.resume(run).unwrap();
         if let Some(verdict) = ended.verdict {
             return (verdict, asked);
@@ -39,7 +38,6 @@ fn drive(bench: &Bench, run: &str) -> (Verdict, usize) {
         let desk = Desk { store: &*bench.store, clock: &SystemClock };
         let pending = desk.pending(run).unwrap();
         let [waiting] = pending.as_slice() else { panic!("{:?} {:?}", pending, ended.failure) };
-        asked += 1;
         let by = Decider { person: &Person("grace".into()), note: "looked", evidence: "the log" };
         let name = waiting.call.rsplit("world::").next().unwrap();
         let happened = bench.world.performed("once") > done(bench, run);
@@ -140,7 +138,7 @@ fn a_plan_shows_effects_and_performs_none() {
         .unwrap()
         .iter()
         .filter_map(|event| match event {
-            aegis_engine::run::Event::Recorded(entry) => Some(entry.clone()),
+            aegis_engine::run::Event::Recorded(entry) => Some((**entry).clone()),
             aegis_engine::run::Event::Progress { .. } => None,
         })
         .collect();

@@ -3,6 +3,9 @@
 //! One binary; each file is one promise. Nothing here sleeps: everything that takes time is awaited
 //! as a condition.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+#![expect(clippy::print_stderr, reason = "what is not tested is said aloud")]
+
 mod custom;
 mod objects;
 mod takeover;
