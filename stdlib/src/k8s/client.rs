@@ -19,7 +19,7 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 use kube::api::AttachParams;
 use kube::client::{APIGroupDiscoveryList, Body};
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{OnceCell, Semaphore};
@@ -360,7 +360,13 @@ impl Source {
         kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| {
             let names: Vec<&str> = contexts.iter().map(String::as_str).collect();
             let hint = format!("its contexts are {}", aegis_engine::text::list(&names));
-            unusable("the kubeconfig cannot be used").because(error).hint(hint)
+            match error {
+                KubeconfigError::LoadContext(name) => {
+                    unusable(format!("the kubeconfig has no context `{name}`"))
+                }
+                other => unusable("the kubeconfig cannot be used").because(other),
+            }
+            .hint(hint)
         })
     }
 
@@ -371,9 +377,7 @@ impl Source {
         }
         let mut merged: Option<Kubeconfig> = None;
         for file in self.files.iter().filter(|file| file.exists() || (self.named && self.files.len() == 1)) {
-            let wrong = |error| {
-                unusable(format!("the kubeconfig `{}` is not readable", file.display())).because(error)
-            };
+            let wrong = |error| unreadable(file, &error);
             let next = Kubeconfig::read_from(file).map_err(wrong)?;
             merged = Some(match merged {
                 Some(first) => first.merge(next).map_err(wrong)?,
@@ -389,6 +393,18 @@ impl Source {
 
 fn unusable(message: impl Into<String>) -> CallError {
     CallError::new(codes::TARGET, message)
+}
+
+/// Says which file, and only the first line of what the parser draws.
+fn unreadable(file: &Path, error: &KubeconfigError) -> CallError {
+    if !file.exists() {
+        return unusable(format!("the kubeconfig `{}` does not exist", file.display()))
+            .hint("set `kubeconfig` under `[targets.NAME.kubernetes]`, or `KUBECONFIG`, to one that does");
+    }
+    let told = error.to_string();
+    unusable(format!("the kubeconfig `{}` is not readable", file.display()))
+        .because(told.lines().next().unwrap_or_default())
+        .hint("`kubectl config view --kubeconfig FILE` reads it the same way")
 }
 
 /// The text of the manifest files at a path below the project: the file, or all `.yaml`, `.yml` and `.json`
