@@ -11,7 +11,7 @@ use aegis_engine::clock::{SystemClock, SystemEntropy};
 use aegis_engine::codes;
 use aegis_engine::error::CallError;
 use aegis_engine::function::{Registry, Services};
-use aegis_engine::journal::{Person, SqliteStore};
+use aegis_engine::journal::{Person, SqliteStore, StoreError};
 use aegis_engine::run::engine::Execution;
 use aegis_engine::run::handle::Listener;
 use aegis_engine::run::{Engine, Limits, TargetFacts};
@@ -240,13 +240,21 @@ impl Context {
         Options { tls: config.tls, time_scale: config.time_scale, ..Options::default() }
     }
 
+    /// The sandbox lives in the state directory: what is wrong with its files is wrong with that.
+    fn no_sandbox(&self, error: &aegis_sandbox::serve::Error) -> Failure {
+        use aegis_sandbox::serve::Error;
+        match error {
+            Error::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+                StoreError::Full(self.state.clone()).into()
+            }
+            Error::File { .. } => StoreError::Unusable(self.state.clone(), told(error)).into(),
+            _ => CallError::new(codes::SANDBOX, "the sandbox cannot be started").because(told(error)).into(),
+        }
+    }
+
     /// Takes part in the cluster of a sandbox target.
     pub(crate) fn sandbox(&self, name: &str) -> Result<Sandbox, Failure> {
-        let broken = |error: aegis_sandbox::serve::Error| {
-            Failure::from(
-                CallError::new(codes::SANDBOX, "the sandbox cannot be started").because(told(&error)),
-            )
-        };
+        let broken = |error: aegis_sandbox::serve::Error| self.no_sandbox(&error);
         let sandbox = Sandbox::join(self.sandbox_folder(name), self.sandbox_options()).map_err(broken)?;
         self.runtime.block_on(sandbox.ready()).map_err(broken)?;
         Ok(sandbox)
