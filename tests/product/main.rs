@@ -4,6 +4,9 @@
 #![expect(clippy::print_stdout, reason = "the counts are for people to read")]
 
 mod campaign;
+mod cluster;
 mod documents;
+mod outside;
+mod plans;
 mod process;
 mod server;
