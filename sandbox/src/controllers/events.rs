@@ -1,14 +1,16 @@
 //! Events: what `kubectl describe` shows below an object.
 //!
-//! A note becomes a v1 Event. The same note again counts up the Event it made before, as the real
-//! recorder does, so that a crash loop does not fill the cluster. Events go after an hour
-//! (`event_expiry`), the API server's default time to live.
+//! A note becomes a v1 Event. The same note again counts up the Event it made before, many similar ones
+//! become one, and a source that says too much is not heard (`correlator`), as with the real recorder:
+//! a crash loop does not fill the cluster. Events go after an hour (`event_expiry`), the API server's
+//! default time to live.
 
 use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
 use super::cache::Cache;
+use super::correlator::Correlator;
 use super::fields::{Fields, Object, set};
 use crate::ambient::Ambient;
 
@@ -54,8 +56,9 @@ fn reference(object: &Value) -> Value {
     })
 }
 
-/// Who says it: one note of one source is one Event that counts.
-#[derive(Debug, PartialEq, Eq, Hash)]
+/// Who says it: one note of one source is one Event that counts. Similar notes told as one share the
+/// empty message.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Said {
     source: &'static str,
     uid: String,
@@ -64,10 +67,19 @@ struct Said {
     place: String,
 }
 
+/// The Event a note became, by namespace and name, and how often it was said, heard or not.
+#[derive(Debug)]
+struct Told {
+    event: (String, String),
+    times: i64,
+}
+
 /// Remembers which note became which Event.
 #[derive(Debug, Default)]
 pub struct Recorder {
-    said: HashMap<Said, (String, String)>,
+    told: HashMap<Said, Told>,
+    said: HashMap<(String, String), Said>,
+    correlator: Correlator,
     last_stamp: i128,
 }
 
@@ -80,27 +92,56 @@ pub enum Record {
 }
 
 impl Recorder {
-    /// The Event that `note`, said by the controller `source`, becomes.
-    pub fn record(&mut self, note: &Note, source: &'static str, cache: &Cache, ambient: &Ambient) -> Record {
+    /// The Event that `note`, said by the controller `source`, becomes; none when it says too much.
+    pub fn record(
+        &mut self,
+        note: &Note,
+        source: &'static str,
+        cache: &Cache,
+        ambient: &Ambient,
+    ) -> Option<Record> {
+        let is_one_of_many = self.correlator.is_one_of_many(note, source, ambient.now());
+        let message = match is_one_of_many {
+            true => format!("(combined from similar events): {}", note.message),
+            false => note.message.clone(),
+        };
         let said = Said {
             source,
             uid: note.about.text("/uid").to_owned(),
             reason: note.reason,
-            message: note.message.clone(),
+            message: if is_one_of_many { String::new() } else { note.message.clone() },
             place: note.about.text("/fieldPath").to_owned(),
         };
-        let held = self.said.get(&said).and_then(|(namespace, name)| cache.get("Event", namespace, name));
-        if let Some(event) = held.filter(|_| source != SCHEDULER) {
-            return Record::Again(counted_up(event, ambient));
+        let allowed = self.correlator.allows(note, source, ambient.now());
+        let told = self.told.get_mut(&said).filter(|_| source != SCHEDULER || is_one_of_many);
+        if let Some(told) = told
+            && let Some(event) = cache.get("Event", &told.event.0, &told.event.1)
+        {
+            told.times += 1;
+            return allowed.then(|| Record::Again(counted_up(event, message, told.times, ambient)));
         }
-        let event = self.event(note, source, ambient);
-        self.said.insert(said, (event.namespace().to_owned(), event.name().to_owned()));
-        Record::New(event)
+        allowed.then(|| {
+            let mut event = self.event(note, source, ambient);
+            event["message"] = message.into();
+            self.remember(said, &event);
+            Record::New(event)
+        })
     }
 
-    /// Forgets notes whose Events are gone, so that memory follows the cluster.
+    fn remember(&mut self, said: Said, event: &Value) {
+        let place = (event.namespace().to_owned(), event.name().to_owned());
+        self.said.insert(place.clone(), said.clone());
+        self.told.insert(said, Told { event: place, times: 1 });
+    }
+
+    /// Forgets the note whose Event is gone, so that memory follows the cluster.
     pub fn forget(&mut self, namespace: &str, name: &str) {
-        self.said.retain(|_, held| held.0 != namespace || held.1 != name);
+        let place = (namespace.to_owned(), name.to_owned());
+        if let Some(said) = self.said.remove(&place)
+            && self.told.get(&said).is_some_and(|told| told.event == place)
+        {
+            self.told.remove(&said);
+        }
     }
 
     fn event(&mut self, note: &Note, source: &'static str, ambient: &Ambient) -> Value {
@@ -154,10 +195,10 @@ fn write_as_events_v1(event: &mut Value, note: &Note, ambient: &Ambient) {
     }
 }
 
-fn counted_up(event: &Object, ambient: &Ambient) -> Value {
+fn counted_up(event: &Object, message: String, times: i64, ambient: &Ambient) -> Value {
     let mut event = Value::clone(event);
-    let count = event.count("/count") + 1;
-    set(&mut event, "/count", count.into());
+    event["message"] = message.into();
+    set(&mut event, "/count", times.into());
     set(&mut event, "/lastTimestamp", ambient.timestamp().into());
     event
 }

@@ -2,9 +2,10 @@
 //!
 //! One task, one key at a time, and every plan is made on a picture that holds all writes before it:
 //! so two runs of one scenario take the same steps, and no controller needs to guess what its own
-//! earlier writes did.
+//! earlier writes did. A plan that is not carried out to its end earns its key a growing wait, which the
+//! plan's own writes do not cut short: what can never succeed costs next to nothing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +32,7 @@ pub struct Manager {
     cache: Cache,
     marks: Marks,
     recorder: Recorder,
+    echo: Option<Echo>,
     settings: Settings,
     store: Store,
     watch: Option<Watch>,
@@ -51,6 +53,7 @@ impl Manager {
             cache: Cache::default(),
             marks: Marks::default(),
             recorder: Recorder::default(),
+            echo: None,
             settings,
             store,
             watch: None,
@@ -148,14 +151,15 @@ impl Manager {
         let plan = (self.controllers[index].reconcile)(&key, &world);
         let again = plan.again;
         let now = self.ambient().now();
-        match self.carry_out(index, plan).await {
-            Ok(()) => self.queues[index].succeeded(&key),
-            Err(Dropped::Stale) => return self.queues[index].add(key, now, false),
-            Err(Dropped::Refused(refused)) => {
-                tracing::debug!(controller = self.controllers[index].name, ?key, %refused, "a write was refused");
-                self.queues[index].failed(key.clone(), refused.message, now);
-            }
+        let mut versions = Versions::default();
+        if let Err(dropped) = self.carry_out(index, plan, &mut versions).await {
+            let name = self.controllers[index].name;
+            tracing::debug!(controller = name, ?key, ?dropped, "a plan was not carried out");
+            self.queues[index].failed(key.clone(), dropped.message(), now);
+            self.echo = Some(Echo { index, key, versions: versions.made });
+            return;
         }
+        self.queues[index].succeeded(&key);
         let (after, upkeep) = match again {
             None => return,
             Some(Again::Soon(after)) => (after, false),
@@ -165,10 +169,9 @@ impl Manager {
         self.queues[index].add(key, at, upkeep);
     }
 
-    async fn carry_out(&mut self, index: usize, plan: Plan) -> Result<(), Dropped> {
-        let mut versions = Versions::default();
+    async fn carry_out(&mut self, index: usize, plan: Plan, versions: &mut Versions) -> Result<(), Dropped> {
         for write in plan.writes {
-            self.write(index, write, &mut versions).await?;
+            self.write(index, write, versions).await?;
         }
         Ok(())
     }
@@ -182,7 +185,7 @@ impl Manager {
             }
             Write::Ensure(object) => match self.api.create(manager, object).await {
                 Err(refused) if refused.is_present() => Ok(()),
-                made => made.map(|_| ()).map_err(Dropped::Refused),
+                made => made.map(|object| versions.keep(&object)).map_err(Dropped::Refused),
             },
             Write::Replace(object) => self.replace(manager, object, Part::Main, versions).await,
             Write::Status(object) => self.replace(manager, object, Part::Status, versions).await,
@@ -211,8 +214,9 @@ impl Manager {
         let controller = &self.controllers[index];
         let record = self.recorder.record(note, controller.name, &self.cache, self.store.ambient());
         let written = match record {
-            Record::New(event) => self.api.create(controller.manager, event).await,
-            Record::Again(event) => self.api.replace(controller.manager, event, Part::Main).await,
+            None => return Ok(()),
+            Some(Record::New(event)) => self.api.create(controller.manager, event).await,
+            Some(Record::Again(event)) => self.api.replace(controller.manager, event, Part::Main).await,
         };
         // Losing a note must not hold up work: namespaces that go refuse new ones.
         if let Err(refused) = written {
@@ -284,9 +288,15 @@ impl Manager {
         let kind = super::fields::kind_of(object);
         let now = self.store.ambient().now();
         let change = Change { kind: &kind, object, previous, gone };
-        for (controller, queue) in self.controllers.iter().zip(&mut self.queues) {
+        let echo = self
+            .echo
+            .as_ref()
+            .filter(|echo| echo.versions.contains(object.text("/metadata/resourceVersion")));
+        for (index, controller) in self.controllers.iter().enumerate() {
             for key in (controller.wakes)(&change, &self.cache) {
-                queue.add(key, now, false);
+                if echo.is_none_or(|echo| echo.index != index || echo.key != key) {
+                    self.queues[index].add(key, now, false);
+                }
             }
         }
     }
@@ -304,12 +314,30 @@ impl Manager {
     }
 }
 
+/// What the last plan that was not carried out to its end had written by then: no reason to try again.
+struct Echo {
+    index: usize,
+    key: Key,
+    versions: HashSet<String>,
+}
+
 /// Why the rest of a plan was dropped.
+#[derive(Debug)]
 enum Dropped {
     /// The object changed since it was read: plan again.
     Stale,
     /// The API refuses.
     Refused(Refused),
+}
+
+impl Dropped {
+    /// What the API refused with.
+    fn message(self) -> Option<String> {
+        match self {
+            Self::Stale => None,
+            Self::Refused(refused) => Some(refused.message),
+        }
+    }
 }
 
 /// A target that is gone needs no write; one that changed needs another look.
@@ -324,16 +352,22 @@ fn tolerate<T>(answer: Result<T, Refused>) -> Result<(), Dropped> {
 
 /// The versions that a plan's own writes made, so that a second write to one object is not stale.
 #[derive(Default)]
-struct Versions(HashMap<String, String>);
+struct Versions {
+    /// By uid, the last version of each object.
+    last: HashMap<String, String>,
+    /// All of them.
+    made: HashSet<String>,
+}
 
 impl Versions {
     fn keep(&mut self, object: &Value) {
         let version = object.text("/metadata/resourceVersion").to_owned();
-        self.0.insert(object.uid().to_owned(), version);
+        self.made.insert(version.clone());
+        self.last.insert(object.uid().to_owned(), version);
     }
 
     fn freshen(&mut self, object: &mut Value) {
-        if let Some(version) = self.0.get(object.uid()) {
+        if let Some(version) = self.last.get(object.uid()) {
             set(object, "/metadata/resourceVersion", version.clone().into());
         }
     }

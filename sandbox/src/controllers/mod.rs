@@ -10,7 +10,7 @@
 //! | `manager`, `queue` | running them |
 //! | `cache` | the picture of the cluster they look at |
 //! | `api`, `bare` | the door they write through |
-//! | `events` | notes that people read |
+//! | `events`, `correlator` | notes that people read, and not too many of them |
 //! | `settings` | delays and rules of one cluster |
 //! | `fields`, `conditions`, `selector`, `quantity`, `usage`, `names`, `pods` | shared words |
 //!
@@ -22,6 +22,7 @@ pub mod cache;
 pub mod cluster;
 pub mod conditions;
 pub mod controller;
+pub mod correlator;
 pub mod events;
 pub mod fields;
 pub mod kubelet;

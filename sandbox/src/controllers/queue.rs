@@ -7,10 +7,11 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::cache::Key;
 
-/// The first wait after a refused write, doubled by each further one.
+/// The first wait after a refused write, doubled by each further one. Both waits are those of client-go's
+/// `DefaultTypedControllerRateLimiter`.
 const FIRST_BACKOFF: Duration = Duration::from_millis(5);
-/// The longest wait after refused writes. The real queue goes to 1000 s; people wait for this one.
-const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
+/// The longest wait after refused writes.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(1000);
 
 /// When a key is due, and which came first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,13 +20,20 @@ struct Due {
     arrival: u64,
 }
 
+/// How often a key's plan failed in a row, and what the API said when it last refused one.
+#[derive(Debug, Default)]
+struct Failures {
+    times: u32,
+    message: Option<String>,
+}
+
 /// The keys a controller has to look at.
 #[derive(Debug, Default)]
 pub struct Queue {
     due: BTreeMap<Due, Key>,
     held: HashMap<Key, Due>,
     upkeep: BTreeSet<Key>,
-    failures: HashMap<Key, (u32, String)>,
+    failures: HashMap<Key, Failures>,
     arrivals: u64,
 }
 
@@ -75,12 +83,14 @@ impl Queue {
         self.due.iter().find(|(_, key)| !self.upkeep.contains(key)).map(|(due, _)| due.at)
     }
 
-    /// Notes that the API refused a write for `key`, and makes it due after a growing wait.
-    pub fn failed(&mut self, key: Key, message: String, now: Timestamp) {
-        let times = self.failures.get(&key).map_or(0, |(times, _)| *times);
-        self.failures.insert(key.clone(), (times + 1, message));
-        let wait = FIRST_BACKOFF.saturating_mul(1 << times.min(20)).min(LONGEST_BACKOFF);
-        // After a minute of refusals the key is upkeep: the cluster is settled, and something is wrong.
+    /// Notes that a plan for `key` was not carried out to its end, and makes it due after a growing wait.
+    /// The `message` is what the API refused with; none when the plan was stale.
+    pub fn failed(&mut self, key: Key, message: Option<String>, now: Timestamp) {
+        let failures = self.failures.entry(key.clone()).or_default();
+        let wait = FIRST_BACKOFF.saturating_mul(1 << failures.times.min(20)).min(LONGEST_BACKOFF);
+        failures.times += 1;
+        failures.message = message.or(failures.message.take());
+        // From a second on it is upkeep: the cluster is settled, and something is wrong.
         let upkeep = wait >= Duration::from_secs(1);
         self.add(key, now + SignedDuration::try_from(wait).unwrap_or_default(), upkeep);
     }
@@ -92,7 +102,7 @@ impl Queue {
 
     /// What the API said when the last plan for `key` was refused.
     pub fn failure(&self, key: &Key) -> Option<&str> {
-        self.failures.get(key).map(|(_, message)| message.as_str())
+        self.failures.get(key)?.message.as_deref()
     }
 }
 
@@ -124,5 +134,24 @@ mod tests {
         assert_eq!(queue.next_work(), None);
         queue.add(key("a"), Timestamp::UNIX_EPOCH, false);
         assert_eq!(queue.next_work(), Some(Timestamp::UNIX_EPOCH));
+    }
+    #[test]
+    fn waits_double_up_to_the_longest_and_begin_anew_after_success() {
+        let mut now = Timestamp::UNIX_EPOCH;
+        let mut queue = Queue::default();
+        let mut wait = |queue: &mut Queue| {
+            queue.failed(key("a"), Some("forbidden".to_owned()), now);
+            let at = queue.next().unwrap();
+            let wait = at.duration_since(now);
+            now = at;
+            queue.take(now);
+            wait.as_millis()
+        };
+        let waits: Vec<i128> = (0..20).map(|_| wait(&mut queue)).collect();
+        assert_eq!(waits[..4], [5, 10, 20, 40]);
+        assert_eq!(waits[17..], [655_360, 1_000_000, 1_000_000]);
+        assert_eq!(queue.failure(&key("a")), Some("forbidden"));
+        queue.succeeded(&key("a"));
+        assert_eq!(wait(&mut queue), 5);
     }
 }

@@ -22,6 +22,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use jiff::Timestamp;
 
 use super::state::{Slot, State};
 use super::{Event, EventKind, Key, OpenError, Resource};
@@ -58,7 +59,7 @@ struct Segment {
 }
 
 impl Log {
-    pub(super) fn open(directory: &Path) -> Result<(Self, State), OpenError> {
+    pub(super) fn open(directory: &Path, now: Timestamp) -> Result<(Self, State), OpenError> {
         let snapshot = Records::read(&directory.join(SNAPSHOT))?;
         let numbers = segments(directory).map_err(|source| file_error(directory, source))?;
         let mut tail = Vec::new();
@@ -72,7 +73,7 @@ impl Log {
         }
         let snapshot_size = snapshot.good;
         check_sequence(directory, &snapshot, &tail)?;
-        let state = load(snapshot, tail);
+        let state = load(snapshot, tail, now);
         let number = numbers.last().copied().unwrap_or(1);
         let path = segment_path(directory, number);
         let mut segment = Segment::open(&path, number, 0).map_err(|source| file_error(&path, source))?;
@@ -268,7 +269,7 @@ fn check_sequence(directory: &Path, snapshot: &Records, tail: &[Record]) -> Resu
 }
 
 /// Joins the snapshot with the changes since; the last ones become events.
-fn load(snapshot: Records, mut tail: Vec<Record>) -> State {
+fn load(snapshot: Records, mut tail: Vec<Record>, now: Timestamp) -> State {
     tail.retain(|record| record.version > snapshot.version);
     let remembered = tail.split_off(tail.len().saturating_sub(REMEMBERED));
     let version = tail.last().map_or(snapshot.version, |record| record.version);
@@ -278,7 +279,7 @@ fn load(snapshot: Records, mut tail: Vec<Record>) -> State {
     }
     for record in remembered {
         let object = record.object.map(|text| Slot::unread(text).object().clone());
-        state.replay(record.version, record.key, object);
+        state.replay(now, record.version, record.key, object);
     }
     state
 }

@@ -85,7 +85,7 @@ impl Store {
 
     /// The store kept in `directory`, which must exist. Only one process may have it open.
     pub fn open(directory: &Path, kinds: Kinds, ambient: Ambient) -> Result<Self, OpenError> {
-        let (log, state) = Log::open(directory)?;
+        let (log, state) = Log::open(directory, ambient.now())?;
         Ok(Self::with(state, Some(log), kinds, ambient))
     }
 

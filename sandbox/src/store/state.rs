@@ -8,13 +8,18 @@ use std::ops::Bound;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use tokio::sync::watch;
 
 use super::{Event, EventKind, Key, Object, Resource, TooOld};
 
-/// Events kept for one resource; a watch that falls further behind must list again.
+/// No more events than this are kept for one resource; a watch that falls further behind must list again.
 pub(super) const HISTORY: usize = 8192;
+/// This many are kept however old they are.
+pub(super) const KEPT: usize = 256;
+/// Older ones go, as in a real cluster: the API server's default `--etcd-compaction-interval`.
+pub(super) const LIFETIME: SignedDuration = SignedDuration::from_secs(300);
 
 type Place = (Arc<str>, Arc<str>);
 
@@ -58,7 +63,7 @@ impl Clone for Slot {
 
 /// The recent events of one resource, or of all.
 struct Feed {
-    events: VecDeque<Arc<Event>>,
+    events: VecDeque<(Timestamp, Arc<Event>)>,
     /// Every event after this version is in `events`.
     floor: u64,
     newest: watch::Sender<u64>,
@@ -69,22 +74,27 @@ impl Feed {
         Self { events: VecDeque::new(), floor, newest: watch::Sender::new(floor) }
     }
 
-    fn push(&mut self, event: Arc<Event>) {
-        if self.events.len() == HISTORY
-            && let Some(evicted) = self.events.pop_front()
+    fn push(&mut self, now: Timestamp, event: Arc<Event>) {
+        while self.has_too_many(now)
+            && let Some((_, evicted)) = self.events.pop_front()
         {
             self.floor = evicted.version;
         }
         self.newest.send_replace(event.version);
-        self.events.push_back(event);
+        self.events.push_back((now, event));
+    }
+
+    fn has_too_many(&self, now: Timestamp) -> bool {
+        let is_old = |(at, _): &(Timestamp, Arc<Event>)| now.duration_since(*at) > LIFETIME;
+        self.events.len() >= HISTORY || self.events.len() >= KEPT && self.events.front().is_some_and(is_old)
     }
 
     fn after(&self, version: u64) -> Result<Vec<Arc<Event>>, TooOld> {
         if version < self.floor {
             return Err(TooOld { requested: version, oldest: self.floor });
         }
-        let start = self.events.partition_point(|event| event.version <= version);
-        Ok(self.events.range(start..).cloned().collect())
+        let start = self.events.partition_point(|(_, event)| event.version <= version);
+        Ok(self.events.range(start..).map(|(_, event)| event.clone()).collect())
     }
 }
 
@@ -169,9 +179,9 @@ impl State {
     }
 
     /// Lets watches see an event.
-    pub(super) fn publish(&mut self, event: Arc<Event>) {
-        self.feed(Some(event.key.resource.clone())).push(event.clone());
-        self.feed(None).push(event);
+    pub(super) fn publish(&mut self, now: Timestamp, event: Arc<Event>) {
+        self.feed(Some(event.key.resource.clone())).push(now, event.clone());
+        self.feed(None).push(now, event);
     }
 
     pub(super) fn events_after(
@@ -207,8 +217,8 @@ impl State {
             .collect()
     }
 
-    /// Applies a change read from the log, and remembers it as an event.
-    pub(super) fn replay(&mut self, version: u64, key: Key, object: Option<Object>) {
+    /// Applies a change read from the log, and remembers it as an event of `now`.
+    pub(super) fn replay(&mut self, now: Timestamp, version: u64, key: Key, object: Option<Object>) {
         let previous = self.get(&key);
         let kind = match (&previous, &object) {
             (None, _) => EventKind::Added,
@@ -220,7 +230,7 @@ impl State {
         if let Some(object) =
             object.or_else(|| previous.as_ref().map(|last| super::with_version(last, version)))
         {
-            self.publish(Arc::new(Event { version, key, kind, object, previous }));
+            self.publish(now, Arc::new(Event { version, key, kind, object, previous }));
         }
     }
 }

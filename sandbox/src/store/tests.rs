@@ -144,6 +144,22 @@ fn a_watch_that_fell_too_far_behind_is_told() {
 }
 
 #[test]
+fn old_events_go_and_the_newest_stay() {
+    let store = memory();
+    store.create(&config("a"), json!({})).unwrap();
+    let change = |round: usize| {
+        store.modify(&config("a"), |object| object["data"]["x"] = round.to_string().into()).unwrap();
+    };
+    (0..1000).for_each(change);
+    assert_eq!(store.watch_all(0).unwrap().try_next().unwrap().len(), 1001);
+    store.ambient().advance(std::time::Duration::from_secs(301));
+    change(1000);
+    let floor = 1002 - state::KEPT as u64;
+    assert_eq!(store.watch_all(0).unwrap_err(), TooOld { requested: 0, oldest: floor });
+    assert_eq!(store.watch_all(floor).unwrap().try_next().unwrap().len(), state::KEPT);
+}
+
+#[test]
 fn what_was_written_is_there_after_opening_again() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());

@@ -129,8 +129,9 @@ impl<'a> Transaction<'a> {
             return Err(Error::Log(source));
         }
         let events: Vec<Arc<Event>> = self.events.into_iter().map(Arc::new).collect();
+        let now = self.ambient.now();
         for event in &events {
-            self.state.publish(event.clone());
+            self.state.publish(now, event.clone());
         }
         Ok(events)
     }

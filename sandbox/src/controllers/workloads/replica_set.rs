@@ -122,11 +122,14 @@ fn status(set: &Value, active: &[&Object], terminating: i64, world: &World<'_>, 
     status.into()
 }
 
-/// A set that cannot make its pods says so in `ReplicaFailure`.
+/// A set that cannot make its pods says so in `ReplicaFailure`, in the words of the first refusal, as the
+/// real one: each pod that is refused has another name, and a status that changes wakes the set again.
 fn conditions(set: &Value, have: i64, world: &World<'_>) -> Option<Value> {
     let failure = world.failure.filter(|_| have < set.count("/spec/replicas"))?;
     let mut conditions = set.list("/status/conditions").to_vec();
-    let condition = Condition::new("ReplicaFailure", "True", "FailedCreate", failure);
+    let said = set.condition("ReplicaFailure").filter(|held| held.text("/reason") == "FailedCreate");
+    let message = said.map_or(failure, |held| held.text("/message"));
+    let condition = Condition::new("ReplicaFailure", "True", "FailedCreate", message);
     set_condition(&mut conditions, &condition, &world.timestamp(), json!({}));
     Some(conditions.into())
 }
