@@ -14,7 +14,8 @@ fn find(tool: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let on_path = std::env::split_paths(&path).map(|folder| folder.join(tool));
     // `.ci/tools` fetches two versions of helm.
-    let found = on_path.chain([fetched.join(tool), fetched.join(format!("{tool}3"))]).find(|path| path.is_file());
+    let found =
+        on_path.chain([fetched.join(tool), fetched.join(format!("{tool}3"))]).find(|path| path.is_file());
     if found.is_none() {
         assert!(std::env::var_os("CI").is_none(), "`{tool}` is not installed: run .ci/tools");
         eprintln!("NOT TESTED: `{tool}` is not installed: run .ci/tools");

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::ambient::Ambient;
+use crate::api::{Api as Served, Identity};
 use crate::controllers::api::Api;
 use crate::controllers::bare::Bare;
 use crate::controllers::fields::{Fields, Object, set};
@@ -17,6 +18,7 @@ use crate::store::{Key, Store};
 pub(crate) struct Bench {
     pub(crate) store: Store,
     pub(crate) manager: Manager,
+    door: Arc<dyn Api>,
 }
 
 impl Bench {
@@ -26,11 +28,21 @@ impl Bench {
     }
 
     pub(crate) async fn with(settings: Settings) -> Self {
+        Self::behind(settings, |store| Arc::new(Bare(store))).await
+    }
+
+    /// A cluster whose controllers write through the real API, so that admission may refuse them.
+    pub(crate) async fn admitted() -> Self {
+        let identity = || Identity::new(String::new(), b"key".to_vec(), String::new());
+        Self::behind(Settings::default(), |store| Arc::new(Served::new(store, identity()))).await
+    }
+
+    async fn behind(settings: Settings, door: impl FnOnce(Store) -> Arc<dyn Api>) -> Self {
         let ambient = Ambient::pinned("2026-11-23T12:15:00Z".parse().unwrap(), 1);
         let store = Store::in_memory(Kinds::builtin(), ambient);
-        let api: Arc<dyn Api> = Arc::new(Bare(store.clone()));
-        let manager = Manager::new(ALL, store.clone(), api, settings);
-        let mut bench = Self { store, manager };
+        let door = door(store.clone());
+        let manager = Manager::new(ALL, store.clone(), door.clone(), settings);
+        let mut bench = Self { store, manager, door };
         for name in ["default", "kube-node-lease", "kube-system"] {
             bench.namespace(name);
         }
@@ -44,6 +56,11 @@ impl Bench {
     pub(crate) fn namespace(&mut self, name: &str) {
         self.create(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name},
             "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"}}));
+    }
+
+    /// Creates an object as a client would, with defaults and admission.
+    pub(crate) async fn apply(&self, object: Value) -> Object {
+        self.door.create("kubectl", object).await.unwrap()
     }
 
     pub(crate) fn key(&self, object: &Value) -> Key {

@@ -6,5 +6,6 @@ mod deployments;
 mod nodes;
 mod players;
 mod pods;
+mod refused;
 mod storage;
 mod workloads;
