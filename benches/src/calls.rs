@@ -100,8 +100,10 @@ impl Bench {
         let text = format!("runbook(#{{ title: \"bench\", needs: [\"bench:change\"] }});\n{script}");
         let runbook =
             Runbook::from_sources(Sources::new("bench.rhai", text)).unwrap_or_else(|error| panic!("{error}"));
-        let params =
-            runbook.header.bind(&BTreeMap::new(), &BTreeMap::new()).unwrap_or_else(|error| panic!("{error:?}"));
+        let params = runbook
+            .header
+            .bind(&BTreeMap::new(), &BTreeMap::new())
+            .unwrap_or_else(|error| panic!("{error:?}"));
         let (name, project, mode) = ("bench".to_owned(), ".".into(), Mode::Run);
         let start = Start { runbook, name, project, params, mode };
         let handle = self.engine.start(start, self.execution()).unwrap_or_else(|error| panic!("{error}"));

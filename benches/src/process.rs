@@ -93,7 +93,8 @@ fn memory(binary: &Path, directory: &Path) -> Row {
     });
     Row {
         what: "peak memory of a hello runbook",
-        figure: kilobytes.map_or_else(|| "GNU time is missing".to_owned(), |k| format!("{:.0} MiB", k / 1024.0)),
+        figure: kilobytes
+            .map_or_else(|| "GNU time is missing".to_owned(), |k| format!("{:.0} MiB", k / 1024.0)),
         against: String::new(),
     }
 }

@@ -120,7 +120,13 @@ fn decide(project: &Project, server: &Server) {
         decided = true;
         if server.count(&format!("POST {path}")) > 0 {
             let marked = project.output(&[
-                "mark-done", "last", &call, "--note", "the server has it", "--evidence", "its log",
+                "mark-done",
+                "last",
+                &call,
+                "--note",
+                "the server has it",
+                "--evidence",
+                "its log",
             ]);
             assert!(marked.status.success(), "{}", String::from_utf8_lossy(&marked.stderr));
         }

@@ -36,8 +36,11 @@ fn the_runbook_of_the_readme_plans_and_runs() {
 fn the_commands_of_the_readme_work_in_order() {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
     let project = Project::new("");
-    let commands: Vec<&str> =
-        blocks(&readme, "console").iter().flat_map(|block| block.lines()).filter_map(|l| l.strip_prefix("$ aegis ")).collect();
+    let commands: Vec<&str> = blocks(&readme, "console")
+        .iter()
+        .flat_map(|block| block.lines())
+        .filter_map(|l| l.strip_prefix("$ aegis "))
+        .collect();
     assert!(commands.len() > 10);
     for command in commands {
         let arguments: Vec<&str> = command.split(' ').collect();
@@ -87,7 +90,8 @@ fn differs(lesson: &Path) -> Option<String> {
         lines
     };
     let expected = std::fs::read_to_string(&file).unwrap_or_default();
-    let same = if expected.contains("branches") { sorted(&expected) == sorted(&now) } else { expected == now };
+    let same =
+        if expected.contains("branches") { sorted(&expected) == sorted(&now) } else { expected == now };
     (!same).then(|| format!("{name} now says:\n{now}"))
 }
 

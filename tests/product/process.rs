@@ -45,8 +45,7 @@ impl Project {
     pub(crate) fn transcript(&self, arguments: &[&str]) -> String {
         let path = self.path().join("transcript");
         let file = std::fs::File::create(&path).unwrap();
-        let status =
-            self.command(arguments).stdout(file.try_clone().unwrap()).stderr(file).status().unwrap();
+        let status = self.command(arguments).stdout(file.try_clone().unwrap()).stderr(file).status().unwrap();
         assert!(status.code().is_some(), "{status}");
         std::fs::read_to_string(path).unwrap()
     }

@@ -43,7 +43,8 @@ impl Server {
     }
 
     fn serve(steer: Option<UnboundedSender<Arrived>>) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let counts: Arc<Mutex<BTreeMap<String, usize>>> = Arc::default();
         let shared = Shared { counts: Arc::clone(&counts), steer };
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();

@@ -80,7 +80,9 @@ impl SqliteStore {
 
     fn check_format(&self, connection: &Connection) -> Result<(), StoreError> {
         let known = connection
-            .query_row("SELECT count(*) FROM sqlite_master WHERE name = 'meta'", [], |row| row.get::<_, i64>(0))
+            .query_row("SELECT count(*) FROM sqlite_master WHERE name = 'meta'", [], |row| {
+                row.get::<_, i64>(0)
+            })
             .map_err(|error| self.error(error))?;
         if known == 0 {
             // In one transaction: a process killed in between leaves an empty file, not half a schema.

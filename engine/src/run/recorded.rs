@@ -171,11 +171,12 @@ impl Recorded {
             return Ok(());
         }
         let pretty = |value: &Value| serde_json::to_string_pretty(value).unwrap_or_default();
-        let diff = similar::TextDiff::from_lines(pretty(&call.arguments).as_str(), pretty(arguments).as_str())
-            .unified_diff()
-            .context_radius(1)
-            .header("recorded", "now")
-            .to_string();
+        let diff =
+            similar::TextDiff::from_lines(pretty(&call.arguments).as_str(), pretty(arguments).as_str())
+                .unified_diff()
+                .context_radius(1)
+                .header("recorded", "now")
+                .to_string();
         Err(mismatch(format!("`{key}` was recorded with other arguments\n{}", diff.trim_end()), place))
     }
 }

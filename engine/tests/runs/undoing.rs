@@ -89,13 +89,15 @@ fn a_function_of_the_runbook_can_be_the_inverse() {
 fn a_step_names_its_inverse_and_asks_before_it_begins() {
     let bench = Bench::new();
     bench.world.fail("broken", 1);
-    let ended = bench.run(r#"
+    let ended = bench.run(
+        r#"
         fn put_back(name, value) { world::change(name, value); }
         step("s", #{ undo: #{ function: "put_back", arguments: ["weight", 100] }, on_failure: "undo" }, || {
             world::once("shift");
             world::change("broken", 1);
         });
-    "#);
+    "#,
+    );
     assert_eq!(ended.verdict, Some(Verdict::Failed), "{:?}", ended.failure);
     assert_eq!(bench.world.lines(), ["once shift", "change weight"]);
 
