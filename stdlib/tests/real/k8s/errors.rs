@@ -62,7 +62,7 @@ async fn a_kubeconfig_that_is_missing_or_wrong_says_which() {
     let named = KubernetesTarget { kubeconfig: Some("absent".into()), ..KubernetesTarget::default() };
     let error = version(&at(named, &[])).await;
     assert_eq!(error.code, "A0301");
-    assert!(error.message.contains("absent` is not readable"), "{}", error.message);
+    assert!(error.message.contains("absent` does not exist"), "{}", error.message);
     let error = version(&at(KubernetesTarget::default(), &[("HOME", "/nonexistent")])).await;
     assert_eq!((error.code.as_str(), error.message.as_str()), ("A0301", "no kubeconfig was found"));
 
