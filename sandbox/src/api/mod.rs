@@ -18,12 +18,14 @@
 //! | `subresource` | the paths below an object |
 //! | `reviews` | kinds that are asked and never stored |
 //! | `custom` | serving what CustomResourceDefinitions define |
+//! | `aggregated` | what other servers would answer for their groups |
 //! | `answer`, `status` | successes and refusals |
 //!
 //! Controllers are not here: they write to the same store.
 
 mod accept;
 mod admit;
+mod aggregated;
 mod answer;
 mod auth;
 mod custom;
@@ -89,6 +91,7 @@ impl Api {
     /// An API over a store. Custom resource definitions that the store holds are served at once.
     pub fn new(store: Store, identity: Identity) -> Self {
         custom::serve_all(&store);
+        aggregated::serve_all(&store);
         Self(Arc::new(Inner { store, identity }))
     }
 
@@ -115,8 +118,15 @@ impl Api {
         let query = Query::parse(parts.uri.query().unwrap_or_default());
         let route = route::route(parts.uri.path(), self.store().kinds());
         self.authorize(&user, &parts.method, parts.uri.path(), &query, route.as_ref().ok())?;
-        match route? {
-            Route::Page(segments) => self.page(&parts.method, &segments, &query, &parts.headers),
+        let path = parts.uri.path();
+        let told = |status: Status| match status.code {
+            404 => self.unserved(path).unwrap_or(status),
+            _ => status,
+        };
+        match route.map_err(told)? {
+            Route::Page(segments) => {
+                self.page(&parts.method, &segments, &query, &parts.headers).map_err(told)
+            }
             Route::Objects(path) => {
                 let body = read_body(body).await?;
                 let (method, headers) = (parts.method, parts.headers);

@@ -16,6 +16,9 @@ impl Api {
         if kind.plural == "componentstatuses" {
             return self.component_statuses(call);
         }
+        if !kind.verbs.contains(&"create") {
+            return self.metrics(call);
+        }
         let mut review = decode::object(&call.headers, &call.body, kind)?.object;
         review["kind"] = kind.kind.clone().into();
         review["apiVersion"] = kind.api_version().into();

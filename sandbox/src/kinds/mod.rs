@@ -101,9 +101,9 @@ impl Kind {
             .unwrap_or_else(|| ObjectType::Custom(CustomType::new(&open())))
     }
 
-    /// Whether objects of this kind are stored (reviews and bindings are only answered).
+    /// Whether objects of this kind are stored: reviews and bindings are only answered, metrics only read.
     pub fn is_stored(&self) -> bool {
-        self.verbs.contains(&"get") && self.plural != "componentstatuses"
+        self.verbs.contains(&"get") && self.verbs.contains(&"create")
     }
 }
 
