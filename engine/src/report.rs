@@ -211,7 +211,7 @@ impl Flat {
 
     fn settle(&mut self, key: &str, outcome: &Outcome, milliseconds: u64) {
         let Some(node) = self.nodes.get_mut(key) else { return };
-        node.state = crate::run::engine::outcome_word(Some(outcome));
+        node.state = outcome.word();
         node.milliseconds = Some(node.milliseconds.unwrap_or(0) + milliseconds);
         node.why = match outcome {
             Outcome::Ok(_) => String::new(),

@@ -1,7 +1,7 @@
 //! `aegis replay`: the script over its journal with no outside at all, to look into what happened.
 
 use aegis_engine::journal::Store;
-use aegis_engine::run::engine::stored_sources;
+use aegis_engine::run::stored;
 use aegis_engine::run::{Resume, Stop};
 use clap::Args;
 
@@ -35,7 +35,7 @@ impl Replay {
         }
         if let Some(failure) = conclusion.failure.filter(|_| !global.json()) {
             let entries = case.store.entries(&case.record.id, 0)?;
-            let sources = stored_sources(&*case.store, &entries)?;
+            let sources = stored::sources(&*case.store, &entries)?;
             say(failure.render(&sources, global.colour()).trim_end());
         }
         Ok(Exit::Ok)

@@ -43,7 +43,7 @@ pub(crate) fn resume(context: &Context, run: &str, script: Script) -> Result<Exi
     let engine = context.engine()?;
     let record = Desk { store: &*engine.store, clock: &SystemClock }.find(run)?;
     let entries = engine.store.entries(&record.id, 0)?;
-    let sources = aegis_engine::run::engine::stored_sources(&*engine.store, &entries)?;
+    let sources = aegis_engine::run::stored::sources(&*engine.store, &entries)?;
     let current = match script {
         Script::Recorded => None,
         Script::Current => {

@@ -2,7 +2,7 @@
 
 use aegis_engine::journal::{Entry, Status, Store};
 use aegis_engine::report::Report;
-use aegis_engine::run::engine::stored_sources;
+use aegis_engine::run::stored;
 use aegis_engine::run::operate::pending;
 use clap::Args;
 use serde_json::json;
@@ -73,7 +73,7 @@ fn ending(case: &Case, entries: &[Entry], report: &Report) -> Result<(), Failure
         table::text(&format!("  {}\n  next: {}", wait.call, next(&wait.wait, run, &wait.call)));
     }
     if let Some(failure) = &report.failure {
-        let sources = stored_sources(&*case.store, entries)?;
+        let sources = stored::sources(&*case.store, entries)?;
         table::text(&format!("\n{}", failure.render(&sources, case.context.global.colour())));
     }
     Ok(())

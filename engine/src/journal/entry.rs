@@ -13,6 +13,7 @@ use super::Format;
 use crate::error::CallError;
 use crate::function::{Effect, UndoCall};
 use crate::run::Mode;
+use crate::runbook::Risk;
 
 /// One record of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -190,7 +191,7 @@ pub struct Started {
     /// Title from the header.
     pub title: String,
     /// `low`, `medium` or `high`.
-    pub risk: String,
+    pub risk: Risk,
     /// True when the header says that this is a drill, which must leave nothing behind.
     pub drill: bool,
     /// Content hashes of the script (under its own name) and of every import.
@@ -244,6 +245,17 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// The word as it stands in lists.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Ok(_) => "ok",
+            Self::Failed(_) => "failed",
+            Self::Unknown(_) => "unknown",
+            Self::Skipped(_) => "skipped",
+        }
+    }
+
     /// True when it worked.
     #[must_use]
     pub const fn is_ok(&self) -> bool {

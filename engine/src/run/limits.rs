@@ -1,5 +1,6 @@
 //! Limits for hostile or mistaken scripts. Rhai's own operation counter starts again in every closure a host
-//! calls, so operations are counted here for the whole run. Sizes and depths are set where Rhai is configured.
+//! calls, so operations are counted here for the whole run. Sizes and depths of single values are set where
+//! Rhai is configured; what many values take together is seen here, as the growth of the process.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,13 +11,15 @@ use std::time::{Duration, Instant};
 pub struct Limits {
     /// Operations of the whole run (an expression or statement is about one).
     pub operations: u64,
+    /// Bytes of resident memory by which the process may grow while the run is under way.
+    pub memory: u64,
     /// Wall time when the header names none.
     pub time: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { operations: 500_000_000, time: Duration::from_secs(24 * 3600) }
+        Self { operations: 500_000_000, memory: 2 << 30, time: Duration::from_secs(24 * 3600) }
     }
 }
 
@@ -24,10 +27,37 @@ impl Default for Limits {
 #[derive(Debug, Default)]
 pub(crate) struct Operations(AtomicU64);
 
+/// Memory of the process when the run began, and how much it may grow.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    most: Option<u64>,
+}
+
+impl Memory {
+    /// Growth is counted from now on. Where the system does not tell, nothing is limited.
+    pub(crate) fn from_here(allowed: u64) -> Self {
+        Self { most: resident().map(|now| now.saturating_add(allowed)) }
+    }
+
+    /// True when the process has grown by more than that.
+    pub(crate) fn is_used_up(&self) -> bool {
+        self.most.zip(resident()).is_some_and(|(most, now)| now > most)
+    }
+}
+
+fn resident() -> Option<u64> {
+    memory_stats::memory_stats().and_then(|stats| u64::try_from(stats.physical_mem).ok())
+}
+
 /// How often the shared counter is touched.
 const BATCH: u64 = 1024;
 
 impl Operations {
+    /// Counts from nothing again: taking back is not refused for what the script used up.
+    pub(crate) fn start_over(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+
     /// Counts one operation of the calling thread; true when the run has used up its allowance.
     pub(crate) fn spend(&self, allowed: u64) -> bool {
         LOCAL.with(|local| {

@@ -2,11 +2,13 @@
 //!
 //! - [`engine`]: starts, resumes and undoes runs; [`handle`]: the door into one that is under way
 //! - [`operate`]: what people decide about runs from outside
-//! - `session`: the state of a run while a process executes it
+//! - `session`: the state of a run while a process executes it; `conclusion`: how it ends
+//! - [`stored`]: what a run in the journal was made of
 //! - `frame`: places in a run; `recorded`: what earlier processes did there
 //! - `step`, `parallel`: the script builtins that group calls
 //! - `undo`: the ledger; `limits`: operations and time; [`confirm`]: asking before each effect
 
+mod conclusion;
 pub mod confirm;
 mod control;
 pub mod engine;
@@ -19,6 +21,7 @@ pub(crate) mod parallel;
 pub(crate) mod recorded;
 pub(crate) mod session;
 pub(crate) mod step;
+pub mod stored;
 pub mod undo;
 
 use std::sync::Arc;

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::engine::{outcome_word, started, stored_sources};
 use super::recorded::Recorded;
+use super::stored::{self, started};
 use super::undo::{Debt, Ledger};
 use crate::clock::Clock;
 use crate::codes;
@@ -189,7 +189,7 @@ impl Desk<'_> {
         let undone = Recorded::of(&entries).undone;
         let bodies = entries[..cut].iter().filter_map(|entry| copied(entry, run, from, by.person, &undone));
         let mut bodies: Vec<(Timestamp, Body)> = bodies.collect();
-        let sources = stored_sources(self.store, &entries).map_err(|error| match error {
+        let sources = stored::sources(self.store, &entries).map_err(|error| match error {
             super::engine::EngineError::Call(error) => error,
             super::engine::EngineError::Problems(problems) => {
                 CallError::new(codes::SYNTAX, problems.to_string())
@@ -250,8 +250,8 @@ impl Desk<'_> {
                 .hint(hint.unwrap_or_else(|| format!("`aegis show {run}` lists them"))));
         };
         match outcome {
-            Some(Outcome::Ok(_) | Outcome::Skipped(_)) => {
-                let message = format!("`{key}` is already {}", outcome_word(*outcome));
+            Some(settled @ (Outcome::Ok(_) | Outcome::Skipped(_))) => {
+                let message = format!("`{key}` is already {}", settled.word());
                 Err(CallError::new(codes::NOT_POSSIBLE, message))
             }
             _ => Ok((*key).clone()),

@@ -11,23 +11,28 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::confirm::Confirm;
+use super::engine::{Engine, Execution};
+use super::handle::{Event, Listener};
 use super::interrupt::{Interrupt, Stop};
-use super::limits::{Limits, Operations};
+use super::limits::{Limits, Memory, Operations};
 use super::recorded::Recorded;
 use super::undo::Ledger;
-use super::{Mode, Progress};
+use super::{Mode, Progress, stored};
 use crate::clock::{Clock, Entropy};
 use crate::codes;
 use crate::diagnostic::{self, Diagnostic};
 use crate::error::CallError;
 use crate::function::{Context, Overlay, Registry, Services};
-use crate::journal::{Act, Body, Journal, Lease, Person, Store};
-use crate::runbook::Capability;
+use crate::journal::{Act, Body, Claim, Entry, Journal, Lease, Person, Store};
+use crate::runbook::{Capability, Params, Runbook};
 use crate::script::Script;
 use crate::secret::Vault;
 
 /// How often a run looks for what people decided elsewhere, and renews its leases.
 const LOOK: Duration = Duration::from_millis(200);
+
+/// How often a run looks how much memory it takes: a script cannot fill much between two looks.
+const LOOK_AT_MEMORY: Duration = Duration::from_millis(20);
 
 /// A decision of a person about this run.
 #[derive(Debug, Clone)]
@@ -35,6 +40,19 @@ pub(crate) struct Decision {
     pub(crate) person: Person,
     pub(crate) act: Act,
     pub(crate) note: String,
+}
+
+/// Everything a session is made of besides the engine and the execution.
+pub(super) struct Making {
+    pub(super) run: String,
+    pub(super) mode: Mode,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) runbook: Runbook,
+    pub(super) params: Params,
+    pub(super) project: PathBuf,
+    pub(super) entries: Vec<Entry>,
+    pub(super) vault: Vault,
+    pub(super) claim: Box<dyn Claim>,
 }
 
 pub(crate) struct Session {
@@ -76,6 +94,51 @@ pub(crate) struct Session {
 }
 
 impl Session {
+    /// The session of a run in this process, with its script.
+    pub(super) fn new(engine: &Engine, making: &Making, execution: &Execution) -> Arc<Self> {
+        let recorded = Recorded::of(&making.entries);
+        let header = &making.runbook.header;
+        let limits = execution.limits;
+        let decisions = stored::decisions(&making.entries);
+        let session = Arc::new(Self {
+            run: making.run.clone(),
+            mode: making.mode,
+            target: execution.target.clone(),
+            person: execution.person.clone(),
+            title: header.title.clone(),
+            project: making.project.clone(),
+            needs: header.needs.clone(),
+            registry: Arc::clone(&engine.registry),
+            services: execution.services.clone(),
+            store: Arc::clone(&making.store),
+            journal: journal(engine, making, &execution.listener),
+            ledger: Ledger::of(&recorded),
+            recorded,
+            vault: making.vault.clone(),
+            clock: Arc::clone(&engine.clock),
+            entropy: Arc::clone(&engine.entropy),
+            runtime: engine.runtime.clone(),
+            cancel: CancellationToken::new(),
+            stopped: OnceLock::new(),
+            undoing: false.into(),
+            overlay: Arc::new(Overlay::default()),
+            confirm: execution.confirm.clone(),
+            patient: execution.patient,
+            limits,
+            operations: Operations::default(),
+            deadline: Instant::now().checked_add(header.timeout.map_or(limits.time, |timeout| timeout.0)),
+            progress: progress(making, &execution.listener),
+            script: OnceLock::new(),
+            origin: Mutex::default(),
+            decided: watch::Sender::new(decisions.len()),
+            decisions: Mutex::new(decisions),
+            leases: Mutex::default(),
+        });
+        let script = Script::new(&session, &making.runbook, &making.params);
+        let _ = session.script.set(script);
+        session
+    }
+
     /// Ends the run for the given reason; the first reason stays.
     pub(crate) fn stop(&self, stop: Stop) -> Interrupt {
         let _ = self.stopped.set(stop);
@@ -98,6 +161,12 @@ impl Session {
             return Err(step_timeout().into());
         }
         Ok(())
+    }
+
+    /// From here on effects are taken back, and neither a cancel nor a limit that was met stops it.
+    pub(crate) fn start_undoing(&self) {
+        self.operations.start_over();
+        self.undoing.store(true, Ordering::Release);
     }
 
     /// The surroundings of one call.
@@ -160,6 +229,18 @@ impl Session {
         }
     }
 
+    /// Stops a run that takes too much memory, until it is over.
+    pub(crate) async fn watch_memory(self: Arc<Self>, over: CancellationToken) {
+        let memory = Memory::from_here(self.limits.memory);
+        while !memory.is_used_up() {
+            tokio::select! {
+                () = over.cancelled() => return,
+                () = tokio::time::sleep(LOOK_AT_MEMORY) => {}
+            }
+        }
+        self.stop(Stop::Refused(memory_used_up(self.limits.memory)));
+    }
+
     fn look(&self, seen: u64) -> u64 {
         // A journal that cannot be written shows at the next durable write, with its error.
         let _ = self.journal.flush();
@@ -215,9 +296,35 @@ impl Session {
     }
 }
 
+/// The journal, which tells the listener of every entry.
+fn journal(engine: &Engine, making: &Making, listener: &Listener) -> Journal {
+    let listener = Arc::clone(listener);
+    Journal::new(
+        Arc::clone(&making.store),
+        &making.run,
+        Arc::clone(&engine.clock),
+        making.vault.clone(),
+        Arc::new(move |entry: &Entry| listener(&Event::Recorded(Box::new(entry.clone())))),
+    )
+}
+
+/// Tells the listener how far calls are, with secrets masked.
+fn progress(making: &Making, listener: &Listener) -> Progress {
+    let (listener, vault) = (Arc::clone(listener), making.vault.clone());
+    Arc::new(move |call: &str, text: &str| {
+        listener(&Event::Progress { call: call.to_owned(), text: vault.masked(text) });
+    })
+}
+
 pub(crate) fn step_timeout() -> CallError {
     CallError::new(codes::TIMEOUT, "the time of the step is up")
         .hint("give the step a longer `timeout`, or find out what it waited for with `aegis show`")
+}
+
+fn memory_used_up(allowed: u64) -> CallError {
+    let allowed = allowed >> 20;
+    CallError::new(codes::LIMIT, format!("the run takes more than {allowed} MiB of memory"))
+        .hint("keep less at once: select on the server, and let variables end with the step that needs them")
 }
 
 pub(crate) fn run_timeout() -> CallError {

@@ -56,54 +56,11 @@ pub fn compiler() -> Engine {
         .set_strict_variables(false)
         .set_fail_on_invalid_map_property(false)
         .disable_symbol("eval");
-    free_words(&mut engine);
     engine.register_global_module(Shared::clone(standard()));
     #[expect(deprecated, reason = "not deprecated: the library marks its volatile interfaces so")]
     engine.on_parse_token(|token, _, _| unreserved(token));
     engine.register_fn("sleep", |_: i64| no_sleep()).register_fn("sleep", |_: f64| no_sleep());
     engine
-}
-
-/// Words that Rhai keeps for its future. Kubernetes objects and headers are full of them (`default`, `match`,
-/// `new`), so here they are names like any other.
-const FREE_WORDS: [&str; 26] = [
-    "async",
-    "await",
-    "case",
-    "default",
-    "go",
-    "goto",
-    "is",
-    "match",
-    "module",
-    "new",
-    "nil",
-    "null",
-    "package",
-    "protected",
-    "public",
-    "shared",
-    "spawn",
-    "static",
-    "super",
-    "sync",
-    "thread",
-    "use",
-    "var",
-    "void",
-    "with",
-    "yield",
-];
-
-#[expect(
-    deprecated,
-    reason = "the hook is not deprecated, only marked as one that may change between versions"
-)]
-fn free_words(engine: &mut Engine) {
-    engine.on_parse_token(|token, _, _| match token {
-        Token::Reserved(word) if FREE_WORDS.contains(&word.as_str()) => Token::Identifier(word),
-        other => other,
-    });
 }
 
 /// Words that Rhai reserves and that mean something to it, or that people write by mistake.

@@ -67,6 +67,45 @@ fn hostile_scripts_meet_a_limit() {
 }
 
 #[test]
+fn many_values_together_meet_the_limit_of_memory() {
+    let mut bench = Bench::new();
+    bench.limits = Limits { memory: 64 << 20, ..Limits::default() };
+    let told = bench
+        .run(
+            r#"
+            fn keep(n) {
+                let text = "0123456789abcdef";
+                for doubling in 0..19 { text += text; }
+                if n > 0 { keep(n - 1) } else { loop { } }
+            }
+            keep(20)
+            "#,
+        )
+        .failure
+        .unwrap();
+    assert_eq!(
+        (told.code.as_str(), told.message.as_str()),
+        ("A0009", "the run takes more than 64 MiB of memory")
+    );
+}
+
+#[test]
+fn what_a_script_used_up_does_not_keep_it_from_being_taken_back() {
+    let mut bench = Bench::new();
+    bench.limits = Limits { operations: 100_000, ..Limits::default() };
+    let ended = bench.run(
+        r#"
+        runbook(#{ title: "t", owner: "o", needs: ["world:change"], on_failure: "undo" });
+        fn back(name) { for n in 0..2000 { } world::change(name, "back"); }
+        undo::with("back", ["x"]);
+        loop { }
+        "#,
+    );
+    assert_eq!(ended.failure.unwrap().code, "A0009");
+    assert_eq!(bench.world.things.lock().unwrap()["x"], json!("back"));
+}
+
+#[test]
 fn a_secret_is_used_but_never_told() {
     let mut bench = Bench::new();
     bench.environment.insert("AEGIS_PARAM_TOKEN".into(), "correct horse battery".into());

@@ -1,0 +1,146 @@
+//! What a stored run was made of: its first entry, the texts it ran, its parameters, and what people decided.
+//! Reads only; [`super::engine`] takes a run up again from it, [`super::operate`] answers people's questions.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::Map;
+
+use super::Mode;
+use super::engine::{EngineError, Execution};
+use super::session::{Decision, Making};
+use crate::codes;
+use crate::diagnostic::Problems;
+use crate::error::CallError;
+use crate::journal::{Body, Claim, Entry, Started, Store, Verdict};
+use crate::runbook::{Params, Runbook, Sources};
+use crate::secret::Vault;
+
+/// A run that this process has claimed, as the journal has it.
+pub(super) struct Stored {
+    pub(super) run: String,
+    pub(super) mode: Mode,
+    /// Where this execution writes; texts come from the engine's own store.
+    pub(super) store: Arc<dyn Store>,
+    pub(super) entries: Vec<Entry>,
+    pub(super) claim: Box<dyn Claim>,
+}
+
+impl Stored {
+    /// What its session is made of: the edited script, or the one it last ran.
+    pub(super) fn making(
+        self,
+        texts: &dyn Store,
+        edited: Option<Runbook>,
+        execution: &Execution,
+    ) -> Result<Making, EngineError> {
+        let Self { run, mode, store, entries, claim } = self;
+        let started = started(&entries)?;
+        let runbook = edited.map_or_else(|| runbook(texts, &entries), Ok)?;
+        let vault = Vault::new(&run);
+        let params = params(&runbook, started, &vault, execution, mode)?;
+        let project = PathBuf::from(&started.project);
+        Ok(Making { run, mode, store, runbook, params, project, entries, vault, claim })
+    }
+}
+
+/// The first entry of a run.
+pub(crate) fn started(entries: &[Entry]) -> Result<&Started, CallError> {
+    match entries.first().map(|entry| &entry.body) {
+        Some(Body::Started(started)) => Ok(started),
+        _ => Err(CallError::new(codes::CORRUPT, "the journal does not begin with the start of a run")),
+    }
+}
+
+/// The texts of a run as they were last run.
+///
+/// # Errors
+/// When the journal or a text cannot be read.
+pub fn sources(store: &dyn Store, entries: &[Entry]) -> Result<Sources, EngineError> {
+    let started = started(entries)?;
+    let edited = entries.iter().rev().find_map(|entry| match &entry.body {
+        Body::Resumed { sources: Some(sources), .. } => Some(sources),
+        _ => None,
+    });
+    let mut texts: Option<Sources> = None;
+    let hashes = edited.unwrap_or(&started.sources);
+    if let Some(hash) = hashes.get(&started.main) {
+        texts = Some(Sources::new(&started.main, store.text(hash)?));
+    }
+    let mut texts =
+        texts.ok_or_else(|| CallError::new(codes::CORRUPT, "the journal does not name its script"))?;
+    for (name, hash) in hashes.iter().filter(|(name, _)| **name != started.main) {
+        texts = texts.with(name, store.text(hash)?);
+    }
+    Ok(texts)
+}
+
+fn runbook(store: &dyn Store, entries: &[Entry]) -> Result<Runbook, EngineError> {
+    Ok(Runbook::from_sources(sources(store, entries)?)?)
+}
+
+/// Parameters of a stored run: plain ones from the journal, secret ones from the environment again.
+fn params(
+    runbook: &Runbook,
+    started: &Started,
+    vault: &Vault,
+    execution: &Execution,
+    mode: Mode,
+) -> Result<Params, EngineError> {
+    let empty = Map::new();
+    let recorded = started.parameters.as_object().unwrap_or(&empty);
+    let (secret, plain): (Vec<_>, Vec<_>) =
+        recorded.iter().partition(|(_, value)| crate::secret::is_placeholder(value));
+    let plain = plain.into_iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    let mut params = Params { plain, ..Params::default() };
+    if secret.is_empty() || mode == Mode::Replay {
+        return Ok(params);
+    }
+    let given = params.plain.iter().filter(|(name, _)| runbook.header.params.contains_key(*name));
+    let given = given.map(|(name, value)| (name.clone(), value.clone())).collect();
+    let bound = runbook
+        .header
+        .bind(&given, &execution.environment)
+        .map_err(|diagnostics| Problems { diagnostics, sources: runbook.sources.clone() })?;
+    for (name, placeholder) in secret {
+        match bound.secret.get(name) {
+            Some(secret) if vault.seal(secret) == *placeholder => {
+                params.secret.insert(name.clone(), secret.clone());
+            }
+            _ => return Err(other_secret(name).into()),
+        }
+    }
+    Ok(params)
+}
+
+fn other_secret(name: &str) -> CallError {
+    let variable = format!("AEGIS_PARAM_{}", name.to_uppercase());
+    CallError::new(
+        codes::PARAMETER,
+        format!("the secret parameter `{name}` is not the one the run started with"),
+    )
+    .hint(format!("secrets are never stored; give it again in `{variable}`"))
+}
+
+pub(crate) fn decisions(entries: &[Entry]) -> Vec<Decision> {
+    let decided = entries.iter().filter_map(|entry| match &entry.body {
+        Body::Decided { person, act, note, .. } => {
+            Some(Decision { person: person.clone(), act: act.clone(), note: note.clone() })
+        }
+        _ => None,
+    });
+    decided.collect()
+}
+
+pub(crate) fn ended(run: &str, verdict: Verdict) -> CallError {
+    let (how, hint) = match verdict {
+        Verdict::Succeeded => {
+            ("succeeded", format!("`aegis show {run}` shows it; `aegis run` starts a new one"))
+        }
+        Verdict::Failed => ("failed", format!("`aegis retry {run}` performs what failed again")),
+        Verdict::Cancelled => {
+            ("was cancelled", format!("`aegis fork {run} --from STEP` starts a new one from there"))
+        }
+    };
+    CallError::new(codes::NOT_POSSIBLE, format!("`{run}` has {how} and cannot be resumed")).hint(hint)
+}
