@@ -19,7 +19,7 @@ const RANDOM_KILLS: usize = 500;
 const THREADS: usize = 2;
 
 /// 60 calls: 20 reads, 20 changes (PUT), 20 once-effects (POST).
-fn runbook(server: &Server) -> String {
+pub(crate) fn runbook(server: &Server) -> String {
     let base = format!("http://{}", server.address);
     format!(
         r#"
@@ -46,15 +46,15 @@ step("last", || {{ for n in 0..4 {{ trio(base, `last-${{n}}`); }} }});
 
 /// What the campaign counted.
 #[derive(Default, Debug)]
-struct Tally {
-    kills: usize,
+pub(crate) struct Tally {
+    pub(crate) kills: usize,
     repeated: usize,
     lost: usize,
     asked: usize,
 }
 
 impl Tally {
-    fn add(&mut self, other: &Self) {
+    pub(crate) fn add(&mut self, other: &Self) {
         self.kills += other.kills;
         self.repeated += other.repeated;
         self.lost += other.lost;
@@ -70,7 +70,7 @@ fn kill(child: &mut Child) {
 
 /// Resumes until the run has ended. A call that nobody can tell about is looked up at the server: done ones
 /// are marked, the others tried again.
-fn drive(project: &Project, server: &Server, tally: &mut Tally) {
+pub(crate) fn drive(project: &Project, server: &Server, tally: &mut Tally) {
     for _ in 0..10 {
         let runs = project.output(&["runs", "--output", "json"]);
         let runs: Value = serde_json::from_slice(&runs.stdout).unwrap();
@@ -136,7 +136,7 @@ fn decide(project: &Project, server: &Server) {
     let _ = project.output(&["retry", "last"]);
 }
 
-fn judge(server: &Server, tally: &mut Tally) {
+pub(crate) fn judge(server: &Server, tally: &mut Tally) {
     let effects = server.effects();
     tally.kills += 1;
     tally.repeated += effects.iter().filter(|(what, n)| what.starts_with("POST") && **n > 1).count();

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 #![expect(clippy::print_stdout, reason = "the counts are for people to read")]
 
+mod boundaries;
 mod campaign;
 mod cluster;
 mod documents;
