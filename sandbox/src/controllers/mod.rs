@@ -70,6 +70,8 @@ pub const ALL: &[Controller] = &[
     kubelet::CONTROLLER,
     // After those that move single pods: a workload looks at its pods once, not at each step of each.
     workloads::cron_job::CONTROLLER,
+    // What a hook Job makes is there before the Job is complete.
+    players::hooks::CONTROLLER,
     workloads::job::CONTROLLER,
     workloads::job_ttl::CONTROLLER,
     // Before the Deployments that size them: a set takes its surplus before another grows.
@@ -86,7 +88,6 @@ pub const ALL: &[Controller] = &[
     cluster::api_service::CONTROLLER,
     cluster::event_expiry::CONTROLLER,
     players::custom::CONTROLLER,
-    players::hooks::CONTROLLER,
     players::webhooks::CONTROLLER,
     players::seal::CONTROLLER,
 ];

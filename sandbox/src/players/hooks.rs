@@ -7,7 +7,8 @@
 //! | any with `kubectl` | `label ns NAME key=value` | labels on the namespace |
 //! | any of Argo CD | `admin redis-initial-password` | the Secret `argocd-redis` |
 //!
-//! The output is there once the Job's pod has run.
+//! The output is there once the Job's pod has run, which is before the Job says that it is complete: whoever waits
+//! for the Job (and deletes it then, as helm does) finds the output.
 
 use std::collections::BTreeMap;
 
@@ -29,15 +30,17 @@ pub const CONTROLLER: Controller =
     Controller { name: "aegis-players", manager: "aegis-players", wakes, reconcile };
 
 fn wakes(change: &Change<'_>, _cache: &Cache) -> Vec<Key> {
-    change.itself(JOB)
+    if change.kind == "Pod" { change.controller(JOB) } else { change.itself(JOB) }
+}
+
+fn has_run(job: &Object, cache: &Cache) -> bool {
+    job.is("SuccessCriteriaMet")
+        || cache.controlled("Pod", job.uid()).into_iter().any(|pod| pod.text("/status/phase") == "Succeeded")
 }
 
 fn reconcile(key: &Key, world: &World<'_>) -> Plan {
     let mut plan = Plan::nothing();
-    let Some(job) = world.cache.find(key).filter(|job| job.is("SuccessCriteriaMet") && !job.is_terminating())
-    else {
-        return plan;
-    };
+    let Some(job) = world.cache.find(key).filter(|job| has_run(job, world.cache)) else { return plan };
     for container in job.list("/spec/template/spec/containers") {
         let words: Vec<&str> = ["/command", "/args"]
             .into_iter()

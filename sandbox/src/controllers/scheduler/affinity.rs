@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::super::cache::Cache;
 use super::super::fields::{Fields, Object};
 use super::super::{pods, selector};
-use super::filters;
+use super::{filters, volumes};
 
 const POD_AFFINITY: &str = "node(s) didn't match pod affinity rules";
 const ANTI_AFFINITY: &str = "node(s) didn't match pod anti-affinity rules";
@@ -40,7 +40,7 @@ struct Spread<'a> {
 
 impl<'a> Others<'a> {
     pub(super) fn of(pod: &'a Object, cache: &Cache, nodes: &[&Object]) -> Self {
-        let placed = Placed::of(cache);
+        let placed = Placed::around(pod, cache);
         let terms = |kind: &str, strength: &str| pod.list(&format!("/spec/affinity/{kind}/{strength}"));
         let near = terms("podAffinity", REQUIRED).iter().map(|term| {
             let counts = placed.count(pod, term);
@@ -172,12 +172,16 @@ struct Placed<'a> {
 }
 
 impl<'a> Placed<'a> {
-    fn of(cache: &'a Cache) -> Self {
-        let pods = cache
-            .list("Node")
-            .flat_map(|node| cache.pods_on(node.name()).map(move |pod| (pod, node)))
-            .filter(|(pod, _)| !pods::is_finished(pod))
-            .collect();
+    /// A pod whose volumes are on their way counts where they will be: real schedulers assume it there as well, or
+    /// two that must stay apart would get volumes in a zone with room for one of them.
+    fn around(pod: &Object, cache: &'a Cache) -> Self {
+        let bound =
+            cache.list("Node").flat_map(|node| cache.pods_on(node.name()).map(move |pod| (pod, node)));
+        let promised = cache.pods_on("").filter(|other| other.uid() != pod.uid()).filter_map(|other| {
+            let node = volumes::promised_node(other, cache)?;
+            Some((other, cache.get("Node", "", node)?))
+        });
+        let pods = bound.chain(promised).filter(|(pod, _)| !pods::is_finished(pod)).collect();
         Self { pods, cache }
     }
 
@@ -210,7 +214,11 @@ impl<'a> Placed<'a> {
             return (nodes, zones);
         };
         for sibling in self.cache.controlled("Pod", owner).into_iter().filter(|pod| pods::is_active(pod)) {
-            if let Some(node) = self.cache.get("Node", "", sibling.text("/spec/nodeName")) {
+            let node = match sibling.text("/spec/nodeName") {
+                "" => volumes::promised_node(sibling, self.cache).filter(|_| sibling.uid() != pod.uid()),
+                node => Some(node),
+            };
+            if let Some(node) = node.and_then(|node| self.cache.get("Node", "", node)) {
                 *nodes.entry(node.name().to_owned()).or_default() += 1;
                 *zones.entry(node.label("topology.kubernetes.io/zone").to_owned()).or_default() += 1;
             }

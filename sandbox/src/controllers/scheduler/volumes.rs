@@ -69,6 +69,22 @@ pub(super) fn chosen_node<'a>(pod: &Object, cache: &'a Cache) -> Option<&'a str>
         .find(|node| !node.is_empty())
 }
 
+/// The node that a pod without one will get, because its volumes are being made there or were just made for it.
+pub(super) fn promised_node<'a>(pod: &Object, cache: &'a Cache) -> Option<&'a str> {
+    let held = claims(pod, cache).into_iter().filter_map(|(_, claim)| claim);
+    held.filter(|claim| !is_bound(claim) || is_made_for(claim, pod, cache))
+        .map(|claim| claim.annotation(SELECTED))
+        .find(|node| !node.is_empty())
+}
+
+/// Whether a claim's volume is no older than the pod: an older one had another pod before, maybe elsewhere.
+fn is_made_for(claim: &Object, pod: &Object, cache: &Cache) -> bool {
+    let made = |object: &Object| object.text("/metadata/creationTimestamp").to_owned();
+    cache
+        .get("PersistentVolume", "", claim.text("/spec/volumeName"))
+        .is_some_and(|volume| made(volume) >= made(pod))
+}
+
 /// Whether nothing has to be bound any more.
 pub(super) fn all_bound(pod: &Object, cache: &Cache) -> bool {
     claims(pod, cache).iter().all(|(_, claim)| claim.is_some_and(|claim| is_bound(claim)))

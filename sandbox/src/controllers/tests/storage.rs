@@ -41,6 +41,25 @@ async fn a_claim_of_an_immediate_class_is_provisioned_and_bound() {
 }
 
 #[tokio::test]
+async fn pods_that_must_stay_apart_get_their_volumes_where_there_is_room() {
+    let mut bench = Bench::new().await;
+    bench.create(class("late", "WaitForFirstConsumer"));
+    let apart = json!({"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [
+        {"labelSelector": {"matchLabels": {"app": "store"}}, "topologyKey": "kubernetes.io/hostname"}]}});
+    for number in 0..6 {
+        bench.create(claim(&format!("data-{number}"), "late"));
+        let mut pod = user(&format!("data-{number}"));
+        set(&mut pod, "/metadata/name", format!("store-{number}").into());
+        set(&mut pod, "/metadata/labels", json!({"app": "store"}));
+        set(&mut pod, "/spec/affinity", apart.clone());
+        bench.create(pod);
+    }
+    bench.settle().await;
+    let unready: Vec<_> = bench.list("Pod").into_iter().filter(|pod| !pod.is("Ready")).collect();
+    assert!(unready.is_empty(), "{unready:#?}");
+}
+
+#[tokio::test]
 async fn a_late_claim_waits_for_its_pod_and_ties_the_volume_to_its_zone() {
     let mut bench = Bench::new().await;
     bench.create(class("late", "WaitForFirstConsumer"));

@@ -213,6 +213,24 @@ async fn a_finished_job_with_a_time_to_live_goes_with_its_pods() {
 }
 
 #[tokio::test]
+async fn a_job_that_may_go_at_once_is_seen_finished_before() {
+    let mut bench = Bench::new().await;
+    let mut hook = job("hook");
+    set(&mut hook, "/spec/ttlSecondsAfterFinished", json!(0));
+    bench.create(hook);
+    let mut finished = 0;
+    for _ in 0..200 {
+        bench.manager.advance(Duration::from_millis(50)).await;
+        match bench.find("Job", "hook") {
+            Some(job) => finished += usize::from(job.is("Complete")),
+            None => break,
+        }
+    }
+    assert!(finished >= 3, "seen finished {finished} times");
+    assert!(bench.find("Job", "hook").is_none());
+}
+
+#[tokio::test]
 async fn a_cron_job_starts_at_its_local_time() {
     let mut bench = Bench::new().await;
     let template = json!({"spec": job("x").at("/spec").clone()});

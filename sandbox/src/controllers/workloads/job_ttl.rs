@@ -29,7 +29,9 @@ fn reconcile(key: &Key, world: &World<'_>) -> Plan {
         return plan;
     };
     let span = Duration::from_secs(seconds.max(0).unsigned_abs());
-    match world.left_of(span, ended.text("/lastTransitionTime")) {
+    // Even with no time to live, watchers (helm 4 waits for hook Jobs by watching) see the Job finished before it goes.
+    let seen = || world.left_since(world.settings.stop_delay, job.uid(), "finished");
+    match world.left_of(span, ended.text("/lastTransitionTime")).or_else(seen) {
         Some(left) => plan.upkeep(left),
         None => plan.push(Write::Delete {
             object: Value::clone(job),
