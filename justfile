@@ -41,3 +41,7 @@ bench *arguments:
 # The binary people install.
 release:
     cargo build --release -p aegis
+
+# How equal the sandbox is to recordings of a real API server: `just conformance [DIR] [--scenario NAME] [--seq N] [--summary]`.
+conformance *arguments:
+    cargo run -q -p aegis-conformance -- {{arguments}}

@@ -1,0 +1,290 @@
+//! Two answers as a list of differences. What may differ is in `rules`; what is learnt on the way goes
+//! into `learnt`. Lists of objects are sets by name, causes are a set, everything else is in order.
+
+mod pairs;
+mod rules;
+mod watches;
+
+use serde_json::Value;
+
+use self::rules::Rule;
+pub(crate) use self::watches::{reached, watch};
+use crate::client::Answer;
+use crate::learnt::{Learnt, words};
+use crate::motion::Motion;
+
+/// One place where two answers differ.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Difference {
+    /// Where, such as `body/metadata/labels/app`.
+    pub place: String,
+    /// What the real server said; none when it said nothing there.
+    pub recorded: Option<Value>,
+    /// What the sandbox said.
+    pub here: Option<Value>,
+}
+
+/// Which line is compared, and what else is known of its scenario.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Context<'a> {
+    pub(crate) seq: u64,
+    pub(crate) is_capped: bool,
+    pub(crate) is_read: bool,
+    pub(crate) motion: &'a Motion,
+}
+
+/// Headers that are compared by value, and those that must only be there.
+const TELLING: &[&str] = &["warning", "retry-after", "location", "allow", "www-authenticate"];
+const PRESENT: &[&str] = &["etag"];
+
+/// Compares two answers.
+pub(crate) fn answers(
+    recorded: &Answer,
+    here: &Answer,
+    context: Context<'_>,
+    learnt: &mut Learnt,
+) -> Vec<Difference> {
+    let mut comparison = Comparison::new(context, learnt);
+    comparison.at("status", |c| c.values(&recorded.status.into(), &here.status.into()));
+    comparison.at("content_type", |c| {
+        c.values(&recorded.content_type.as_str().into(), &here.content_type.as_str().into());
+    });
+    comparison.at("headers", |c| c.headers(recorded, here));
+    comparison.at("body", |c| match (yaml(recorded), yaml(here)) {
+        (Some(recorded), Some(here)) => c.object(&recorded, &here),
+        _ => c.object(&recorded.body, &here.body),
+    });
+    comparison.differences
+}
+
+/// A YAML answer as what it means.
+fn yaml(answer: &Answer) -> Option<Value> {
+    let text = answer.body["@text"].as_str().filter(|_| answer.content_type.contains("yaml"))?;
+    serde_saphyr::from_str(text).ok()
+}
+
+struct Comparison<'a> {
+    context: Context<'a>,
+    learnt: &'a mut Learnt,
+    place: Vec<String>,
+    columns: Vec<String>,
+    differences: Vec<Difference>,
+}
+
+impl<'a> Comparison<'a> {
+    fn new(context: Context<'a>, learnt: &'a mut Learnt) -> Self {
+        Self { context, learnt, place: Vec::new(), columns: Vec::new(), differences: Vec::new() }
+    }
+
+    fn at(&mut self, part: &str, work: impl FnOnce(&mut Self)) {
+        self.place.push(part.to_owned());
+        work(self);
+        self.place.pop();
+    }
+
+    fn differ(&mut self, recorded: Option<&Value>, here: Option<&Value>) {
+        let place = self.place.join("/");
+        self.differences.push(Difference { place, recorded: recorded.cloned(), here: here.cloned() });
+    }
+
+    fn headers(&mut self, recorded: &Answer, here: &Answer) {
+        for &name in TELLING.iter().chain(PRESENT) {
+            let value = |answer: &Answer| answer.headers.get(name).map(|values| Value::from(values.clone()));
+            let (recorded, here) = (value(recorded), value(here));
+            self.at(name, |c| match (&recorded, &here) {
+                (Some(recorded), Some(here)) if PRESENT.contains(&name) => {
+                    c.learn_opaque(&recorded[0], &here[0])
+                }
+                (Some(recorded), Some(here)) => c.values(recorded, here),
+                (None, None) => {}
+                (recorded, here) => c.differ(recorded.as_ref(), here.as_ref()),
+            });
+        }
+    }
+
+    /// An object, a list of them, a table, or anything else. Of one in motion, what controllers write
+    /// does not count.
+    fn object(&mut self, recorded: &Value, here: &Value) {
+        if recorded.get("@summary").is_some() {
+            return;
+        }
+        let before = self.differences.len();
+        self.values(recorded, here);
+        if self.context.is_read && self.context.motion.moves(self.context.seq, recorded) {
+            let depth = self.place.len();
+            let later = self.differences.split_off(before);
+            self.differences
+                .extend(later.into_iter().filter(|difference| !is_controllers(&difference.place, depth)));
+        }
+    }
+
+    fn values(&mut self, recorded: &Value, here: &Value) {
+        match (recorded, here) {
+            (Value::Object(recorded), Value::Object(here)) => {
+                for (key, pair) in pairs::members(recorded, here, self.learnt) {
+                    self.at(&key, |c| c.members(&key, pair));
+                }
+            }
+            (Value::Array(recorded), Value::Array(here)) => self.arrays(recorded, here),
+            (recorded, here) => self.scalars(recorded, here),
+        }
+    }
+
+    fn members(&mut self, key: &str, pair: (Option<&Value>, Option<&Value>)) {
+        match pair {
+            (Some(Value::Array(recorded)), Some(Value::Array(here))) if rules::is_set(key) => {
+                self.objects(recorded, here);
+            }
+            (Some(Value::Array(recorded)), Some(Value::Array(here))) if key == "causes" => {
+                self.arrays(&pairs::sorted(recorded), &pairs::sorted(here));
+            }
+            (Some(Value::Array(recorded)), Some(Value::Array(here))) if key == "managedFields" => {
+                self.owners(recorded, here);
+            }
+            (Some(recorded), Some(here)) => {
+                if key == "columnDefinitions" {
+                    self.columns = pairs::column_names(recorded);
+                }
+                self.values(recorded, here);
+            }
+            (recorded, here) => self.differ(recorded, here),
+        }
+    }
+
+    /// Field owners; their order in a list is that of their times.
+    fn owners(&mut self, recorded: &[Value], here: &[Value]) {
+        for (recorded, here) in pairs::owners(recorded, here) {
+            let owner = pairs::owner(recorded.or(here).unwrap_or(&Value::Null));
+            self.at(&owner, |c| match (recorded, here) {
+                (Some(recorded), Some(here)) => c.values(recorded, here),
+                (recorded, here) => c.differ(recorded, here),
+            });
+        }
+    }
+
+    fn arrays(&mut self, recorded: &[Value], here: &[Value]) {
+        for index in 0..recorded.len().max(here.len()) {
+            self.at(&index.to_string(), |c| match (recorded.get(index), here.get(index)) {
+                (Some(recorded), Some(here)) => c.values(recorded, here),
+                (recorded, here) => c.differ(recorded, here),
+            });
+        }
+    }
+
+    /// A set of named objects.
+    fn objects(&mut self, recorded: &[Value], here: &[Value]) {
+        let moves = self.context.motion.list_moves(self.context.seq);
+        for (recorded, here) in pairs::paired(recorded, here, self.learnt) {
+            let name = pairs::name(recorded.or(here).unwrap_or(&Value::Null));
+            self.at(&name, |c| match (recorded, here) {
+                (Some(recorded), Some(here)) if recorded.get("cells").is_some() => c.row(recorded, here),
+                (Some(recorded), Some(here)) => c.object(recorded, here),
+                (None, Some(_)) if c.context.is_capped => {}
+                _ if moves => {}
+                (recorded, here) => c.differ(recorded, here),
+            });
+        }
+    }
+
+    /// A row of a table: of an object in motion the name must be right, of any other every cell.
+    fn row(&mut self, recorded: &Value, here: &Value) {
+        let moves = self.context.motion.moves(self.context.seq, &recorded["object"]);
+        self.at("object", |c| c.object(&recorded["object"], &here["object"]));
+        let cells = |row: &Value| row["cells"].as_array().cloned().unwrap_or_default();
+        let (recorded, here) = (cells(recorded), cells(here));
+        let columns = self.columns.clone();
+        for index in 0..recorded.len().max(here.len()) {
+            let column = columns.get(index).map_or("", String::as_str);
+            if moves && column != "Name" {
+                continue;
+            }
+            self.at(column, |c| match (recorded.get(index), here.get(index)) {
+                (Some(recorded), Some(here)) => c.by(rules::cell_rule(column), recorded, here),
+                (recorded, here) => c.differ(recorded, here),
+            });
+        }
+    }
+
+    fn scalars(&mut self, recorded: &Value, here: &Value) {
+        self.by(rules::rule(&self.place), recorded, here);
+    }
+
+    fn by(&mut self, rule: Rule, recorded: &Value, here: &Value) {
+        let is_same = match (rule, recorded.as_str(), here.as_str()) {
+            (Rule::Present, ..) => recorded.is_null() == here.is_null(),
+            (Rule::Address, None, None) => recorded.is_number() == here.is_number(),
+            (Rule::Version, Some(recorded), Some(here)) => {
+                self.learnt.version(recorded, here);
+                recorded.is_empty() == here.is_empty()
+            }
+            (Rule::Opaque, Some(_), Some(_)) => {
+                self.learn_opaque(recorded, here);
+                true
+            }
+            (Rule::Address, Some(recorded), Some(here)) => {
+                self.same_words(&rules::without_addresses(recorded), &rules::without_addresses(here))
+            }
+            (Rule::Placement, Some(recorded), Some(here)) => recorded.is_empty() == here.is_empty(),
+            (_, Some(recorded), Some(here)) if rules::tells_placement(recorded) => {
+                self.same_words(&rules::without_nodes(recorded), &rules::without_nodes(here))
+            }
+            (_, Some(recorded), Some(here)) => {
+                self.learn_hash(recorded, here);
+                self.same_words(recorded, here)
+            }
+            _ => recorded == here,
+        };
+        if !is_same {
+            self.differ(Some(recorded), Some(here));
+        }
+    }
+
+    fn learn_opaque(&mut self, recorded: &Value, here: &Value) {
+        if let (Some(recorded), Some(here)) = (recorded.as_str(), here.as_str()) {
+            self.learnt.opaque(recorded, here);
+        }
+    }
+
+    /// An address of a document may carry the hash of what is there, for later requests.
+    fn learn_hash(&mut self, recorded: &str, here: &str) {
+        if let (Some((_, recorded)), Some((_, here))) =
+            (recorded.split_once("?hash="), here.split_once("?hash="))
+        {
+            self.learnt.opaque(recorded, here);
+        }
+    }
+
+    /// Word by word; what stands between the words is the same.
+    fn same_words(&mut self, recorded: &str, here: &str) -> bool {
+        if recorded == here {
+            return true;
+        }
+        let (recorded, here) = (rules::masked(recorded), rules::masked(here));
+        if recorded == here {
+            return true;
+        }
+        let ((words_recorded, rest_recorded), (words_here, rest_here)) = (words(&recorded), words(&here));
+        let is_token = recorded.starts_with("@jwt:");
+        if is_token {
+            return self.learnt.same(&recorded, &here);
+        }
+        words_recorded.len() == words_here.len()
+            && rest_recorded == rest_here
+            && words_recorded.iter().zip(words_here).all(|(recorded, here)| self.learnt.same(recorded, here))
+    }
+}
+
+/// Whether a place inside an object (which stands `depth` parts deep) is the controllers' to write.
+fn is_controllers(place: &str, depth: usize) -> bool {
+    let parts: Vec<&str> = place.split('/').skip(depth).collect();
+    matches!(
+        parts[..],
+        ["status", ..]
+            | [
+                "metadata",
+                "managedFields" | "annotations" | "generation" | "resourceVersion" | "finalizers",
+                ..
+            ]
+            | ["metadata", "deletionTimestamp" | "deletionGracePeriodSeconds", ..]
+    )
+}

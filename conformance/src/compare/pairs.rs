@@ -1,0 +1,130 @@
+//! Which object of one list is which of the other: by name where the name was chosen or has been learnt,
+//! by likeness where it was drawn.
+
+use serde_json::{Map, Value};
+
+use super::rules::{Rule, rule};
+use crate::learnt::{Learnt, alike};
+
+/// An object of one list, of the other, or of both.
+type Pair<'a> = (Option<&'a Value>, Option<&'a Value>);
+
+/// Pairs two lists of objects.
+pub(super) fn paired<'a>(recorded: &'a [Value], here: &'a [Value], learnt: &Learnt) -> Vec<Pair<'a>> {
+    let mut left: Vec<Option<&Value>> = here.iter().map(Some).collect();
+    let mut pairs: Vec<Pair<'_>> = Vec::new();
+    let mut open = Vec::new();
+    for recorded in recorded {
+        let place = left.iter().position(|here| here.is_some_and(|here| is_known(recorded, here, learnt)));
+        match place {
+            Some(place) => pairs.push((Some(recorded), left[place].take())),
+            None => open.push(recorded),
+        }
+    }
+    for recorded in open {
+        let candidates = left.iter().enumerate().filter_map(|(place, here)| Some((place, (*here)?)));
+        let best = candidates
+            .filter(|(_, here)| alike(&name(recorded), &name(here)))
+            .min_by_key(|(_, here)| distance(recorded, here, &mut Vec::new()));
+        let place = best.map(|(place, _)| place);
+        pairs.push((Some(recorded), place.and_then(|place| left[place].take())));
+    }
+    pairs.extend(left.into_iter().flatten().map(|here| (None, Some(here))));
+    pairs
+}
+
+fn is_known(recorded: &Value, here: &Value, learnt: &Learnt) -> bool {
+    let (recorded, here) = (name(recorded), name(here));
+    let same = |(recorded, here): (&str, &str)| learnt.is_known(recorded, here);
+    recorded.split('/').count() == here.split('/').count()
+        && recorded.split('/').zip(here.split('/')).all(same)
+}
+
+/// `namespace/name` of an object, a row, or an item of a discovery document.
+pub(super) fn name(object: &Value) -> String {
+    let object = object.get("object").unwrap_or(object);
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    match text(&object["metadata"]["namespace"]) {
+        namespace if namespace.is_empty() => text(&object["metadata"]["name"]),
+        namespace => format!("{namespace}/{}", text(&object["metadata"]["name"])),
+    }
+}
+
+/// How many values differ that may not.
+fn distance(recorded: &Value, here: &Value, place: &mut Vec<String>) -> usize {
+    match (recorded, here) {
+        (Value::Object(recorded), Value::Object(here)) => {
+            let mut sum = here.keys().filter(|key| !recorded.contains_key(*key)).count();
+            for (key, value) in recorded {
+                place.push(key.clone());
+                sum += here.get(key).map_or(1, |here| distance(value, here, place));
+                place.pop();
+            }
+            sum
+        }
+        (Value::Array(recorded), Value::Array(here)) => {
+            let common: usize =
+                recorded.iter().zip(here).map(|(recorded, here)| distance(recorded, here, place)).sum();
+            common + recorded.len().abs_diff(here.len())
+        }
+        _ => usize::from(recorded != here && rule(place) == Rule::Words),
+    }
+}
+
+/// The members of two objects by key. Keys hold uids as well; owned fields come last, when what they name has
+/// been learnt.
+pub(super) fn members<'a>(
+    recorded: &'a Map<String, Value>,
+    here: &'a Map<String, Value>,
+    learnt: &Learnt,
+) -> Vec<(String, Pair<'a>)> {
+    let mut members: Vec<(String, Pair<'_>)> = Vec::new();
+    for (key, value) in recorded {
+        let key = learnt.text_here(key);
+        let other = here.get(&key);
+        members.push((key, (Some(value), other)));
+    }
+    let missing = |key: &String| !members.iter().any(|(other, _)| other == key);
+    let added: Vec<(String, Pair<'_>)> = here
+        .iter()
+        .filter(|(key, _)| missing(key))
+        .map(|(key, value)| (key.clone(), (None, Some(value))))
+        .collect();
+    members.extend(added);
+    members.sort_by_key(|(key, _)| key == "managedFields");
+    members
+}
+
+/// Who owns fields, how, and where.
+pub(super) fn owner(entry: &Value) -> String {
+    let text = |key: &str| entry[key].as_str().unwrap_or_default().to_owned();
+    [text("manager"), text("operation"), text("apiVersion"), text("subresource")]
+        .join(" ")
+        .trim_end()
+        .to_owned()
+}
+
+/// Pairs two lists of field owners.
+pub(super) fn owners<'a>(recorded: &'a [Value], here: &'a [Value]) -> Vec<Pair<'a>> {
+    let mut left: Vec<&Value> = here.iter().collect();
+    let mut pairs: Vec<Pair<'_>> = Vec::new();
+    for recorded in recorded {
+        let place = left.iter().position(|here| owner(here) == owner(recorded));
+        pairs.push((Some(recorded), place.map(|place| left.remove(place))));
+    }
+    pairs.extend(left.into_iter().map(|here| (None, Some(here))));
+    pairs
+}
+
+/// A set as a list.
+pub(super) fn sorted(values: &[Value]) -> Vec<Value> {
+    let mut values = values.to_vec();
+    values.sort_by_key(Value::to_string);
+    values
+}
+
+/// The names of a table's columns.
+pub(super) fn column_names(definitions: &Value) -> Vec<String> {
+    let definitions = definitions.as_array().map(Vec::as_slice).unwrap_or_default();
+    definitions.iter().map(|column| column["name"].as_str().unwrap_or_default().to_owned()).collect()
+}

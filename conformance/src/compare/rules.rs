@@ -1,0 +1,121 @@
+//! What may differ between two servers that do the same: one visible list, taken from the recordings'
+//! README and from nowhere else.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+/// How two values in one place are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rule {
+    /// Both are there; what they say does not matter.
+    Present,
+    /// A resourceVersion: learnt, for later requests.
+    Version,
+    /// A value that only the server reads: learnt, for later requests.
+    Opaque,
+    /// An address: both are one, or both say the same word.
+    Address,
+    /// Which node or zone the scheduler picked.
+    Placement,
+    /// Word by word, generated names and uids by what was learnt.
+    Words,
+}
+
+/// Keys whose values are addresses that the cluster hands out.
+const ADDRESSES: &[&str] = &[
+    "clusterIP",
+    "clusterIPs",
+    "podIP",
+    "podIPs",
+    "hostIP",
+    "hostIPs",
+    "ip",
+    "addresses",
+    "nodePort",
+    "healthCheckNodePort",
+];
+/// Keys whose values depend on the node that the scheduler picked.
+const PLACEMENTS: &[&str] = &[
+    "nodeName",
+    "volume.kubernetes.io/selected-node",
+    "topology.kubernetes.io/zone",
+    "topology.kubernetes.io/region",
+    "zone",
+];
+
+/// The rule for a place: the keys and indices on the way to it.
+pub(super) fn rule(place: &[String]) -> Rule {
+    let key = place.iter().rev().find(|part| part.parse::<usize>().is_err()).map_or("", String::as_str);
+    let is_in = |part: &str| place.iter().any(|other| other == part);
+    match key {
+        "resourceVersion" => Rule::Version,
+        "continue" => Rule::Opaque,
+        "remainingItemCount" => Rule::Present,
+        "time" if is_in("managedFields") => Rule::Present,
+        _ if key.ends_with("Time") || key.ends_with("Timestamp") => Rule::Present,
+        _ if ADDRESSES.contains(&key) => Rule::Address,
+        _ if PLACEMENTS.contains(&key) => Rule::Placement,
+        _ => Rule::Words,
+    }
+}
+
+/// The rule for a cell, by the name of its column.
+pub(super) fn cell_rule(column: &str) -> Rule {
+    match column {
+        "Age" | "Duration" | "Last Schedule" | "Last Seen" | "First Seen" => Rule::Present,
+        "IP" | "Cluster-IP" | "External-IP" | "Endpoints" => Rule::Address,
+        "Node" => Rule::Placement,
+        _ => Rule::Words,
+    }
+}
+
+/// Lists that are sets of named objects.
+pub(super) fn is_set(key: &str) -> bool {
+    matches!(key, "items" | "rows")
+}
+
+/// Texts inside of texts that say when, not what: replaced before words are compared.
+#[expect(clippy::unwrap_used, reason = "the patterns are literals")]
+static MASKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
+    let mask = |pattern: &str, name: &'static str| (Regex::new(pattern).unwrap(), name);
+    vec![
+        mask(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", "TIME"),
+        mask(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)? \+0000 UTC( m=[+-][\d.]+)?", "TIME"),
+        mask(r"(-----BEGIN [A-Z ]+-----[^-]*-----END [A-Z ]+-----\n?)+", "PEM"),
+        mask(r"(resource version: \d+, current: )\d+", "${1}VERSION"),
+        mask(r"(ResourceVersion in record \()\d+", "${1}VERSION"),
+        mask(r#"(resourceVersion\\*":\\*")\d+"#, "${1}VERSION"),
+        mask(r#"(ResourceVersion:)"?\d+"?"#, "${1}VERSION"),
+        mask(r"\b\d+(ms|[smhd])(\d+[smh])? ago", "TIME ago"),
+        mask(r"\?hash=[0-9A-F]+", "?hash=HASH"),
+        mask(r":3[0-2]\d{3}/", ":PORT/"),
+        mask(r"JTI=[0-9a-f-]+", "JTI"),
+    ]
+});
+
+/// A text without what says when.
+pub(super) fn masked(text: &str) -> String {
+    MASKS.iter().fold(text.to_owned(), |text, (pattern, name)| pattern.replace_all(&text, *name).into_owned())
+}
+
+#[expect(clippy::unwrap_used, reason = "the pattern is a literal")]
+static ADDRESS: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b\d{1,3}(\.\d{1,3}){3}\b").unwrap());
+
+/// A text without addresses.
+pub(super) fn without_addresses(text: &str) -> String {
+    ADDRESS.replace_all(text, "ADDRESS").into_owned()
+}
+
+#[expect(clippy::unwrap_used, reason = "the pattern is a literal")]
+static NODE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b(cp|worker)-\d+\b").unwrap());
+
+/// A text without names of nodes, where the scheduler says what it picked.
+pub(super) fn without_nodes(text: &str) -> String {
+    NODE.replace_all(text, "NODE").into_owned()
+}
+
+/// Whether a text tells what the scheduler picked.
+pub(super) fn tells_placement(text: &str) -> bool {
+    text.starts_with("Successfully assigned")
+}

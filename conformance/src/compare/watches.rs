@@ -1,0 +1,111 @@
+//! Two watches: per object, the order of event types and the object that each run of them ends with.
+//!
+//! How often a controller wrote an object on its way is timing, so equal events in a row of an object
+//! with a status count as one; of all others each event counts.
+
+use serde_json::Value;
+
+use super::{Comparison, Context, Difference, pairs};
+use crate::learnt::Learnt;
+use crate::recording::Event;
+
+/// What happened to one object.
+struct History<'a> {
+    object: &'a Value,
+    runs: Vec<&'a Event>,
+}
+
+/// Compares the events of two watches.
+pub(crate) fn watch(
+    recorded: &[Event],
+    here: &[Event],
+    is_prefix: bool,
+    context: Context<'_>,
+    learnt: &mut Learnt,
+) -> Vec<Difference> {
+    let (old, new) = (histories(recorded), histories(here));
+    let objects = |histories: &[History<'_>]| -> Vec<Value> {
+        histories.iter().map(|history| history.object.clone()).collect()
+    };
+    let (old_objects, new_objects) = (objects(&old), objects(&new));
+    let mut comparison = Comparison::new(context, learnt);
+    let columns = |events: &[Event]| -> Vec<bool> {
+        events
+            .iter()
+            .map(|event| event.object.get("columnDefinitions").is_some_and(Value::is_array))
+            .collect()
+    };
+    if let Some(first) = recorded.first() {
+        comparison.columns = pairs::column_names(&first.object["columnDefinitions"]);
+        let (old, new) = (columns(recorded), columns(here));
+        comparison.at("columns", |c| c.values(&old.first().copied().into(), &new.first().copied().into()));
+    }
+    for (recorded, here) in pairs::paired(&old_objects, &new_objects, comparison.learnt) {
+        let find = |histories: &[History<'_>], object: Option<&Value>| -> Vec<Event> {
+            let found = object.and_then(|object| histories.iter().find(|history| history.object == object));
+            found.map(|history| history.runs.iter().map(|&event| event.clone()).collect()).unwrap_or_default()
+        };
+        let (old_runs, mut new_runs) = (find(&old, recorded), find(&new, here));
+        if is_prefix {
+            new_runs.truncate(old_runs.len());
+        }
+        let name = pairs::name(recorded.or(here).unwrap_or(&Value::Null));
+        comparison.at(&name, |c| c.runs(&old_runs, &new_runs, is_prefix));
+    }
+    comparison.differences
+}
+
+/// Whether the events so far end, for each object, as the recorded ones do.
+pub(crate) fn reached(recorded: &[Event], here: &[Event], context: Context<'_>, learnt: &Learnt) -> bool {
+    watch(recorded, here, true, context, &mut learnt.clone()).is_empty()
+}
+
+impl Comparison<'_> {
+    fn runs(&mut self, recorded: &[Event], here: &[Event], is_prefix: bool) {
+        let kinds = |events: &[Event]| -> Vec<Value> {
+            events.iter().map(|event| event.kind.as_str().into()).collect()
+        };
+        let (old, new) = (kinds(recorded), kinds(here));
+        if old != new {
+            self.at("types", |c| c.differ(Some(&old.into()), Some(&new.into())));
+            return;
+        }
+        for (index, (old, new)) in recorded.iter().zip(here).enumerate() {
+            if is_prefix && self.context.is_capped && index + 1 == recorded.len() {
+                continue;
+            }
+            self.at(&format!("{index} {}", old.kind), |c| c.event(&old.object, &new.object));
+        }
+    }
+
+    fn event(&mut self, recorded: &Value, here: &Value) {
+        match (recorded["rows"].as_array(), here["rows"].as_array()) {
+            (Some(recorded), Some(here)) => self.objects(recorded, here),
+            _ => self.object(recorded, here),
+        }
+    }
+}
+
+/// The events of each object, equal ones in a row as their last where the object has a status.
+fn histories(events: &[Event]) -> Vec<History<'_>> {
+    let mut histories: Vec<History<'_>> = Vec::new();
+    for event in events {
+        let object = event.object["rows"].get(0).unwrap_or(&event.object);
+        let key = pairs::name(object);
+        let history = match histories.iter_mut().find(|history| pairs::name(history.object) == key) {
+            Some(history) => history,
+            None => {
+                histories.push(History { object, runs: Vec::new() });
+                let last = histories.len() - 1;
+                &mut histories[last]
+            }
+        };
+        let collapses =
+            event.object.get("status").is_some_and(Value::is_object) || event.object.get("rows").is_some();
+        match history.runs.last_mut() {
+            Some(last) if collapses && last.kind == event.kind && event.kind == "MODIFIED" => *last = event,
+            _ => history.runs.push(event),
+        }
+    }
+    histories
+}

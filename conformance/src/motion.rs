@@ -1,0 +1,69 @@
+//! What was in motion: objects and lists that changed in the recording although no client had written.
+//!
+//! A controller was at work on them, so a read met them at an arbitrary moment. The recordings' rule for
+//! such reads: compare the specification, and the status only where it is the eventual one.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::Value;
+
+use crate::recording::Recording;
+
+/// Which objects and lists were in motion when.
+#[derive(Debug, Default)]
+pub(crate) struct Motion {
+    objects: HashSet<(u64, String)>,
+    lists: HashSet<u64>,
+}
+
+impl Motion {
+    /// Finds them by what later lines show.
+    pub(crate) fn of(recording: &Recording) -> Self {
+        let mut motion = Self::default();
+        let mut seen: HashMap<String, (String, Vec<u64>)> = HashMap::new();
+        let mut lists: HashMap<(String, String), (Vec<String>, Vec<u64>)> = HashMap::new();
+        for line in &recording.lines {
+            if !line.is_read() {
+                seen.clear();
+                lists.clear();
+            }
+            for object in line.objects() {
+                if let (Some(uid), Some(version)) = identity(object) {
+                    let (last, lines) = seen.entry(uid.to_owned()).or_default();
+                    if !lines.is_empty() && last != version {
+                        motion.objects.extend(lines.drain(..).map(|line| (line, uid.to_owned())));
+                    }
+                    version.clone_into(last);
+                    lines.push(line.seq);
+                }
+            }
+            if line.is_read() && !line.is_watch() && line.body.is_some() {
+                let mut members: Vec<String> =
+                    line.objects().iter().filter_map(|object| Some(identity(object).0?.to_owned())).collect();
+                members.sort();
+                let (last, lines) = lists.entry((line.path.clone(), line.query.clone())).or_default();
+                if !lines.is_empty() && *last != members {
+                    motion.lists.extend(lines.drain(..));
+                }
+                *last = members;
+                lines.push(line.seq);
+            }
+        }
+        motion
+    }
+
+    /// Whether an object was in motion when a line showed it.
+    pub(crate) fn moves(&self, line: u64, object: &Value) -> bool {
+        identity(object).0.is_some_and(|uid| self.objects.contains(&(line, uid.to_owned())))
+    }
+
+    /// Whether objects came or went while a line listed them.
+    pub(crate) fn list_moves(&self, line: u64) -> bool {
+        self.lists.contains(&line)
+    }
+}
+
+fn identity(object: &Value) -> (Option<&str>, Option<&str>) {
+    let metadata = &object["metadata"];
+    (metadata["uid"].as_str(), metadata["resourceVersion"].as_str())
+}

@@ -1,0 +1,146 @@
+//! What a person reads: a table of scenarios, differences as a diff, and the page of the reference.
+
+use std::fmt::Write;
+
+use regex::Regex;
+use serde_json::Value;
+
+use crate::compare::Difference;
+use crate::known::KNOWN;
+use crate::replay::{Outcome, Scenario};
+
+/// Longer values are cut when a person did not ask for one line.
+const WIDTH: usize = 240;
+/// More differences of one line are counted only.
+const DIFFERENCES: usize = 12;
+
+/// What of the differences is shown.
+#[derive(Clone, Debug, Default)]
+pub struct Shown {
+    /// Only the table.
+    pub summary: bool,
+    /// Only this line, in full.
+    pub seq: Option<u64>,
+    /// Also lines that are equal, by name.
+    pub equal: bool,
+}
+
+/// The whole report.
+pub fn print(scenarios: &[Scenario], shown: &Shown) -> String {
+    let mut out = String::new();
+    if !shown.summary {
+        for scenario in scenarios {
+            for outcome in scenario.outcomes.iter().filter(|outcome| is_shown(outcome, shown)) {
+                out.push_str(&line(outcome, shown));
+            }
+        }
+    }
+    out.push_str(&table(scenarios));
+    out
+}
+
+fn is_shown(outcome: &Outcome, shown: &Shown) -> bool {
+    match shown.seq {
+        Some(seq) => outcome.seq == seq,
+        None => shown.equal || !outcome.differences.is_empty(),
+    }
+}
+
+fn line(outcome: &Outcome, shown: &Shown) -> String {
+    let mut out = format!("{} {}\n      {}\n", outcome.seq, outcome.request, outcome.step);
+    if let Some(reason) = reason(outcome) {
+        let _ = writeln!(out, "      known: {reason}");
+    }
+    let most = if shown.seq.is_some() { usize::MAX } else { DIFFERENCES };
+    for difference in outcome.differences.iter().take(most) {
+        let _ = writeln!(out, "    @ {}", difference.place);
+        for (sign, value) in [('-', &difference.recorded), ('+', &difference.here)] {
+            if let Some(value) = value {
+                let _ = writeln!(out, "    {sign} {}", text(value, shown.seq.is_some()));
+            }
+        }
+    }
+    let more = outcome.differences.len().saturating_sub(most);
+    if more > 0 {
+        let _ = writeln!(out, "      and {more} more");
+    }
+    out
+}
+
+fn text(value: &Value, whole: bool) -> String {
+    let text = value.to_string();
+    match (whole, text.char_indices().nth(WIDTH)) {
+        (false, Some((end, _))) => format!("{}...", &text[..end]),
+        _ => text,
+    }
+}
+
+fn table(scenarios: &[Scenario]) -> String {
+    let mut out = String::new();
+    let _ = writeln!(out, "{:<18} {:>6} {:>6} {:>8}", "scenario", "equal", "total", "%");
+    for scenario in scenarios {
+        let _ = writeln!(
+            out,
+            "{:<18} {:>6} {:>6} {:>8.1}",
+            scenario.name,
+            scenario.equal(),
+            scenario.outcomes.len(),
+            scenario.percent()
+        );
+    }
+    let (equal, total) = totals(scenarios);
+    let _ = writeln!(
+        out,
+        "{:<18} {equal:>6} {total:>6} {:>8.1}",
+        "all",
+        100.0 * equal as f64 / total.max(1) as f64
+    );
+    out
+}
+
+fn totals(scenarios: &[Scenario]) -> (usize, usize) {
+    let equal = scenarios.iter().map(Scenario::equal).sum();
+    (equal, scenarios.iter().map(|scenario| scenario.outcomes.len()).sum())
+}
+
+/// Why a line differs, when each of its differences is explained.
+fn reason(outcome: &Outcome) -> Option<&'static str> {
+    let reasons: Option<Vec<&str>> =
+        outcome.differences.iter().map(|difference| reason_of(outcome, difference)).collect();
+    reasons?.first().copied()
+}
+
+fn reason_of(outcome: &Outcome, difference: &Difference) -> Option<&'static str> {
+    let value = |value: &Option<Value>| value.as_ref().map(Value::to_string).unwrap_or_default();
+    let text = format!(
+        "{} {} {} {}",
+        outcome.request,
+        difference.place,
+        value(&difference.recorded),
+        value(&difference.here)
+    );
+    let fits = |pattern: &str| Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(&text));
+    KNOWN.iter().find(|known| fits(known.pattern)).map(|known| known.reason)
+}
+
+/// The page of the reference: numbers, and every line that differs with its reason.
+pub fn page(scenarios: &[Scenario]) -> String {
+    let mut out = String::from(
+        "# Conformance\n\nWritten by `just conformance --page`: how the sandbox answers recorded requests, held against what a real\n\
+         API server answered. The recordings' own rules say what may differ (uids, times, addresses, generated names).\n\n",
+    );
+    let _ = writeln!(out, "```text\n{}```\n", table(scenarios));
+    out.push_str("## What differs\n\n| line | request | place | why |\n|---|---|---|---|\n");
+    for outcome in scenarios.iter().flat_map(|scenario| &scenario.outcomes) {
+        let Some(first) = outcome.differences.first() else { continue };
+        let why = reason(outcome).unwrap_or("not looked into yet");
+        let _ = writeln!(
+            out,
+            "| {} | `{}` | `{}` | {why} |",
+            outcome.seq,
+            outcome.request.replace('|', "\\|"),
+            first.place
+        );
+    }
+    out
+}
