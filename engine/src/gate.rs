@@ -135,7 +135,7 @@ impl Call<'_> {
                 return self.failed_before_it_began(interrupt);
             }
         };
-        match self.confirmed(&plan) {
+        match self.confirmed(&plan)? {
             Answer::Do => {}
             Answer::Skip(note) => return self.skipped(&plan, note),
             Answer::Stop => return Err(self.session.stop(Stop::Waiting(declined(self.name)))),
@@ -267,15 +267,18 @@ impl Call<'_> {
         Err(self.session.stop(Stop::Refused(error)))
     }
 
-    fn confirmed(&self, plan: &Plan) -> Answer {
-        self.session.confirm.as_ref().map_or(Answer::Do, |confirm| {
-            confirm.ask(&Proposal {
-                call: self.slot.key.clone(),
-                function: self.name.to_owned(),
-                effect: self.effect(),
-                plan: plan.clone(),
-            })
-        })
+    /// Asks on a thread of its own: a person who does not answer does not keep the run from being cancelled.
+    fn confirmed(&self, plan: &Plan) -> Result<Answer, Interrupt> {
+        let Some(confirm) = self.session.confirm.clone() else { return Ok(Answer::Do) };
+        let proposal = Proposal {
+            call: self.slot.key.clone(),
+            function: self.name.to_owned(),
+            effect: self.effect(),
+            plan: plan.clone(),
+        };
+        let (answers, answer) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || answers.send(confirm.ask(&proposal)));
+        self.session.block(None, async { Ok(answer.await.unwrap_or(Answer::Stop)) })
     }
 
     fn skipped(&self, plan: &Plan, note: String) -> Result<Value, Interrupt> {

@@ -32,7 +32,8 @@ impl Plan {
             params,
             mode: Mode::Plan,
         };
-        let conclusion = wait(&context, &context.engine()?.start(start, execution)?);
+        let handle = context.engine()?.start(start, execution)?;
+        let conclusion = wait(&context, &handle, &watcher);
         watcher.close();
         let report = watcher.report();
         if !global.json() {

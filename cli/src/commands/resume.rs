@@ -59,10 +59,12 @@ pub(crate) fn resume(context: &Context, run: &str, script: Script) -> Result<Exi
     };
     context.guard(&record.target)?;
     let watcher = Watcher::new(&context.global);
+    watcher.know(&entries);
     let (execution, _sandbox) =
         context.execution(&record.target, Some(&shown), watcher.listener(), interactive())?;
     let resume = aegis_engine::run::Resume { run: record.id, script: current };
-    let conclusion = wait(context, &engine.resume(resume, execution)?);
+    let handle = engine.resume(resume, execution)?;
+    let conclusion = wait(context, &handle, &watcher);
     watcher.close();
     let entries = engine.store.entries(&conclusion.run, 0)?;
     let report = aegis_engine::report::Report::of(&entries);

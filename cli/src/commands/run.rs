@@ -37,7 +37,7 @@ impl Run {
             mode: Mode::Run,
         };
         let handle = context.engine()?.start(start, execution)?;
-        let conclusion = wait(&context, &handle);
+        let conclusion = wait(&context, &handle, &watcher);
         watcher.close();
         let report = watcher.report();
         tables::show(&report, global);

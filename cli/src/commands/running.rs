@@ -114,6 +114,15 @@ impl Watcher {
         Arc::new(Self { entries: Mutex::default(), screen })
     }
 
+    /// Tells it what earlier processes recorded: what they began may end in this one.
+    pub(crate) fn know(&self, entries: &[Entry]) {
+        match &self.screen {
+            Screen::Json => {}
+            Screen::Plain(plain) => plain.know(entries),
+            Screen::Live(live) => live.know(entries),
+        }
+    }
+
     pub(crate) fn listener(self: &Arc<Self>) -> Listener {
         let watcher = Arc::clone(self);
         Arc::new(move |event| watcher.hear(event))
@@ -143,6 +152,14 @@ impl Watcher {
         }
     }
 
+    /// Says something while the run goes on.
+    pub(crate) fn say(&self, text: &str) {
+        match &self.screen {
+            Screen::Live(live) => live.say(text),
+            _ => say(text),
+        }
+    }
+
     /// Nothing moves any more.
     pub(crate) fn close(&self) {
         if let Screen::Live(live) = &self.screen {
@@ -155,18 +172,23 @@ impl Watcher {
     }
 }
 
-/// Waits for the end of a run. Ctrl-C once cancels it, twice leaves it resumable.
-pub(crate) fn wait(context: &Context, handle: &Handle) -> Conclusion {
-    let (interrupted, person) = (handle.clone(), context.person());
+/// Waits for the end of a run. Ctrl-C once cancels it, twice leaves it resumable, three times ends the process
+/// where it stands: what is recorded is safe.
+pub(crate) fn wait(context: &Context, handle: &Handle, watcher: &Arc<Watcher>) -> Conclusion {
+    let (interrupted, person, watcher) = (handle.clone(), context.person(), Arc::clone(watcher));
     context.runtime.spawn(async move {
         if tokio::signal::ctrl_c().await.is_err() {
             return;
         }
-        say("cancelling; press Ctrl-C again to leave the run as it is");
+        watcher.say("cancelling: what was done is undone; Ctrl-C again leaves the run as it is");
         let cancelled = interrupted.clone();
         tokio::task::spawn_blocking(move || cancelled.cancel(&person, "Ctrl-C"));
         if tokio::signal::ctrl_c().await.is_ok() {
+            watcher.say("leaving the run as it is; Ctrl-C again does not wait");
             interrupted.abandon();
+        }
+        if tokio::signal::ctrl_c().await.is_ok() {
+            std::process::exit(Exit::Cancelled as i32);
         }
     });
     handle.wait()

@@ -1,5 +1,7 @@
 //! `aegis show`: how a run stands: steps with timings, what it waits for, checks, and why it failed.
 
+use std::fmt::Write;
+
 use aegis_engine::journal::{Entry, Status, Store};
 use aegis_engine::report::Report;
 use aegis_engine::run::stored;
@@ -35,7 +37,7 @@ impl Show {
             table::json(&json!({ "run": case.record, "report": report, "waits": waits }));
             return Ok(Exit::Ok);
         }
-        table::text(&head(&case, &report)?);
+        table::text(&head(&case, &report));
         table::text(&tree(&report.tree, 0));
         tables::show(&report, global);
         ending(&case, &entries, &report)?;
@@ -43,12 +45,13 @@ impl Show {
     }
 }
 
-fn head(case: &Case, report: &Report) -> Result<String, Failure> {
+fn head(case: &Case, report: &Report) -> String {
     let record = &case.record;
-    let took = record.updated.duration_since(record.started).as_millis().try_into().unwrap_or(0);
+    let updated = report.updated.unwrap_or(record.updated);
+    let took = updated.duration_since(record.started).as_millis().try_into().unwrap_or(0);
     let mut status = record.status.word().to_owned();
-    if record.status == Status::Running && case.store.claim(&record.id)?.is_some() {
-        status = format!("not finished, and no process runs it (aegis resume {})", record.id);
+    if record.status == Status::Interrupted {
+        let _ = write!(status, ": no process runs it (next: aegis resume {})", record.id);
     }
     let by = &record.person.0;
     let plan = if report.changes.is_empty() { "none" } else { &report.plan_hash };
@@ -63,7 +66,7 @@ fn head(case: &Case, report: &Report) -> Result<String, Failure> {
         ),
         ("changes", format!("{} (hash {plan})", report.changes.len())),
     ];
-    Ok(table::aligned(&rows.map(|(name, value)| vec![name.to_owned(), value])) + "\n")
+    table::aligned(&rows.map(|(name, value)| vec![name.to_owned(), value])) + "\n"
 }
 
 fn ending(case: &Case, entries: &[Entry], report: &Report) -> Result<(), Failure> {

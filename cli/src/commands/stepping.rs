@@ -2,7 +2,7 @@
 //! Answers are read line by line from stdin; its end means stop.
 
 use std::io::BufRead;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use aegis_engine::run::confirm::{Answer, Confirm, Proposal};
 
@@ -11,16 +11,19 @@ use super::running::{Watcher, say};
 /// Asks the person at the terminal.
 pub(crate) struct Stepping {
     watcher: Arc<Watcher>,
+    /// Branches ask at the same time; a person is asked one thing at a time.
+    asking: Mutex<()>,
 }
 
 impl Stepping {
     pub(crate) fn at(watcher: &Arc<Watcher>) -> Arc<dyn Confirm> {
-        Arc::new(Self { watcher: Arc::clone(watcher) })
+        Arc::new(Self { watcher: Arc::clone(watcher), asking: Mutex::default() })
     }
 }
 
 impl Confirm for Stepping {
     fn ask(&self, proposal: &Proposal) -> Answer {
+        let _one_at_a_time = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
         self.watcher.pause(|| {
             say(&described(proposal));
             answer(&mut std::io::stdin().lock())

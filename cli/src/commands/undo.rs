@@ -1,5 +1,6 @@
 //! `aegis undo`: takes back what can be taken back of a run that no process executes, newest first.
 
+use aegis_engine::journal::Store;
 use clap::Args;
 
 use super::deciding::{Case, Decision};
@@ -27,6 +28,7 @@ pub(crate) fn undo(case: &Case, note: &str) -> Result<Exit, Failure> {
     let (context, run) = (&case.context, &case.record.id);
     context.guard(&case.record.target)?;
     let watcher = Watcher::new(&context.global);
+    watcher.know(&case.store.entries(run, 0)?);
     let (execution, _sandbox) = context.execution(&case.record.target, None, watcher.listener(), false)?;
     let conclusion = context.engine()?.undo(run, execution, note)?;
     watcher.close();

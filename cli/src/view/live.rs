@@ -1,15 +1,16 @@
-//! A run as a moving picture, for a terminal: what is under way has a spinner, its age and its progress; what
-//! is done becomes a plain line above.
+//! A run as a moving picture, for a terminal: what is under way has a spinner, its age and its progress below
+//! what it is part of; what is done becomes a plain line above.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aegis_engine::journal::{Body, Entry};
 use aegis_engine::run::Event;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::plain::{Plain, indent};
+use super::plain::{Plain, indent, write_line};
 
 /// How often spinners turn.
 const TICK: Duration = Duration::from_millis(120);
@@ -17,16 +18,41 @@ const TICK: Duration = Duration::from_millis(120);
 /// The picture.
 pub(crate) struct Live {
     bars: MultiProgress,
-    under_way: Mutex<BTreeMap<String, ProgressBar>>,
+    under_way: Mutex<Vec<Moving>>,
     lines: Plain,
     colour: bool,
+    /// A person is being asked: nothing moves, lines are written as they are.
+    paused: AtomicBool,
+}
+
+/// Something under way, in the order of the screen.
+struct Moving {
+    key: String,
+    label: String,
+    bar: ProgressBar,
 }
 
 impl Live {
     /// An empty one on stderr.
     pub(crate) fn new(colour: bool) -> Self {
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
-        Self { bars, under_way: Mutex::default(), lines: Plain::default(), colour }
+        let (under_way, lines, paused) = (Mutex::default(), Plain::default(), AtomicBool::new(false));
+        Self { bars, under_way, lines, colour, paused }
+    }
+
+    /// Remembers what earlier processes recorded; what they left open moves again.
+    pub(crate) fn know(&self, entries: &[Entry]) {
+        self.lines.know(entries);
+        let mut open = BTreeMap::new();
+        for entry in entries {
+            match &entry.body {
+                Body::Left { step: key, .. } | Body::Happened { call: key, .. } => {
+                    open.remove(key);
+                }
+                body => open.extend(begun(body)),
+            }
+        }
+        open.iter().for_each(|(key, label)| self.begin(key, label));
     }
 
     /// Shows one event.
@@ -34,81 +60,128 @@ impl Live {
         match event {
             Event::Recorded(entry) => self.learn(entry),
             Event::Progress { call, text } => {
-                if let Some(bar) = self.under_way().get(call) {
-                    bar.set_message(text.clone());
+                if let Some(moving) = self.under_way().iter().find(|moving| moving.key == *call) {
+                    moving.bar.set_message(format!("{}  {text}", moving.label));
                 }
             }
         }
     }
 
+    /// Writes a line above what moves.
+    pub(crate) fn say(&self, line: &str) {
+        if self.paused.load(Ordering::Acquire) || self.bars.println(line).is_err() {
+            write_line(line);
+        }
+    }
+
     /// Lets a person be asked without spinners running over it.
     pub(crate) fn pause<T>(&self, ask: impl FnOnce() -> T) -> T {
-        self.bars.suspend(ask)
+        self.paused.store(true, Ordering::Release);
+        let _ = self.bars.clear();
+        self.bars.set_draw_target(ProgressDrawTarget::hidden());
+        let answer = ask();
+        self.bars.set_draw_target(ProgressDrawTarget::stderr());
+        self.paused.store(false, Ordering::Release);
+        answer
     }
 
     /// Takes the picture off the screen; the lines stay.
     pub(crate) fn close(&self) {
-        for bar in std::mem::take(&mut *self.under_way()).into_values() {
-            bar.finish_and_clear();
+        for moving in std::mem::take(&mut *self.under_way()) {
+            moving.bar.finish_and_clear();
         }
         let _ = self.bars.clear();
     }
 
-    fn under_way(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, ProgressBar>> {
+    fn under_way(&self) -> MutexGuard<'_, Vec<Moving>> {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn learn(&self, entry: &Entry) {
         match &entry.body {
-            Body::Entered { step, name, .. } => self.begin(step, name),
-            Body::Asked { call, summary, function, .. } => {
-                self.begin(call, if summary.is_empty() { function } else { summary });
+            Body::Left { step: key, .. } | Body::Happened { call: key, .. } => self.end(key),
+            body => {
+                if let Some((key, label)) = begun(body) {
+                    self.begin(&key, &label);
+                }
             }
-            Body::Left { step, .. } => self.end(step),
-            Body::Happened { call, .. } => self.end(call),
-            _ => {}
         }
         if let Some(line) = self.lines.line(&entry.body) {
             // A beginning is shown by its spinner.
             if !matches!(entry.body, Body::Entered { .. }) {
-                let _ = self.bars.println(self.painted(line));
+                self.say(&painted(line, self.colour));
             }
         }
     }
 
-    fn begin(&self, key: &str, text: &str) {
-        let template = format!("{}{{spinner}} {{prefix}}  {{elapsed}}  {{msg}}", indent(key));
+    fn begin(&self, key: &str, label: &str) {
+        self.end(key);
+        // The message ends at the edge of the screen, so that everything under way has one line.
+        let template = format!("{}{{spinner}} {{elapsed:>3}}  {{wide_msg}}", indent(key));
         let style =
             ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_spinner());
-        let bar = self.bars.add(ProgressBar::new_spinner().with_style(style).with_prefix(text.to_owned()));
+        let bar = ProgressBar::new_spinner().with_style(style).with_message(label.to_owned());
+        let mut under_way = self.under_way();
+        let place = place_of(&under_way, key);
+        let bar = match place.checked_sub(1) {
+            Some(before) => self.bars.insert_after(&under_way[before].bar, bar),
+            None => self.bars.insert(0, bar),
+        };
         bar.enable_steady_tick(TICK);
-        if let Some(earlier) = self.under_way().insert(key.to_owned(), bar) {
-            earlier.finish_and_clear();
-        }
+        under_way.insert(place, Moving { key: key.to_owned(), label: label.to_owned(), bar });
     }
 
     fn end(&self, key: &str) {
-        if let Some(bar) = self.under_way().remove(key) {
-            bar.finish_and_clear();
-            self.bars.remove(&bar);
+        let mut under_way = self.under_way();
+        if let Some(index) = under_way.iter().position(|moving| moving.key == key) {
+            let moving = under_way.remove(index);
+            moving.bar.finish_and_clear();
+            self.bars.remove(&moving.bar);
         }
     }
+}
 
-    /// The word of an end in its colour; the word alone says the same.
-    fn painted(&self, line: String) -> String {
-        let blanks = line.len() - line.trim_start().len();
-        let word = line.trim_start().split(' ').next().unwrap_or_default().to_owned();
-        let code = match word.as_str() {
-            "ok" => "32",
-            "FAILED" => "31",
-            "UNKNOWN" | "waiting" => "33",
-            "skipped" => "2",
-            _ => return line,
-        };
-        if !self.colour {
-            return line;
+/// Behind the last that is part of the same, or at the end.
+fn place_of(under_way: &[Moving], key: &str) -> usize {
+    let Some(parent) = under_way.iter().rfind(|moving| is_part(key, &moving.key)) else {
+        return under_way.len();
+    };
+    under_way
+        .iter()
+        .rposition(|moving| moving.key == parent.key || is_part(&moving.key, &parent.key))
+        .map_or(0, |last| last + 1)
+}
+
+/// Places are paths: `/deploy#0` has the parts `/deploy#0/k8s::apply#0`, `/deploy#0@2/...`, `/each#0[3]/...`.
+fn is_part(key: &str, whole: &str) -> bool {
+    key.strip_prefix(whole).is_some_and(|rest| rest.starts_with(['/', '@', '[', '~']))
+}
+
+/// Key and label of what begins with an entry.
+fn begun(body: &Body) -> Option<(String, String)> {
+    match body {
+        Body::Entered { step, name, .. } => Some((step.clone(), name.clone())),
+        Body::Asked { call, summary, function, .. } => {
+            Some((call.clone(), if summary.is_empty() { function } else { summary }.clone()))
         }
-        let rest = &line[blanks + word.len()..];
-        format!("{}\u{1b}[{code}m{word}\u{1b}[0m{rest}", &line[..blanks])
+        _ => None,
     }
+}
+
+/// The word of an end in its colour; the word alone says the same.
+fn painted(line: String, colour: bool) -> String {
+    let blanks = line.len() - line.trim_start().len();
+    let word = line.trim_start().split(' ').next().unwrap_or_default().to_owned();
+    let code = match word.as_str() {
+        "ok" => "32",
+        "FAILED" => "31",
+        "UNKNOWN" | "waiting" => "33",
+        "skipped" => "2",
+        _ => return line,
+    };
+    if !colour {
+        return line;
+    }
+    let rest = &line[blanks + word.len()..];
+    format!("{}\u{1b}[{code}m{word}\u{1b}[0m{rest}", &line[..blanks])
 }

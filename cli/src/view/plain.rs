@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use aegis_engine::journal::{Body, Outcome, Wait};
+use aegis_engine::journal::{Body, Entry, Outcome, Wait};
 use aegis_engine::run::Event;
 
 /// What a reader has to remember between events.
@@ -19,6 +19,13 @@ struct Shown {
 }
 
 impl Plain {
+    /// Remembers what earlier processes recorded, and shows nothing.
+    pub(crate) fn know(&self, entries: &[Entry]) {
+        for entry in entries {
+            let _ = self.line(&entry.body);
+        }
+    }
+
     /// Shows one event.
     pub(crate) fn show(&self, event: &Event) {
         let Event::Recorded(entry) = event else { return };
@@ -71,7 +78,8 @@ impl Plain {
                 Wait::Halt { reason } => format!("waiting: effects are halted: {reason}"),
             }),
             Body::Undone { call, outcome } => {
-                Some(format!("{} undone: {call}{}", sign(outcome), why(outcome)))
+                let label = calls.get(call).map_or(call, |shown| &shown.label);
+                Some(format!("{} undone: {label}{}", sign(outcome), why(outcome)))
             }
             _ => None,
         }
@@ -79,7 +87,7 @@ impl Plain {
 }
 
 #[expect(clippy::print_stderr, reason = "this is the view")]
-fn write_line(line: &str) {
+pub(super) fn write_line(line: &str) {
     eprintln!("{line}");
 }
 

@@ -31,6 +31,11 @@ CREATE TABLE IF NOT EXISTS leases (
   name TEXT PRIMARY KEY, run TEXT NOT NULL, token INTEGER NOT NULL, expires TEXT NOT NULL) WITHOUT ROWID;
 ";
 
+/// A list of runs holds a claim for a moment while it looks whether somebody has it, so a claim is tried for
+/// a few moments.
+const LOOKS: u32 = 5;
+const A_LOOK: Duration = Duration::from_millis(10);
+
 /// Journals in one SQLite file.
 pub struct SqliteStore {
     directory: PathBuf,
@@ -109,6 +114,9 @@ impl SqliteStore {
     fn error(&self, error: rusqlite::Error) -> StoreError {
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => StoreError::Full(self.directory.clone()),
+            Some(ErrorCode::SystemIoFailure) => {
+                StoreError::Unwritable(self.directory.clone(), error.to_string())
+            }
             _ => StoreError::Unusable(self.directory.clone(), error.to_string()),
         }
     }
@@ -121,6 +129,12 @@ impl SqliteStore {
         let value = work(&transaction).map_err(|error| self.error(error))?;
         transaction.commit().map_err(|error| self.error(error))?;
         Ok(value)
+    }
+
+    /// Whether a process has the claim of a run: nobody else can share its lock.
+    fn executed(&self, run: &str) -> bool {
+        let claim = File::open(self.directory.join("claims").join(run));
+        claim.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }
 
     fn head(&self, run: &str, at: u64) -> Result<Option<String>, StoreError> {
@@ -223,7 +237,11 @@ impl Store for SqliteStore {
             )
             .map_err(|error| self.error(error))?;
         let rows = statement.query_map([], run_record).map_err(|error| self.error(error))?;
-        rows.collect::<Result<_, _>>().map_err(|error| self.error(error))
+        let mut runs = rows.collect::<Result<Vec<_>, _>>().map_err(|error| self.error(error))?;
+        for run in runs.iter_mut().filter(|run| run.status == Status::Running && !self.executed(&run.id)) {
+            run.status = Status::Interrupted;
+        }
+        Ok(runs)
     }
 
     fn keep_texts(&self, texts: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, StoreError> {
@@ -259,11 +277,14 @@ impl Store for SqliteStore {
             _ => StoreError::Unusable(self.directory.clone(), error.to_string()),
         };
         let file = File::options().create(true).append(true).open(path).map_err(unusable)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(Box::new(FileClaim(file)))),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(unusable(error)),
+        for _ in 0..LOOKS {
+            match file.try_lock() {
+                Ok(()) => return Ok(Some(Box::new(FileClaim(file)))),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(A_LOOK),
+                Err(TryLockError::Error(error)) => return Err(unusable(error)),
+            }
         }
+        Ok(None)
     }
 
     fn halt(&self) -> Result<Option<Halt>, StoreError> {

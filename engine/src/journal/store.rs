@@ -114,8 +114,11 @@ pub struct RunRecord {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
-    /// A process executes it, or one did and died: see whether it is claimed.
+    /// A process executes it.
     Running,
+    /// No process executes it: it was left, or its process died, or it could not write its journal. It can be
+    /// resumed. Never stored: a store finds it out by looking whether somebody has the claim.
+    Interrupted,
     /// It waits for a person.
     Waiting,
     /// It reached its end.
@@ -132,6 +135,7 @@ impl Status {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Running => "running",
+            Self::Interrupted => "interrupted",
             Self::Waiting => "waiting",
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
@@ -188,6 +192,9 @@ pub enum StoreError {
     /// The directory cannot be made, read or written.
     #[error("cannot use the state directory `{}`: {}", .0.display(), .1)]
     Unusable(PathBuf, String),
+    /// A write failed that the file system allows: a limit on file sizes, a failing disk.
+    #[error("cannot write to the state directory `{}`: {}", .0.display(), .1)]
+    Unwritable(PathBuf, String),
     /// A record is not what it was when it was written.
     #[error("record {seq} of run `{run}` is damaged: {why}")]
     Damaged {
@@ -216,7 +223,7 @@ impl StoreError {
         use crate::codes;
         match self {
             Self::Full(_) => codes::DISK_FULL,
-            Self::Unusable(..) => codes::STATE,
+            Self::Unusable(..) | Self::Unwritable(..) => codes::STATE,
             Self::Damaged { .. } | Self::NoText(_) => codes::CORRUPT,
             Self::Newer(..) => codes::FORMAT,
             Self::NoRun(_) => codes::NO_RUN,
@@ -231,6 +238,11 @@ impl StoreError {
                 "free some room, then `aegis resume` the run: nothing recorded is lost".to_owned()
             }
             Self::Unusable(..) => "choose another with `--state-dir` or AEGIS_STATE_DIR".to_owned(),
+            Self::Unwritable(..) => {
+                "look for a limit on file sizes (`ulimit -f`) or a failing disk (`dmesg`), then \
+                                     `aegis resume` the run: nothing recorded is lost"
+                    .to_owned()
+            }
             Self::Damaged { run, .. } => {
                 format!("other runs are not touched; `aegis verify {run}` names every damaged record")
             }

@@ -9,11 +9,12 @@ use serde_json::Value;
 use super::Mode;
 use super::handle::Conclusion;
 use super::interrupt::{Interrupt, Stop};
+use super::recorded::Recorded;
 use super::session::Session;
 use super::undo::undo_below;
 use crate::codes;
 use crate::diagnostic::Diagnostic;
-use crate::journal::{Body, Verdict};
+use crate::journal::{Act, Body, StoreError, Verdict};
 use crate::runbook::OnFailure;
 use crate::script::convert::to_json;
 use crate::script::errors;
@@ -81,6 +82,11 @@ fn finish(
             conclusion.failure = Some(left_behind(&conclusion));
         }
     }
+    if conclusion.stop == Some(Stop::Abandoned)
+        && let Err(error) = take_cancel_back(session)
+    {
+        conclusion.stop = Some(Stop::Store(error));
+    }
     if let Some(verdict) = conclusion.verdict {
         release_leases(session);
         let (failure, value) = (conclusion.failure.clone(), conclusion.value.clone());
@@ -94,6 +100,20 @@ fn finish(
         conclusion.stop = Some(Stop::Store(error));
     }
     conclusion
+}
+
+/// Who cancels a run and then wants the process to let go of it leaves a run that can be resumed: what was
+/// already undone is performed again then.
+fn take_cancel_back(session: &Session) -> Result<(), StoreError> {
+    session.journal.flush()?;
+    let entries = session.store.entries(&session.run, 0)?;
+    let Some(since) = Recorded::of(&entries).cancelled else { return Ok(()) };
+    session.journal.commit(Body::Decided {
+        person: session.person.clone(),
+        act: Act::Retry { forget: Recorded::undone_since(&entries, since) },
+        note: "left instead of cancelled".to_owned(),
+        evidence: String::new(),
+    })
 }
 
 fn release_leases(session: &Session) {

@@ -26,7 +26,7 @@ pub enum Answer {
     Stop,
 }
 
-/// Somebody who can be asked. Called on the thread of the branch that asks, one at a time.
+/// Somebody who can be asked. Called on a thread of its own for each question; branches ask at the same time.
 pub trait Confirm: Send + Sync {
     /// Shows the proposal and waits for the answer.
     fn ask(&self, proposal: &Proposal) -> Answer;

@@ -14,7 +14,7 @@ use super::confirm::Confirm;
 use super::frame::{Frame, Here};
 use super::handle::{Conclusion, Ending, Handle, Listener};
 use super::interrupt::{Interrupt, Stop};
-use super::limits::Limits;
+use super::limits::{Limits, step_clock};
 use super::recorded::Recorded;
 use super::session::{Making, Session};
 use super::stored::{self, Stored, started};
@@ -258,6 +258,10 @@ impl Engine {
         let header = runbook.header;
         let work = move || {
             let asks = session.target.protected && header.risk == Risk::High && session.mode == Mode::Run;
+            if session.recorded.cancelled.is_some() && session.mode == Mode::Run {
+                // Somebody decided that, and the process that was told died before its end.
+                session.stop(Stop::Cancelled);
+            }
             let answer = run_script(&session, asks);
             over.cancel();
             let conclusion = conclude(&session, answer, header.on_failure, header.drill);
@@ -277,6 +281,7 @@ impl Engine {
 fn run_script(session: &Arc<Session>, asks: bool) -> Result<Dynamic, Box<EvalAltResult>> {
     let root = Frame::root(Arc::clone(session));
     let _here = Here::set(&root);
+    let _clock = step_clock(root.deadline);
     if asks {
         let question =
             format!("run `{}` (high risk) on the protected target `{}`?", session.title, session.target.name);

@@ -38,7 +38,7 @@ pub(crate) struct Slot {
 
 impl Frame {
     pub(crate) fn root(session: Arc<Session>) -> Arc<Self> {
-        let deadline = session.deadline;
+        let deadline = session.time_left();
         Arc::new(Self { session, key: String::new(), deadline, counters: Mutex::default() })
     }
 

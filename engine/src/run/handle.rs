@@ -88,8 +88,9 @@ impl Handle {
         journaled
     }
 
-    /// Leaves it where it is: nothing is undone, it can be resumed.
+    /// Leaves it where it is: nothing more is undone, it can be resumed, even if it was being cancelled.
     pub fn abandon(&self) {
+        self.session.left.cancel();
         self.session.stop(Stop::Abandoned);
     }
 

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde_json::Value;
 
 use super::interrupt::{Interrupt, Stop};
+use super::undo::inside_inverse;
 use crate::codes;
 use crate::error::CallError;
 use crate::function::{Effect, UndoCall};
@@ -46,6 +47,8 @@ pub(crate) struct Recorded {
     pub(crate) undone: BTreeSet<String>,
     notes: BTreeSet<String>,
     pub(crate) verdict: Option<Verdict>,
+    /// Position of the decision to cancel it, unless that was taken back.
+    pub(crate) cancelled: Option<u64>,
     pub(crate) last: u64,
 }
 
@@ -59,6 +62,12 @@ impl Recorded {
     fn learn(&mut self, entry: &Entry) {
         self.last = entry.seq;
         match &entry.body {
+            // Every undo is a new one: what its script function came to last time does not count.
+            Body::Asked { call, .. } if inside_inverse(call) => {}
+            Body::Entered { step: key, .. }
+            | Body::Left { step: key, .. }
+            | Body::Noted { note: key, .. }
+                if inside_inverse(key) => {}
             Body::Asked { call, frame, ordinal, function, effect, arguments, undo, summary, .. } => {
                 self.children.entry(frame.clone()).or_default().insert(*ordinal, call.clone());
                 let recorded = RecordedCall {
@@ -110,10 +119,14 @@ impl Recorded {
 
     fn decide(&mut self, act: &Act, note: &str, seq: u64) {
         match act {
-            Act::Retry { forget } => forget.iter().for_each(|key| self.forget(key)),
+            Act::Retry { forget } => {
+                self.cancelled = None;
+                forget.iter().for_each(|key| self.forget(key));
+            }
+            Act::Cancel => self.cancelled = Some(seq),
             Act::Skip { key } => self.settle(key, Outcome::Skipped(note.to_owned()), seq),
             Act::MarkDone { key, value } => self.settle(key, Outcome::Ok(value.clone()), seq),
-            Act::Approve { .. } | Act::Reject { .. } | Act::Cancel | Act::Undo => {}
+            Act::Approve { .. } | Act::Reject { .. } | Act::Undo => {}
         }
     }
 
@@ -136,6 +149,20 @@ impl Recorded {
         } else {
             self.steps.entry(key.to_owned()).or_default().left = Some((outcome, seq));
         }
+    }
+
+    /// Calls that were taken back after a position, and the steps that had been left with them inside.
+    pub(crate) fn undone_since(entries: &[Entry], seq: u64) -> Vec<String> {
+        let calls = entries.iter().filter(|entry| entry.seq > seq).filter_map(|entry| match &entry.body {
+            Body::Undone { call, outcome } if outcome.is_ok() => Some(call.clone()),
+            _ => None,
+        });
+        let calls: BTreeSet<String> = calls.collect();
+        let inside = |step: &&String| calls.iter().any(|call| call.starts_with(step.as_str()));
+        let recorded = Self::of(entries);
+        let steps = recorded.steps.iter().filter(|(_, step)| step.left.is_some());
+        let steps: Vec<String> = steps.map(|(key, _)| key).filter(inside).cloned().collect();
+        calls.into_iter().chain(steps).collect()
     }
 
     pub(crate) fn is_noted(&self, note: &str) -> bool {

@@ -74,6 +74,8 @@ pub(crate) struct Session {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) runtime: tokio::runtime::Handle,
     pub(crate) cancel: CancellationToken,
+    /// A person wants the process to let go of the run at once: undo stops as well.
+    pub(crate) left: CancellationToken,
     pub(crate) stopped: OnceLock<Stop>,
     /// True while effects are taken back: a cancelled run still finishes its undo.
     pub(crate) undoing: AtomicBool,
@@ -119,6 +121,7 @@ impl Session {
             entropy: Arc::clone(&engine.entropy),
             runtime: engine.runtime.clone(),
             cancel: CancellationToken::new(),
+            left: CancellationToken::new(),
             stopped: OnceLock::new(),
             undoing: false.into(),
             overlay: Arc::new(Overlay::default()),
@@ -149,7 +152,7 @@ impl Session {
     /// Refuses to go on when the run has been stopped or its time, or its step's, is up.
     pub(crate) fn check_alive(&self, deadline: Option<Instant>) -> Result<(), Interrupt> {
         if self.undoing.load(Ordering::Acquire) {
-            return Ok(());
+            return self.check_left();
         }
         if let Some(stop) = self.stopped.get() {
             return Err(Interrupt::Stop(stop.clone()));
@@ -169,9 +172,21 @@ impl Session {
         self.undoing.store(true, Ordering::Release);
     }
 
+    /// When the run's time is up. An undo takes the time it needs: often that the time was up is its cause.
+    pub(crate) fn time_left(&self) -> Option<Instant> {
+        if self.undoing.load(Ordering::Acquire) { None } else { self.deadline }
+    }
+
+    /// Refuses to go on with an undo when a person wants the process to let go.
+    pub(crate) fn check_left(&self) -> Result<(), Interrupt> {
+        if self.left.is_cancelled() { Err(Stop::Abandoned.into()) } else { Ok(()) }
+    }
+
     /// The surroundings of one call.
     pub(crate) fn context(self: &Arc<Self>, call: &str, deadline: Option<Instant>) -> Context {
         let (progress, told) = (Arc::clone(&self.progress), call.to_owned());
+        // What an inverse does is not interrupted by the cancel that caused it.
+        let undoing = self.undoing.load(Ordering::Acquire);
         Context {
             run: self.run.clone(),
             target: self.target.name.clone(),
@@ -183,7 +198,7 @@ impl Session {
             services: self.services.clone(),
             clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&self.entropy),
-            cancel: self.cancel.clone(),
+            cancel: if undoing { self.left.clone() } else { self.cancel.clone() },
             deadline,
             progress: Arc::new(move |text: &str| progress(&told, text)),
             control: Some(super::Control { session: Arc::clone(self), call: call.to_owned() }),
@@ -196,7 +211,7 @@ impl Session {
         deadline: Option<Instant>,
         work: impl Future<Output = Result<T, CallError>>,
     ) -> Result<T, Interrupt> {
-        let deadline = [self.deadline, deadline].into_iter().flatten().min();
+        let deadline = [self.time_left(), deadline].into_iter().flatten().min();
         self.runtime.block_on(async {
             let time_is_up = async {
                 match deadline {
@@ -210,6 +225,7 @@ impl Session {
                 () = self.cancel.cancelled(), if !self.undoing.load(Ordering::Acquire) => {
                     Err(Interrupt::Stop(self.stopped.get().cloned().unwrap_or(Stop::Abandoned)))
                 }
+                () = self.left.cancelled() => Err(Stop::Abandoned.into()),
                 () = time_is_up => Err(Interrupt::Failed(step_timeout().unknown())),
             }
         })

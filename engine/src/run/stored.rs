@@ -139,7 +139,7 @@ pub(crate) fn ended(run: &str, verdict: Verdict) -> CallError {
         }
         Verdict::Failed => ("failed", format!("`aegis retry {run}` performs what failed again")),
         Verdict::Cancelled => {
-            ("was cancelled", format!("`aegis fork {run} --from STEP` starts a new one from there"))
+            ("been cancelled", format!("`aegis fork {run} --from STEP` starts a new one from there"))
         }
     };
     CallError::new(codes::NOT_POSSIBLE, format!("`{run}` has {how} and cannot be resumed")).hint(hint)

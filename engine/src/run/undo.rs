@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use super::interrupt::Interrupt;
+use super::interrupt::{Interrupt, Stop};
 use super::recorded::Recorded;
 use super::session::Session;
 use crate::codes;
@@ -50,7 +50,11 @@ impl Ledger {
         Self(Mutex::new(owed.into_iter().map(|(_, debt)| debt).collect()))
     }
 
+    /// What an inverse does is not taken back in its turn.
     pub(crate) fn owe(&self, call: &str, undo: UndoCall) {
+        if inside_inverse(call) {
+            return;
+        }
         self.lock().push(Debt { call: call.to_owned(), undo, sure: false });
     }
 
@@ -80,7 +84,9 @@ impl Ledger {
 /// ledger and is told by `leftovers`.
 pub(crate) fn undo_below(session: &Arc<Session>, place: &str) -> Result<usize, Interrupt> {
     let mut failures = 0;
+    session.check_left()?;
     for debt in session.ledger.below(place).into_iter().rev() {
+        session.check_left()?;
         if let Err(error) = undo_one(session, &debt)? {
             failures += 1;
             session.journal.commit(Body::Undone { call: debt.call, outcome: Outcome::Failed(error) })?;
@@ -93,7 +99,7 @@ pub(crate) fn undo_below(session: &Arc<Session>, place: &str) -> Result<usize, I
 }
 
 fn undo_one(session: &Arc<Session>, debt: &Debt) -> Result<Result<(), CallError>, Interrupt> {
-    if !debt.sure && !happened_after_all(session, debt) {
+    if !debt.sure && !happened_after_all(session, debt)? {
         return Ok(Ok(()));
     }
     let key = format!("{}~undo", debt.call);
@@ -114,36 +120,59 @@ fn undo_one(session: &Arc<Session>, debt: &Debt) -> Result<Result<(), CallError>
         place: Place::default(),
     })?;
     let began = Instant::now();
-    let answer = perform(session, &key, &debt.undo);
+    let answer = perform(session, &key, &debt.undo)?;
     let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     let outcome = answer.clone().map_or_else(Outcome::Failed, Outcome::Ok);
     session.journal.commit(Body::Happened { call: key, outcome, milliseconds })?;
     Ok(answer.map(drop))
 }
 
-/// An inverse is not interrupted by the cancel that caused it.
-fn perform(session: &Arc<Session>, key: &str, undo: &UndoCall) -> Result<Value, CallError> {
+/// An inverse is not interrupted by the cancel that caused it, only by a person who wants the process to let go.
+fn perform(
+    session: &Arc<Session>,
+    key: &str,
+    undo: &UndoCall,
+) -> Result<Result<Value, CallError>, Interrupt> {
     if let Some(name) = undo.function.strip_prefix("script::") {
-        let script = session.script.get().ok_or_else(|| gone(&undo.function))?;
-        return script.call_undo(session, key, name, &undo.arguments);
+        let Some(script) = session.script.get() else { return Ok(Err(gone(&undo.function))) };
+        let answer = script.call_undo(session, key, name, &undo.arguments);
+        return session.check_left().map(|()| answer);
     }
-    let function = session.registry.function(&undo.function).ok_or_else(|| gone(&undo.function))?;
+    let Some(function) = session.registry.function(&undo.function) else {
+        return Ok(Err(gone(&undo.function)));
+    };
     let mut context = session.context(key, None);
-    context.cancel = tokio_util::sync::CancellationToken::new();
+    context.cancel = session.left.clone();
     let arguments = session.vault.opened(&undo.arguments);
-    session.runtime.block_on(function.perform(&context, &arguments))
+    unless_left(session, function.perform(&context, &arguments))
+}
+
+fn unless_left<T>(session: &Session, work: impl Future<Output = T>) -> Result<T, Interrupt> {
+    session.runtime.block_on(async {
+        tokio::select! {
+            biased;
+            answer = work => Ok(answer),
+            () = session.left.cancelled() => Err(Stop::Abandoned.into()),
+        }
+    })
 }
 
 /// Whether an effect without a recorded outcome is there to be undone. When nobody can tell, undo is tried:
 /// inverses put a state back, they do not count.
-fn happened_after_all(session: &Arc<Session>, debt: &Debt) -> bool {
-    let Some(call) = session.recorded.calls.get(&debt.call) else { return true };
-    let Some(function) = session.registry.function(&call.function) else { return true };
+fn happened_after_all(session: &Arc<Session>, debt: &Debt) -> Result<bool, Interrupt> {
+    let Some(call) = session.recorded.calls.get(&debt.call) else { return Ok(true) };
+    let Some(function) = session.registry.function(&call.function) else { return Ok(true) };
     let mut context = session.context(&debt.call, None);
-    context.cancel = tokio_util::sync::CancellationToken::new();
+    context.cancel = session.left.clone();
     let arguments = session.vault.opened(&call.arguments);
     let probe = function.probe(&context, &arguments, Some(&debt.undo));
-    !matches!(session.runtime.block_on(probe), Ok(Probe::DidNotHappen))
+    Ok(!matches!(unless_left(session, probe)?, Ok(Probe::DidNotHappen)))
+}
+
+/// True for places inside a script function that takes something back. A name in a place is followed by its
+/// occurrence, so no step can be called like that.
+pub(crate) fn inside_inverse(key: &str) -> bool {
+    key.contains("~undo/")
 }
 
 fn gone(function: &str) -> CallError {

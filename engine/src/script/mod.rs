@@ -93,7 +93,7 @@ fn watch(session: Weak<Session>) -> impl Fn(u64) -> Option<Dynamic> + Send + Syn
             return Some(Dynamic::from(Halted::Operations));
         }
         if session.undoing.load(Ordering::Relaxed) {
-            return None;
+            return session.left.is_cancelled().then(|| Dynamic::from(Halted::Stopped));
         }
         if session.cancel.is_cancelled() {
             return Some(Dynamic::from(Halted::Stopped));

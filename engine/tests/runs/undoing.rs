@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use aegis_engine::clock::SystemClock;
-use aegis_engine::journal::{Store, Verdict};
-use aegis_engine::run::operate::Desk;
+use aegis_engine::journal::{Person, Store, Verdict};
+use aegis_engine::run::operate::{Decider, Desk};
+use aegis_engine::run::{Conclusion, Mode, Stop};
 use serde_json::json;
 
-use crate::world::Bench;
+use crate::world::{Bench, HEADER};
 
 #[test]
 fn a_step_undoes_its_own_effects_newest_first() {
@@ -157,4 +158,106 @@ fn a_retry_after_an_undo_makes_the_effects_again() {
     let again = bench.resume(&ended.run).unwrap();
     assert_eq!(again.verdict, Some(Verdict::Succeeded), "{:?}", again.failure);
     assert_eq!(bench.world.things.lock().unwrap()["x"], json!(1));
+}
+
+/// Waits until a run does something, then lets go of it in the way a test says.
+fn when_it_hangs(bench: &Bench, script: &str, act: impl FnOnce(&aegis_engine::run::Handle)) -> Conclusion {
+    let store: Arc<dyn Store> = bench.store.clone();
+    let handle = bench.begin(script, Mode::Run, store).unwrap();
+    await_hanging(bench, 1);
+    act(&handle);
+    handle.wait()
+}
+
+fn await_hanging(bench: &Bench, times: usize) {
+    while bench.world.performed("hang") < times {
+        std::thread::yield_now();
+    }
+}
+
+const SLOW_TO_UNDO: &str = r#"
+    fn slowly(name) { world::hang("undo"); world::change(name, "back"); }
+    world::change("first", 1);
+    undo::with("slowly", ["x"]);
+    step("s", || world::change("x", 1));
+    step("work", || world::hang("work"));
+"#;
+
+#[test]
+fn a_run_that_is_left_while_it_is_cancelled_goes_on_where_it_was() {
+    let bench = Bench::new();
+    let left = when_it_hangs(&bench, SLOW_TO_UNDO, |handle| {
+        handle.cancel(&Person("ada".into()), "Ctrl-C").unwrap();
+        await_hanging(&bench, 2);
+        handle.abandon();
+    });
+    assert_eq!((left.verdict, left.stop), (None, Some(Stop::Abandoned)));
+    assert_eq!(bench.world.things.lock().unwrap()["x"], json!(null), "the newest effect was taken back");
+    let without_waiting = SLOW_TO_UNDO.replace("|| world::hang(\"work\")", "|| 7");
+    let script = format!("{HEADER}\n{without_waiting}");
+    let ended = bench.resume_with(&left.run, Some(&script)).unwrap();
+    assert_eq!(ended.verdict, Some(Verdict::Succeeded), "{:?}", ended.failure);
+    let things = bench.world.things.lock().unwrap();
+    assert_eq!((&things["first"], &things["x"]), (&json!(1), &json!(1)), "what was undone is done again");
+}
+
+#[test]
+fn a_run_that_is_left_at_once_has_nothing_undone() {
+    let bench = Bench::new();
+    let left = when_it_hangs(&bench, r#"world::change("x", 1); world::hang("work");"#, |handle| {
+        handle.abandon();
+        let _ = handle.cancel(&Person("ada".into()), "too late");
+    });
+    assert_eq!(left.verdict, None);
+    assert_eq!(bench.world.things.lock().unwrap()["x"], json!(1));
+}
+
+#[test]
+fn a_decision_to_cancel_outlives_the_process_that_heard_it() {
+    let bench = Bench::new();
+    let script = r#"world::change("x", 1); world::change("y", 1);"#;
+    let run = bench.run_cut(script, 4).unwrap();
+    let desk = Desk { store: &*bench.store, clock: &SystemClock };
+    let person = Person("grace".into());
+    desk.cancel(&run, &Decider { person: &person, note: "not today", evidence: "" }).unwrap();
+    let ended = bench.resume(&run).unwrap();
+    assert_eq!(ended.verdict, Some(Verdict::Cancelled), "{:?}", ended.failure);
+    assert!(bench.world.things.lock().unwrap().values().all(serde_json::Value::is_null));
+}
+
+#[test]
+fn an_inverse_that_is_a_function_is_tried_again_and_owes_nothing_itself() {
+    let bench = Bench::new();
+    let ended = bench.run(
+        r#"
+        fn back(name) { world::change("helper", 1); world::once(name); }
+        undo::with("back", ["fragile"]);
+        throw "enough";
+    "#,
+    );
+    bench.world.fail("fragile", 1);
+    let engine = bench.engine(bench.store.clone());
+    let undone = engine.undo(&ended.run, bench.execution(), "").unwrap();
+    assert_eq!(undone.leftovers.len(), 1, "{:?}", undone.leftovers);
+    let undone = engine.undo(&ended.run, bench.execution(), "").unwrap();
+    assert!(undone.leftovers.is_empty(), "{:?}", undone.leftovers);
+    assert_eq!(bench.world.lines(), ["change helper", "change helper", "once fragile"]);
+}
+
+#[test]
+fn an_undo_has_the_time_it_needs_when_the_time_of_the_run_was_its_cause() {
+    let bench = Bench::new();
+    let ended = bench.run(
+        r#"
+        runbook(#{ title: "t", owner: "o", timeout: "50ms", on_failure: "undo",
+                   needs: ["world:change", "world:send"] });
+        fn back(name) { world::change(name, "back"); }
+        undo::with("back", ["x"]);
+        loop {}
+    "#,
+    );
+    assert_eq!(ended.verdict, Some(Verdict::Failed));
+    assert_eq!(ended.failure.unwrap().message, "the time of the runbook is up");
+    assert!(ended.leftovers.is_empty(), "{:?}", ended.leftovers);
+    assert_eq!(bench.world.things.lock().unwrap()["x"], json!("back"));
 }
