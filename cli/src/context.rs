@@ -45,9 +45,10 @@ pub(crate) enum Colour {
 
 /// Options of every command.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
-    /// Where journals and the sandbox live [default: .aegis in the project].
-    /// (AEGIS_STATE_DIR)
+    /// Where journals and the sandbox live [default: .aegis in the project]
+    /// (AEGIS_STATE_DIR).
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
     /// Folder of the project [default: found from the runbook or the current folder].

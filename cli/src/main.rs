@@ -29,8 +29,7 @@ fn main() -> ExitCode {
     // A second provider in the process would have installed itself first; both speak the same TLS.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let Cli { global, command } = Cli::parse();
-    view::tracing::start();
-    match command.run(&global) {
+    match view::tracing::start(&global).and_then(|()| command.run(&global)) {
         Ok(exit) => exit.into(),
         Err(failure) => view::failure::tell(&failure, &global),
     }

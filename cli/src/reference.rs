@@ -1,16 +1,90 @@
-//! The reference pages: Markdown made from the one description of each host function. `aegis docs` prints
-//! them, `aegis docs --markdown DIR` writes them, a test compares.
+//! The reference: Markdown or JSON made from the one description of each host function. `aegis docs` prints
+//! it, `aegis docs --markdown DIR` writes it, a test compares.
 
 use std::fmt::Write;
 
 use aegis_engine::function::{Function, Module, Parameter};
 use aegis_engine::runbook::{BUILTINS, Builtin};
+use serde_json::{Value, json};
 
 /// Name of the page of the engine's own functions.
 pub(crate) const SCRIPT: &str = "script";
 
+/// What a page is about.
+pub(crate) enum Page<'a> {
+    /// The functions that need no module.
+    Script,
+    /// One of them.
+    Builtin(&'a Builtin),
+    /// A module.
+    Module(&'a Module),
+    /// A function, and the name of its module.
+    Function(&'a str, &'a Function),
+}
+
+impl Page<'_> {
+    /// For people: Markdown.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Self::Script => script(),
+            Self::Builtin(one) => builtin(one),
+            Self::Module(one) => module(one),
+            Self::Function(module, one) => function(module, one),
+        }
+    }
+
+    /// For programs.
+    pub(crate) fn json(&self) -> Value {
+        match self {
+            Self::Script => {
+                let functions: Vec<Value> = BUILTINS.iter().map(|one| Page::Builtin(one).json()).collect();
+                json!({ "name": SCRIPT, "functions": functions })
+            }
+            Self::Builtin(one) => json!({
+                "name": one.name, "signature": one.signature, "summary": one.summary, "options": one.options,
+            }),
+            Self::Module(one) => {
+                let functions =
+                    one.functions.iter().map(|function| Page::Function(one.name, function).json());
+                json!({
+                    "name": one.name, "summary": one.summary, "page": one.page.trim(),
+                    "functions": functions.collect::<Vec<_>>(),
+                })
+            }
+            Self::Function(module, one) => described(module, one),
+        }
+    }
+}
+
+fn described(module: &str, function: &Function) -> Value {
+    let description = &function.description;
+    let name = format!("{module}::{}", description.name);
+    let parameters = |parameters: Vec<&Parameter>| {
+        let facts = parameters.into_iter().map(|one| {
+            json!({
+                "name": one.name, "kind": one.kind, "help": one.help, "required": one.required,
+                "default": one.default, "choices": one.choices,
+            })
+        });
+        facts.collect::<Vec<_>>()
+    };
+    json!({
+        "name": name,
+        "signature": function.signature.line(&name),
+        "summary": description.summary,
+        "effect": description.effect.word(),
+        "needs": description.capability,
+        "returns": description.returns,
+        "undo": description.undo,
+        "fails_when": description.fails_when,
+        "arguments": parameters(function.signature.positional().collect()),
+        "options": parameters(function.signature.options().collect()),
+        "example": description.example,
+    })
+}
+
 /// The page of a module.
-pub(crate) fn module(module: &Module) -> String {
+fn module(module: &Module) -> String {
     let mut page = format!("# {}\n\n{}\n", module.name, module.summary);
     if !module.page.trim().is_empty() {
         let _ = write!(page, "\n{}\n", module.page.trim());
@@ -22,7 +96,7 @@ pub(crate) fn module(module: &Module) -> String {
 }
 
 /// The section of a function.
-pub(crate) fn function(module: &str, function: &Function) -> String {
+fn function(module: &str, function: &Function) -> String {
     let description = &function.description;
     let name = format!("{module}::{}", description.name);
     let mut page =
@@ -46,7 +120,7 @@ pub(crate) fn function(module: &str, function: &Function) -> String {
 }
 
 /// The page of the functions that need no module.
-pub(crate) fn script() -> String {
+fn script() -> String {
     let mut page = "# script\n\nFunctions of the engine itself; they need no module.\n".to_owned();
     for builtin in BUILTINS {
         let _ = write!(page, "\n{}", self::builtin(builtin));
@@ -55,7 +129,7 @@ pub(crate) fn script() -> String {
 }
 
 /// The section of one of them.
-pub(crate) fn builtin(builtin: &Builtin) -> String {
+fn builtin(builtin: &Builtin) -> String {
     let mut page = format!("## {}\n\n    {}\n\n{}\n", builtin.name, builtin.signature, builtin.summary);
     if !builtin.options.is_empty() {
         let _ = write!(page, "\nOptions: {}.\n", aegis_engine::text::list(builtin.options));

@@ -346,7 +346,7 @@ fn no_function(name: &str) -> Interrupt {
 
 fn declined(name: &str) -> CallError {
     CallError::new(codes::DECLINED, format!("the run was stopped before `{name}`"))
-        .hint("`aegis resume` goes on at this call")
+        .hint("`aegis resume` goes on at this call, `aegis resume --step` asks again")
 }
 
 fn lost(name: &str) -> CallError {

@@ -58,7 +58,7 @@ pub struct Node {
     /// The effect class, for calls.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub effect: Option<Effect>,
-    /// `running`, `ok`, `failed`, `unknown`, `skipped`.
+    /// `open` (it began and has no outcome), `ok`, `failed`, `unknown`, `skipped`.
     pub state: &'static str,
     /// Attempts so far, for steps.
     pub attempts: u32,
@@ -179,7 +179,7 @@ impl Flat {
             Body::Entered { step, frame, name, attempt, .. } => {
                 let node = self.node(step, frame, name);
                 node.attempts = *attempt;
-                node.state = "running";
+                node.state = "open";
             }
             Body::Happened { call, outcome, milliseconds } => self.settle(call, outcome, *milliseconds),
             Body::Left { step, outcome, milliseconds, .. } => self.settle(step, outcome, *milliseconds),
@@ -201,7 +201,7 @@ impl Flat {
             name: name.to_owned(),
             summary: String::new(),
             effect: None,
-            state: "running",
+            state: "open",
             attempts: 0,
             milliseconds: None,
             why: String::new(),

@@ -17,13 +17,13 @@ use crate::view::table;
 /// Which run, and why.
 #[derive(Debug, Args)]
 pub(crate) struct Decision {
-    /// The run: its id, a part that is enough to tell it, or `last`.
+    /// The run: its id, the beginning or the end of it, or `last`.
     pub(crate) run: String,
     /// Why; kept in the journal.
-    #[arg(long, default_value = "", value_name = "TEXT")]
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "TEXT")]
     pub(crate) note: String,
     /// Proof, as text or a link; kept in the journal.
-    #[arg(long, default_value = "", value_name = "TEXT")]
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "TEXT")]
     pub(crate) evidence: String,
 }
 

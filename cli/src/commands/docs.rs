@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::running::say;
 use crate::context::{Context, Global};
 use crate::exit::Exit;
-use crate::reference;
+use crate::reference::{self, Page};
 use crate::view::failure::Failure;
 use crate::view::table;
 
@@ -40,7 +40,8 @@ impl Docs {
         }
         match &self.name {
             None => overview(&registry, global),
-            Some(name) => table::text(&page(&registry, name)?),
+            Some(name) if global.json() => table::json(&page(&registry, name)?.json()),
+            Some(name) => table::text(&page(&registry, name)?.text()),
         }
         Ok(Exit::Ok)
     }
@@ -56,18 +57,18 @@ fn overview(registry: &Registry, global: &Global) {
     });
 }
 
-fn page(registry: &Registry, name: &str) -> Result<String, Failure> {
+fn page<'a>(registry: &'a Registry, name: &'a str) -> Result<Page<'a>, Failure> {
     if name == reference::SCRIPT {
-        return Ok(reference::script());
+        return Ok(Page::Script);
     }
     if let Some(builtin) = BUILTINS.iter().find(|builtin| builtin.name == name) {
-        return Ok(reference::builtin(builtin));
+        return Ok(Page::Builtin(builtin));
     }
     if let Some(module) = registry.modules().iter().find(|module| module.name == name) {
-        return Ok(reference::module(module));
+        return Ok(Page::Module(module));
     }
     if let (Some((module, _)), Some(function)) = (name.split_once("::"), registry.function(name)) {
-        return Ok(reference::function(module, function));
+        return Ok(Page::Function(module, function));
     }
     let modules = registry.modules().iter().map(|module| module.name);
     let known = registry.names().chain(modules).chain(BUILTINS.iter().map(|builtin| builtin.name));
@@ -81,11 +82,11 @@ fn write(registry: &Registry, folder: &Path) -> Result<Exit, Failure> {
         CallError::new(codes::SCRIPT, format!("cannot write to `{}`", folder.display())).because(error)
     };
     std::fs::create_dir_all(folder).map_err(failed)?;
-    let modules = registry.modules().iter().map(|module| (module.name, reference::module(module)));
-    let pages = modules.chain([(reference::SCRIPT, reference::script())]);
+    let modules = registry.modules().iter().map(|module| (module.name, Page::Module(module)));
+    let pages = modules.chain([(reference::SCRIPT, Page::Script)]);
     let mut written = 0;
     for (name, page) in pages {
-        std::fs::write(folder.join(format!("{name}.md")), page).map_err(failed)?;
+        std::fs::write(folder.join(format!("{name}.md")), page.text()).map_err(failed)?;
         written += 1;
     }
     say(&format!("{} in {}", aegis_engine::text::count(written, "page"), folder.display()));

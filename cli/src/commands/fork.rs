@@ -4,7 +4,7 @@ use aegis_engine::clock::{Entropy, SystemEntropy};
 use clap::Args;
 
 use super::deciding::{Case, Decision};
-use super::resume::{Script, resume};
+use super::resume::{Going, resume};
 use crate::context::Global;
 use crate::exit::Exit;
 use crate::view::failure::Failure;
@@ -16,9 +16,8 @@ pub(crate) struct Fork {
     /// The step to go on from, by name.
     #[arg(long, value_name = "STEP")]
     from: String,
-    /// Which script to go on with.
-    #[arg(long, value_enum, default_value = "recorded")]
-    script: Script,
+    #[command(flatten)]
+    going: Going,
 }
 
 impl Fork {
@@ -26,6 +25,6 @@ impl Fork {
         let case = Case::open(global, &self.decision.run)?;
         let id = format!("{}-fork-{:04x}", case.record.id, SystemEntropy.next() & 0xffff);
         let id = case.decide(&self.decision, |desk, run, by| desk.fork(run, &self.from, by, &id))?;
-        resume(&case.context, &id, self.script)
+        resume(&case.context, &id, self.going)
     }
 }

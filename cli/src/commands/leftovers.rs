@@ -12,7 +12,7 @@ use crate::view::table;
 
 #[derive(Debug, Args)]
 pub(crate) struct Leftovers {
-    /// Only of this run.
+    /// Only of this run: its id, the beginning or the end of it, or `last`. Default: of all runs.
     run: Option<String>,
 }
 

@@ -1,4 +1,5 @@
-//! The verbs, one file each, in one visible list. Each is a struct of its arguments with a `run`.
+//! The verbs, one file each, in one visible list with the examples of their help. Each is a struct of its
+//! arguments with a `run`.
 
 mod approve;
 mod cancel;
@@ -40,11 +41,11 @@ use crate::exit::Exit;
 use crate::view::failure::Failure;
 
 macro_rules! verbs {
-    ($($(#[$about:meta])* $verb:ident = $module:ident;)*) => {
+    ($($(#[$about:meta])* $verb:ident = $module:ident, [$($example:literal),* $(,)?];)*) => {
         /// What aegis can do.
         #[derive(Subcommand)]
         pub(crate) enum Command {
-            $($(#[$about])* $verb($module::$verb),)*
+            $($(#[$about])* #[command(after_help = concat!("Examples:", $("\n  ", $example),*))] $verb($module::$verb),)*
         }
 
         impl Command {
@@ -60,57 +61,149 @@ macro_rules! verbs {
 
 verbs! {
     /// Run a runbook.
-    Run = run;
+    Run = run, [
+        "aegis run runbooks/bootstrap.rhai",
+        "aegis run runbooks/rotate.rhai -p name=web -p replicas=3 --target staging",
+        "aegis run runbooks/rotate.rhai --step",
+        "aegis run runbooks/rotate.rhai --output json",
+    ];
     /// Show what a runbook would do, with live diffs, and change nothing.
-    Plan = plan;
+    Plan = plan, [
+        "aegis plan runbooks/bootstrap.rhai",
+        "aegis plan runbooks/rotate.rhai --params-file prod.yaml --target prod",
+    ];
     /// Go on with a run where it stands.
-    Resume = resume;
+    Resume = resume, [
+        "aegis resume last",
+        "aegis resume bootstrap-20261123-020304-k3f9",
+        "aegis resume last --step",
+        "aegis resume last --script current",
+    ];
     /// Perform what failed again, and go on.
-    Retry = retry;
+    Retry = retry, [
+        "aegis retry last",
+        "aegis retry last --note 'made room on the disk'",
+        "aegis retry last --script current",
+    ];
     /// Start a new run that has everything an old one did before a step.
-    Fork = fork;
+    Fork = fork, [
+        "aegis fork last --from 'roll out'",
+        "aegis fork k3f9 --from verify --script current",
+    ];
     /// Leave a call or step of a run out.
-    Skip = skip;
+    Skip = skip, ["aegis skip last notify --note 'told them by telephone'"];
     /// Record that a call or step was done by hand.
-    MarkDone = mark_done;
+    MarkDone = mark_done, [
+        "aegis mark-done last 'scale up' --note 'done in the console' --evidence https://tickets.example.com/7",
+        "aegis mark-done last count --note 'counted by hand' --value 3",
+    ];
     /// Take back what a run changed.
-    Undo = undo;
+    Undo = undo, [
+        "aegis undo last",
+        "aegis undo k3f9 --note 'the release is withdrawn'",
+    ];
     /// List effects that could be taken back and are not.
-    Leftovers = leftovers;
+    Leftovers = leftovers, [
+        "aegis leftovers",
+        "aegis leftovers last",
+    ];
     /// Cancel a run: what can be undone is undone.
-    Cancel = cancel;
+    Cancel = cancel, ["aegis cancel last --note 'wrong cluster'"];
     /// Stop all effects of all runs, with a reason.
-    Halt = halt;
+    Halt = halt, ["aegis halt 'incident 7: nobody changes anything'"];
     /// Allow effects again.
-    Unhalt = unhalt;
+    Unhalt = unhalt, ["aegis unhalt"];
     /// Say yes to an approval that a run waits for.
-    Approve = approve;
-    /// Say no to it.
-    Reject = reject;
+    Approve = approve, [
+        "aegis approve last",
+        "aegis approve k3f9 --note 'change 4711' --operator grace",
+    ];
+    /// Say no to an approval that a run waits for.
+    Reject = reject, ["aegis reject last --note 'not on a Friday'"];
     /// List runs, newest first.
-    Runs = runs;
+    Runs = runs, [
+        "aegis runs",
+        "aegis runs -n 100 --output json",
+    ];
     /// Show how a run stands: steps, checks, what it waits for.
-    Show = show;
+    Show = show, [
+        "aegis show",
+        "aegis show k3f9 --output json",
+    ];
     /// Print the journal of a run, one line an entry.
-    Logs = logs;
+    Logs = logs, [
+        "aegis logs",
+        "aegis logs last --follow",
+        "aegis logs k3f9 --output json",
+    ];
     /// Run a script over its journal again, with no outside at all.
-    Replay = replay;
+    Replay = replay, ["aegis replay last"];
     /// Recompute the hash chain of runs.
-    Verify = verify;
+    Verify = verify, [
+        "aegis verify",
+        "aegis verify last",
+    ];
     /// Check runbooks without running them.
-    Check = check;
+    Check = check, [
+        "aegis check",
+        "aegis check runbooks/bootstrap.rhai examples",
+    ];
     /// Start a new runbook from a template.
-    New = new;
+    New = new, ["aegis new rotate-keys"];
     /// Explain modules and functions.
-    Docs = docs;
+    Docs = docs, [
+        "aegis docs",
+        "aegis docs k8s",
+        "aegis docs k8s::scale",
+        "aegis docs --markdown docs/reference",
+    ];
     /// Explain an error code.
-    Explain = explain;
+    Explain = explain, [
+        "aegis explain A0105",
+        "aegis explain",
+    ];
     /// List targets.
-    Targets = targets;
+    Targets = targets, ["aegis targets"];
     /// Print the configuration and where each value comes from.
-    Config = config;
+    Config = config, [
+        "aegis config",
+        "aegis config --defaults",
+    ];
     /// The embedded Kubernetes cluster.
-    Sandbox = sandbox;
+    Sandbox = sandbox, [
+        "aegis sandbox up",
+        "aegis sandbox kubeconfig",
+        "aegis sandbox status",
+    ];
     /// Print completions for a shell.
-    Completions = completions;
+    Completions = completions, ["aegis completions bash"];
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    /// A line of a shell, with words in single quotes.
+    fn words(line: &str) -> Vec<String> {
+        let parts = line.split('\'').enumerate();
+        let words = parts.flat_map(|(index, part)| {
+            let quoted = (index % 2 == 1).then(|| vec![part.to_owned()]);
+            quoted.unwrap_or_else(|| part.split_whitespace().map(str::to_owned).collect())
+        });
+        words.collect()
+    }
+
+    #[test]
+    fn every_verb_has_examples_that_it_understands() {
+        for verb in crate::Cli::command().get_subcommands() {
+            let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let examples: Vec<&str> = help.lines().skip(1).map(str::trim).collect();
+            assert!(!examples.is_empty(), "{}", verb.get_name());
+            for example in examples {
+                let read = crate::Cli::try_parse_from(words(example));
+                assert!(read.is_ok(), "{example}: {}", read.err().map(|e| e.to_string()).unwrap_or_default());
+                assert!(example.starts_with(&format!("aegis {}", verb.get_name())), "{example}");
+            }
+        }
+    }
 }

@@ -14,7 +14,7 @@ use crate::view::tables;
 
 #[derive(Debug, Args)]
 pub(crate) struct Replay {
-    /// The run: its id, a part that is enough to tell it, or `last`.
+    /// The run: its id, the beginning or the end of it, or `last`.
     #[arg(default_value = "last")]
     run: String,
 }

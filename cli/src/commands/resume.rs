@@ -8,6 +8,7 @@ use aegis_engine::runbook::Runbook;
 use clap::{Args, ValueEnum};
 
 use super::running::{Watcher, checked, conclude, interactive, refuse_mistakes, wait};
+use super::stepping::Stepping;
 use crate::context::{Context, Global};
 use crate::exit::Exit;
 use crate::view::failure::Failure;
@@ -15,36 +16,46 @@ use crate::view::tables;
 
 /// Which script a run goes on with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Script {
+enum Script {
     /// The one it was started with.
     Recorded,
     /// The file as it is now: edits below the point reached are accepted.
     Current,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct Resume {
-    /// The run: its id, an end of it, or `last`.
-    run: String,
+/// How a run goes on.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Going {
     /// Which script to go on with.
     #[arg(long, value_enum, default_value = "recorded")]
     script: Script,
+    /// Ask before each effect: do it, leave it out, or stop.
+    #[arg(long)]
+    step: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Resume {
+    /// The run: its id, the beginning or the end of it, or `last`.
+    run: String,
+    #[command(flatten)]
+    going: Going,
 }
 
 impl Resume {
     pub(crate) fn run(self, global: &Global) -> Result<Exit, Failure> {
         let context = Context::new(global, None)?;
-        resume(&context, &self.run, self.script)
+        resume(&context, &self.run, self.going)
     }
 }
 
 /// Takes a run up and shows it to its end.
-pub(crate) fn resume(context: &Context, run: &str, script: Script) -> Result<Exit, Failure> {
+pub(crate) fn resume(context: &Context, run: &str, going: Going) -> Result<Exit, Failure> {
     let engine = context.engine()?;
     let record = Desk { store: &*engine.store, clock: &SystemClock }.find(run)?;
     let entries = engine.store.entries(&record.id, 0)?;
     let sources = aegis_engine::run::stored::sources(&*engine.store, &entries)?;
-    let current = match script {
+    let current = match going.script {
         Script::Recorded => None,
         Script::Current => {
             let path: PathBuf = context.project.join(sources.main());
@@ -60,8 +71,9 @@ pub(crate) fn resume(context: &Context, run: &str, script: Script) -> Result<Exi
     context.guard(&record.target)?;
     let watcher = Watcher::new(&context.global);
     watcher.know(&entries);
-    let (execution, _sandbox) =
+    let (mut execution, _sandbox) =
         context.execution(&record.target, Some(&shown), watcher.listener(), interactive())?;
+    execution.confirm = going.step.then(|| Stepping::at(&watcher));
     let resume = aegis_engine::run::Resume { run: record.id, script: current };
     let handle = engine.resume(resume, execution)?;
     let conclusion = wait(context, &handle, &watcher);

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::deciding::{Case, Decision};
-use super::resume::{Script, resume};
+use super::resume::{Going, resume};
 use crate::context::Global;
 use crate::exit::Exit;
 use crate::view::failure::Failure;
@@ -12,15 +12,14 @@ use crate::view::failure::Failure;
 pub(crate) struct Retry {
     #[command(flatten)]
     decision: Decision,
-    /// Which script to go on with.
-    #[arg(long, value_enum, default_value = "recorded")]
-    script: Script,
+    #[command(flatten)]
+    going: Going,
 }
 
 impl Retry {
     pub(crate) fn run(self, global: &Global) -> Result<Exit, Failure> {
         let case = Case::open(global, &self.decision.run)?;
         case.decide(&self.decision, |desk, run, by| desk.retry(run, by))?;
-        resume(&case.context, &case.record.id, self.script)
+        resume(&case.context, &case.record.id, self.going)
     }
 }

@@ -243,6 +243,7 @@ fn next(error: &CallError, run: &str) -> String {
     match codes::explain(&error.code).map(|entry| entry.code) {
         Some(codes::UNKNOWN) => format!("aegis show {run}, then aegis mark-done, skip or retry"),
         Some(codes::HALTED) => format!("aegis unhalt, then aegis resume {run}"),
+        Some(codes::DECLINED) => format!("aegis resume {run}"),
         _ => format!("aegis approve {run}, then aegis resume {run}"),
     }
 }

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use aegis_engine::journal::{Entry, Status, Store};
 use aegis_engine::report::Report;
-use aegis_engine::run::stored;
 use aegis_engine::run::operate::pending;
+use aegis_engine::run::stored;
 use clap::Args;
 use serde_json::json;
 
@@ -19,7 +19,7 @@ use crate::view::tree::{seconds, tree, waiting};
 
 #[derive(Debug, Args)]
 pub(crate) struct Show {
-    /// The run: its id, a part that is enough to tell it, or `last`.
+    /// The run: its id, the beginning or the end of it, or `last`.
     #[arg(default_value = "last")]
     run: String,
 }
@@ -38,7 +38,7 @@ impl Show {
             return Ok(Exit::Ok);
         }
         table::text(&head(&case, &report));
-        table::text(&tree(&report.tree, 0));
+        table::text(&tree(&report.tree, case.record.status, 0));
         tables::show(&report, global);
         ending(&case, &entries, &report)?;
         Ok(Exit::Ok)

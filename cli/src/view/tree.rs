@@ -2,18 +2,19 @@
 
 use std::fmt::Write;
 
-use aegis_engine::journal::{Act, Body, Entry, Outcome, Verdict, Wait};
+use aegis_engine::journal::{Act, Body, Entry, Outcome, Status, Verdict, Wait};
 use aegis_engine::report::Node;
 
-/// The step tree with timings.
-pub(crate) fn tree(nodes: &[Node], depth: usize) -> String {
+/// The step tree with timings; what is open is under way in a run that somebody executes.
+pub(crate) fn tree(nodes: &[Node], status: Status, depth: usize) -> String {
     let mut text = String::new();
     for node in nodes {
         let name = if node.summary.is_empty() { &node.name } else { &node.summary };
         let time = node.milliseconds.map(|time| format!("  {}", seconds(time))).unwrap_or_default();
         let why = if node.why.is_empty() { String::new() } else { format!("  {}", node.why) };
-        let _ = writeln!(text, "{:8}{}{name}{time}{why}", node.state, "  ".repeat(depth));
-        text.push_str(&tree(&node.children, depth + 1));
+        let state = if node.state == "open" && status == Status::Running { "running" } else { node.state };
+        let _ = writeln!(text, "{state:8}{}{name}{time}{why}", "  ".repeat(depth));
+        text.push_str(&tree(&node.children, status, depth + 1));
     }
     text
 }

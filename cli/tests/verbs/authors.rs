@@ -130,3 +130,15 @@ fn a_function_has_a_page_and_a_misspelt_one_a_hint() {
     let wrong = project.aegis(&["docs", "exec::rnu"]).ended(2);
     assert!(wrong.talk.contains("did you mean `exec::run`?"), "{}", wrong.talk);
 }
+
+#[test]
+fn the_reference_for_programs_is_json() {
+    let project = Project::new(&[]);
+    let page = |name: &str| project.aegis(&["docs", name, "--output", "json"]).ended(0).json().remove(0);
+    let function = page("exec::run");
+    assert_eq!(function["signature"], "exec::run(program, [arguments], [options])");
+    assert_eq!(function["arguments"][0]["name"], "program");
+    assert_eq!(function["options"][0]["kind"], "bool");
+    assert!(page("exec")["functions"].as_array().unwrap().contains(&function));
+    assert!(page("script")["functions"].as_array().unwrap().contains(&page("step")));
+}

@@ -6,3 +6,4 @@
 mod authors;
 mod operators;
 mod project;
+mod terminal;

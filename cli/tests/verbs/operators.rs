@@ -186,3 +186,62 @@ fn a_state_directory_that_cannot_be_used_is_one_clear_error() {
     assert!(runs.talk.starts_with("error[A0202]: cannot use the state directory `file`"), "{}", runs.talk);
     assert!(runs.talk.contains("choose another with `--state-dir`"), "{}", runs.talk);
 }
+
+#[test]
+fn a_high_risk_run_on_a_protected_target_needs_somebody_else() {
+    let project = Project::new(&[
+        ("runbooks/a.rhai", "runbook(#{ title: \"Cut over\", risk: \"high\" });\nlog(\"went\");\n"),
+        ("aegis.toml", "[targets.prod]\nprotected = true\n"),
+    ]);
+    let run = ["run", "runbooks/a.rhai", "--target", "prod", "--operator", "ada"];
+    let refused = project.aegis(&run).ended(3);
+    assert!(refused.talk.contains("add `--yes-on prod`"), "{}", refused.talk);
+    let asked = project.aegis(&[&run[..], &["--yes-on", "prod"]].concat()).ended(4);
+    let id = runs(&project)[0].0.clone();
+    for line in ["run `Cut over` (high risk) on the protected target `prod`?", &format!("aegis approve {id}")]
+    {
+        assert!(asked.talk.contains(line), "`{line}` is missing: {}", asked.talk);
+    }
+    assert!(!asked.talk.contains("went"));
+    project.aegis(&["approve", "last", "--operator", "ada"]).ended(1);
+    project.aegis(&["approve", "last", "--operator", "grace"]).ended(0);
+    let resumed = project.aegis(&["resume", "last", "--yes-on", "prod"]).ended(0);
+    assert!(resumed.talk.contains("went"), "{}", resumed.talk);
+}
+
+#[test]
+fn the_journal_is_followed_until_the_run_ends() {
+    let project = Project::new(&[(
+        "runbooks/a.rhai",
+        "runbook(#{ title: \"A\", needs: [\"exec:run\"] });\nstep(\"wait\", || exec::run(\"sh\", \
+         [\"-c\", \"until test -e go; do sleep 0.05; done\"]));\n",
+    )]);
+    let run = project.command(&["run", "runbooks/a.rhai"]).spawn().unwrap();
+    while !runs(&project).iter().any(|(_, status)| status == "running") {
+        std::thread::yield_now();
+    }
+    let mut follower = project.command(&["logs", "last", "--follow"]).spawn().unwrap();
+    let mut lines = BufReader::new(follower.stdout.take().unwrap());
+    let mut seen = String::new();
+    while !seen.contains("entered   /wait#0") {
+        assert!(lines.read_line(&mut seen).unwrap() > 0, "{seen}");
+    }
+    project.write("go", "");
+    std::io::Read::read_to_string(&mut lines, &mut seen).unwrap();
+    assert!(seen.trim_end().ends_with("succeeded"), "{seen}");
+    finished(follower).ended(0);
+    finished(run).ended(0);
+}
+
+#[test]
+fn diagnostics_for_programs_are_json() {
+    let project = Project::new(&[("runbooks/a.rhai", NEEDS_A_FILE), ("wanted", "")]);
+    let logged =
+        |arguments: &[&str]| finished(project.command(arguments).env("AEGIS_LOG", "trace").spawn().unwrap());
+    let run = logged(&["plan", "runbooks/a.rhai", "--output", "json"]).ended(0);
+    for line in run.talk.lines() {
+        assert!(serde_json::from_str::<serde_json::Value>(line).is_ok(), "{line}");
+    }
+    let wrong = finished(project.command(&["runs"]).env("AEGIS_LOG", "a=b=c").spawn().unwrap()).ended(2);
+    assert!(wrong.talk.contains("`AEGIS_LOG` is no filter"), "{}", wrong.talk);
+}

@@ -132,7 +132,8 @@ impl SqliteStore {
     }
 
     /// Whether a process has the claim of a run: nobody else can share its lock.
-    fn executed(&self, run: &str) -> bool {
+    #[must_use]
+    pub fn executed(&self, run: &str) -> bool {
         let claim = File::open(self.directory.join("claims").join(run));
         claim.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }
