@@ -118,8 +118,13 @@ impl Bench {
     }
 }
 
+/// Both.
+pub(crate) fn all(directory: &Path) -> Vec<Row> {
+    durable(directory).into_iter().chain(resume(directory)).collect()
+}
+
 /// A durable call against two synced appends of the same size.
-pub(crate) fn durable(directory: &Path) -> Vec<Row> {
+fn durable(directory: &Path) -> Vec<Row> {
     const CALLS: usize = 5_000;
     let folder = fresh(directory, "durable");
     let mut floor = floor::synced_appends(&folder, CALLS);
@@ -140,7 +145,7 @@ pub(crate) fn durable(directory: &Path) -> Vec<Row> {
 }
 
 /// Resume of a run with 10,000 recorded calls.
-pub(crate) fn resume(directory: &Path) -> Vec<Row> {
+fn resume(directory: &Path) -> Vec<Row> {
     let bench = Bench::new(&fresh(directory, "resume"));
     let ended = bench.run("for n in 0..10_000 { bench::touch(n); } approval::ask(\"go on?\");");
     let began = Instant::now();

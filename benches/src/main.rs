@@ -1,10 +1,11 @@
-//! `just bench`: prints one table. Each figure stands beside its floor on this machine or its goal; nothing is
+//! `just bench [GROUP ...]`: prints one table (groups: `calls`, `process`, `sandbox`; all when none is named). Each figure stands beside its floor on this machine or its goal; nothing is
 //! asserted, because these numbers are the machine's as much as ours. `aegis` is the release binary built
 //! beside this one.
 
 mod calls;
 mod floor;
 mod process;
+mod sandbox;
 
 use std::path::Path;
 
@@ -15,17 +16,23 @@ pub(crate) struct Row {
     pub(crate) against: String,
 }
 
+/// Measures a group's rows in a folder of its own.
+type Group = fn(&Path) -> Vec<Row>;
+
+const GROUPS: [(&str, Group); 3] =
+    [("calls", calls::all), ("process", process::all), ("sandbox", sandbox::all)];
+
 #[expect(clippy::print_stdout, reason = "the table is the result")]
 fn main() {
+    let chosen: Vec<String> = std::env::args().skip(1).collect();
+    let wanted = |name: &str| chosen.is_empty() || chosen.iter().any(|chosen| chosen == name);
     // Not the system's temporary folder: that may be memory, where syncing costs nothing.
     let directory = tempfile::tempdir_in(".").unwrap_or_else(|error| panic!("no folder to work in: {error}"));
-    let mut rows = Vec::new();
-    rows.extend(calls::durable(directory.path()));
-    rows.extend(calls::resume(directory.path()));
-    rows.extend(process::all(directory.path()));
     println!("{:<44} {:>26}   against", "what", "figure");
-    for row in rows {
-        println!("{:<44} {:>26}   {}", row.what, row.figure, row.against);
+    for (_, measure) in GROUPS.into_iter().filter(|(name, _)| wanted(name)) {
+        for row in measure(directory.path()) {
+            println!("{:<44} {:>26}   {}", row.what, row.figure, row.against);
+        }
     }
 }
 

@@ -42,6 +42,7 @@ pub(crate) fn call(frame: &Frame, place: Place, name: &str, arguments: Value) ->
     session.check_alive(frame.deadline)?;
     let function = session.registry.function(name).ok_or_else(|| no_function(name))?;
     let slot = frame.next(name, &place)?;
+    let _span = tracing::debug_span!("call", key = slot.key).entered();
     let sealed = session.vault.masked_value(&arguments);
     let opened = session.vault.opened(&arguments);
     let context = session.context(&slot.key, frame.deadline);
@@ -314,6 +315,7 @@ impl Call<'_> {
 
     fn asked(&self, plan: &Plan) -> Body {
         let effect = self.effect();
+        tracing::debug!(?effect, summary = plan.summary, "asked");
         Body::Asked {
             call: self.slot.key.clone(),
             frame: self.frame.key.clone(),
@@ -332,6 +334,7 @@ impl Call<'_> {
 
     fn happened(&self, outcome: Outcome) -> Body {
         let milliseconds = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        tracing::debug!(outcome = outcome.word(), milliseconds, "happened");
         Body::Happened { call: self.slot.key.clone(), outcome, milliseconds }
     }
 

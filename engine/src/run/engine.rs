@@ -257,6 +257,8 @@ impl Engine {
         let Making { runbook, claim, .. } = making;
         let header = runbook.header;
         let work = move || {
+            let _span = tracing::info_span!("run", id = session.run).entered();
+            tracing::info!(title = session.title, target = session.target.name, "begins");
             let asks = session.target.protected && header.risk == Risk::High && session.mode == Mode::Run;
             if session.recorded.cancelled.is_some() && session.mode == Mode::Run {
                 // Somebody decided that, and the process that was told died before its end.
@@ -265,6 +267,7 @@ impl Engine {
             let answer = run_script(&session, asks);
             over.cancel();
             let conclusion = conclude(&session, answer, header.on_failure, header.drill);
+            tracing::info!(verdict = ?conclusion.verdict, "ends");
             drop(claim);
             ending.set(conclusion);
         };

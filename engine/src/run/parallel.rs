@@ -87,8 +87,9 @@ impl Block<'_, '_> {
         let workers = self.max.min(self.items.len());
         let mut answers: Vec<Option<BranchAnswer>> = Vec::new();
         answers.resize_with(self.items.len(), || None);
+        let span = tracing::Span::current();
         std::thread::scope(|scope| {
-            let work = || self.work(&next, &failed);
+            let work = || span.in_scope(|| self.work(&next, &failed));
             let mut threads = Vec::with_capacity(workers);
             for _ in 0..workers {
                 let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work);

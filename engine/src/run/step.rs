@@ -68,6 +68,7 @@ pub(crate) fn step(
     frame.session.check_alive(frame.deadline)?;
     let options = Options::read(options.unwrap_or_default())?;
     let slot = frame.next(name, &place)?;
+    let _span = tracing::debug_span!("step", key = slot.key).entered();
     Step { context, frame, slot, name: name.to_owned(), place, options, body }.run()
 }
 

@@ -1,0 +1,210 @@
+//! The embedded cluster at the size of a real one: 300 nodes and 10,000 pods over loopback HTTP, as clients see
+//! it. The clients run in this process too, so memory counts both.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use aegis_sandbox::serve::Topology;
+use aegis_sandbox::{Options, Sandbox};
+use futures::StreamExt;
+use futures::stream::iter;
+use serde_json::{Value, json};
+
+use crate::{Row, fresh, percentile};
+
+const PODS: usize = 10_000;
+const WORKERS: u16 = 297;
+const WATCHERS: usize = 50;
+/// Events that every watcher is sent.
+const EVENTS: usize = 200;
+const GETS: usize = 2_000;
+/// Requests under way at once when writing: what helm or a controller with work has.
+const WRITERS: usize = 32;
+
+/// A client of one sandbox.
+struct Client {
+    http: reqwest::Client,
+    base: String,
+}
+
+impl Client {
+    /// The kubeconfig's token goes with every request.
+    fn of(sandbox: &Sandbox) -> Self {
+        let kubeconfig = sandbox.kubeconfig();
+        let token =
+            kubeconfig.lines().find_map(|line| line.trim().strip_prefix("token: ")).unwrap_or_default();
+        let mut bearer = reqwest::header::HeaderValue::from_str(&format!("Bearer {token}"))
+            .unwrap_or_else(|error| panic!("{error}"));
+        bearer.set_sensitive(true);
+        let headers = [(reqwest::header::AUTHORIZATION, bearer)].into_iter().collect();
+        let http = reqwest::Client::builder().no_proxy().default_headers(headers).build();
+        Self { http: http.unwrap_or_else(|error| panic!("{error}")), base: sandbox.endpoint() }
+    }
+
+    async fn post(&self, path: &str, object: Value) {
+        let sent = self.http.post(format!("{}{path}", self.base)).json(&object).send().await;
+        let answer = sent.unwrap_or_else(|error| panic!("{path}: {error}"));
+        assert_eq!(answer.status(), 201, "{path}: {:?}", answer.text().await);
+    }
+
+    async fn get(&self, path: &str) -> reqwest::Response {
+        let sent = self.http.get(format!("{}{path}", self.base)).send().await;
+        let answer = sent.unwrap_or_else(|error| panic!("{path}: {error}"));
+        assert_eq!(answer.status(), 200, "{path}");
+        answer
+    }
+
+    async fn json(&self, path: &str) -> Value {
+        self.get(path).await.json().await.unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    /// Objects a second, with many requests under way.
+    async fn create(&self, path: &str, count: usize, object: impl Fn(usize) -> Value) -> f64 {
+        let began = Instant::now();
+        iter(0..count).for_each_concurrent(WRITERS, |number| self.post(path, object(number))).await;
+        count as f64 / began.elapsed().as_secs_f64()
+    }
+}
+
+fn settings(number: usize) -> Value {
+    json!({ "metadata": { "name": format!("settings-{number}") }, "data": { "number": number.to_string() } })
+}
+
+fn pod(number: usize) -> Value {
+    json!({
+        "metadata": { "name": format!("pod-{number}"), "labels": { "app": format!("app-{}", number % 100) } },
+        "spec": { "containers": [{ "name": "main", "image": "registry.example/app:1",
+            "resources": { "requests": { "cpu": "50m", "memory": "64Mi" } } }] },
+    })
+}
+
+/// Waits until every pod runs; seconds since `began`.
+async fn all_running(client: &Client, began: Instant) -> f64 {
+    loop {
+        let path = "/api/v1/pods?limit=1&fieldSelector=status.phase%3DRunning";
+        let list = client.json(path).await;
+        let more = list["metadata"]["remainingItemCount"].as_u64().unwrap_or(0);
+        let shown = list["items"].as_array().map_or(0, Vec::len) as u64;
+        if shown + more >= PODS as u64 || running(client, more).await >= PODS {
+            return began.elapsed().as_secs_f64();
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// A list with a selector does not say how many more there are: they are counted.
+async fn running(client: &Client, told: u64) -> usize {
+    if told > 0 {
+        return 0;
+    }
+    let path = "/api/v1/pods?fieldSelector=status.phase%3DRunning";
+    client.json(path).await["items"].as_array().map_or(0, Vec::len)
+}
+
+/// Seconds until every watcher has seen every one of the events, and events a second over all.
+async fn fan_out(client: &Arc<Client>) -> f64 {
+    let path = "/api/v1/namespaces/default/configmaps";
+    let version = client.json(&format!("{path}?limit=1")).await["metadata"]["resourceVersion"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    let seen = Arc::new(AtomicUsize::new(0));
+    let watchers: Vec<_> = (0..WATCHERS)
+        .map(|_| {
+            let (client, seen) = (Arc::clone(client), Arc::clone(&seen));
+            let path = format!("{path}?watch=1&resourceVersion={version}");
+            tokio::spawn(async move {
+                let mut events = client.get(&path).await.bytes_stream();
+                let mut mine = 0;
+                while mine < EVENTS {
+                    let Some(Ok(bytes)) = events.next().await else { return };
+                    let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
+                    mine += lines;
+                    seen.fetch_add(lines, Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    let began = Instant::now();
+    client
+        .create(
+            path,
+            EVENTS,
+            |number| json!({ "metadata": { "name": format!("told-{number}") }, "data": {} }),
+        )
+        .await;
+    for watcher in watchers {
+        let _ = watcher.await;
+    }
+    seen.load(Ordering::Relaxed) as f64 / began.elapsed().as_secs_f64()
+}
+
+/// Milliseconds of single gets, one after the other.
+async fn gets(client: &Client) -> Vec<f64> {
+    let mut times = Vec::with_capacity(GETS);
+    for number in 0..GETS {
+        let path = format!("/api/v1/namespaces/default/pods/pod-{}", number * 7 % PODS);
+        let began = Instant::now();
+        let _ = client.get(&path).await.bytes().await;
+        times.push(began.elapsed().as_secs_f64() * 1e3);
+    }
+    times
+}
+
+fn mebibytes() -> usize {
+    memory_stats::memory_stats().map_or(0, |stats| stats.physical_mem >> 20)
+}
+
+fn start(folder: &Path, runtime: &tokio::runtime::Runtime, workers: u16) -> (Sandbox, Duration) {
+    let topology = Topology { workers, ..Topology::default() };
+    let options = Options { topology, tls: false, ..Options::default() };
+    let began = Instant::now();
+    let sandbox = Sandbox::join(folder, options).unwrap_or_else(|error| panic!("{error}"));
+    runtime.block_on(sandbox.ready()).unwrap_or_else(|error| panic!("{error}"));
+    (sandbox, began.elapsed())
+}
+
+fn row(what: &'static str, figure: String, against: &str) -> Row {
+    Row { what, figure, against: against.to_owned() }
+}
+
+/// Every row of the sandbox.
+pub(crate) fn all(directory: &Path) -> Vec<Row> {
+    let runtime = tokio::runtime::Runtime::new().unwrap_or_else(|error| panic!("{error}"));
+    let folder = fresh(directory, "sandbox-new");
+    let (sandbox, new) = start(&folder, &runtime, 6);
+    drop(sandbox);
+    let (sandbox, again) = start(&folder, &runtime, 6);
+    drop(sandbox);
+    let before = mebibytes();
+    let (sandbox, _) = start(&fresh(directory, "sandbox"), &runtime, WORKERS);
+    let client = Arc::new(Client::of(&sandbox));
+    let rows = runtime.block_on(async {
+        let writes = client.create("/api/v1/namespaces/default/configmaps", PODS, settings).await;
+        let began = Instant::now();
+        let pods = client.create("/api/v1/namespaces/default/pods", PODS, pod).await;
+        let running = all_running(&client, began).await;
+        let mut gets = gets(&client).await;
+        let began = Instant::now();
+        let listed = client.get("/api/v1/pods").await.bytes().await.map_or(0, |bytes| bytes.len());
+        let list = began.elapsed();
+        let events = fan_out(&client).await;
+        let memory = mebibytes().saturating_sub(before);
+        vec![
+            row("start of a new cluster", format!("{} ms", new.as_millis()), ""),
+            row("start of a cluster that was there", format!("{} ms", again.as_millis()), "goal <= 50 ms"),
+            row("objects written, 32 at once", format!("{writes:.0} a second"), "goal >= 5,000"),
+            row("pods written, 300 nodes at work", format!("{pods:.0} a second"), ""),
+            row("10,000 pods until all run", format!("{running:.1} s"), "writing them included"),
+            row("get, one client, p50", format!("{:.2} ms", percentile(&mut gets, 0.5)), ""),
+            row("get, one client, p99", format!("{:.2} ms", percentile(&mut gets, 0.99)), "goal <= 2 ms"),
+            row("list of 10,000 pods", format!("{} ms", list.as_millis()), &format!("{} MiB", listed >> 20)),
+            row("watch events to 50 clients", format!("{events:.0} a second"), ""),
+            row("memory, clients included", format!("{memory} MiB"), "goal <= 1 GiB"),
+        ]
+    });
+    drop(sandbox);
+    rows
+}
