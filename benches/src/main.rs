@@ -24,6 +24,7 @@ const GROUPS: [(&str, Group); 3] =
 
 #[expect(clippy::print_stdout, reason = "the table is the result")]
 fn main() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let chosen: Vec<String> = std::env::args().skip(1).collect();
     let wanted = |name: &str| chosen.is_empty() || chosen.iter().any(|chosen| chosen == name);
     // Not the system's temporary folder: that may be memory, where syncing costs nothing.

@@ -269,7 +269,7 @@ fn needs_cluster(runbook: &Runbook) -> bool {
 
 /// Asks for the name of a target.
 fn typed(name: &str) -> bool {
-    crate::commands::say(&format!("target `{name}` is protected; type its name to go on:"));
+    crate::view::say(&format!("target `{name}` is protected; type its name to go on:"));
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer).is_ok() && answer.trim() == name
 }

@@ -81,6 +81,7 @@ codes! {
     HTTP = "A0602", "an HTTP request failed";
     CHECKS = "A0701", "checks failed";
     SANDBOX = "A0801", "the sandbox cannot do that";
+    DEFECT = "A0901", "aegis itself broke off";
 }
 
 /// The page of a code, in any spelling of its letter (`a0101`).

@@ -69,6 +69,23 @@ fn fails_then_goes_on(project: &Project, told: &Told) {
 }
 
 #[test]
+fn a_screen_that_goes_away_does_not_end_a_run() {
+    let project =
+        Project::new("runbook(#{ title: \"t\" });\nfor n in 0..100 { log(`line ${n}`); }\n\"done\"");
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let status = project
+        .command(&["run", "book.rhai"])
+        .env("AEGIS_LOG", "debug")
+        .stdout(writer.try_clone().unwrap())
+        .stderr(writer)
+        .status()
+        .unwrap();
+    assert_eq!(status.code(), Some(0));
+    assert_eq!(project.show()["report"]["status"], "succeeded");
+}
+
+#[test]
 fn what_is_wrong_with_a_kubeconfig_or_a_server_is_told_once() {
     let project = Project::new(TOUCH);
     let cluster = Cluster::of(&project);

@@ -8,10 +8,10 @@ use aegis_engine::journal::{RunRecord, SqliteStore};
 use aegis_engine::run::operate::{Decider, Desk};
 use clap::Args;
 
-use super::running::say;
 use crate::context::{Context, Global};
 use crate::exit::Exit;
 use crate::view::failure::Failure;
+use crate::view::say;
 use crate::view::table;
 
 /// Which run, and why.

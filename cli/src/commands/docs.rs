@@ -10,11 +10,11 @@ use aegis_engine::text::did_you_mean;
 use clap::Args;
 use serde::Serialize;
 
-use super::running::say;
 use crate::context::{Context, Global};
 use crate::exit::Exit;
 use crate::reference::{self, Page};
 use crate::view::failure::Failure;
+use crate::view::say;
 use crate::view::table;
 
 #[derive(Debug, Args)]

@@ -4,10 +4,10 @@ use aegis_engine::clock::{Clock, SystemClock};
 use aegis_engine::journal::{Halt as Switch, Store};
 use clap::Args;
 
-use super::running::say;
 use crate::context::{Context, Global};
 use crate::exit::Exit;
 use crate::view::failure::Failure;
+use crate::view::say;
 use crate::view::table;
 
 #[derive(Debug, Args)]

@@ -6,10 +6,10 @@ use aegis_engine::journal::{Entry, Status, Store};
 use clap::Args;
 
 use super::deciding::Case;
-use super::running::say;
 use crate::context::Global;
 use crate::exit::Exit;
 use crate::view::failure::Failure;
+use crate::view::say;
 use crate::view::{table, tree};
 
 #[derive(Debug, Args)]

@@ -34,8 +34,6 @@ mod verify;
 
 use clap::Subcommand;
 
-pub(crate) use running::say;
-
 use crate::context::Global;
 use crate::exit::Exit;
 use crate::view::failure::Failure;

@@ -6,10 +6,11 @@ use aegis_engine::run::{Mode, Start};
 use aegis_engine::text::count;
 use clap::Args;
 
-use super::running::{Subject, Watcher, conclude, say, tell, wait};
+use super::running::{Subject, Watcher, conclude, tell, wait};
 use crate::context::{Context, Global};
 use crate::exit::Exit;
 use crate::view::failure::Failure;
+use crate::view::say;
 use crate::view::table;
 
 #[derive(Debug, Args)]

@@ -6,10 +6,11 @@ use aegis_engine::run::{Resume, Stop};
 use clap::Args;
 
 use super::deciding::Case;
-use super::running::{Watcher, say};
+use super::running::Watcher;
 use crate::context::Global;
 use crate::exit::Exit;
 use crate::view::failure::Failure;
+use crate::view::say;
 use crate::view::tables;
 
 #[derive(Debug, Args)]

@@ -22,6 +22,7 @@ use crate::exit::Exit;
 use crate::view::failure::Failure;
 use crate::view::live::Live;
 use crate::view::plain::Plain;
+use crate::view::say;
 use crate::view::table;
 
 /// Which runbook with which parameters on which target.
@@ -251,9 +252,4 @@ fn next(error: &CallError, run: &str) -> String {
 /// True when a person sits in front of it.
 pub(crate) fn interactive() -> bool {
     std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
-}
-
-#[expect(clippy::print_stderr, reason = "talk goes to stderr")]
-pub(crate) fn say(text: &str) {
-    eprintln!("{text}");
 }

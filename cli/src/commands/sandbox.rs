@@ -12,10 +12,10 @@ use aegis_engine::error::CallError;
 use aegis_sandbox::Sandbox as Cluster;
 use clap::{Args, Subcommand};
 
-use super::running::say;
 use crate::context::{Context, Global, told};
 use crate::exit::Exit;
 use crate::view::failure::Failure;
+use crate::view::say;
 use crate::view::table;
 
 #[derive(Debug, Args)]

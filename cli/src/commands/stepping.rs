@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use aegis_engine::run::confirm::{Answer, Confirm, Proposal};
 
-use super::running::{Watcher, say};
+use super::running::Watcher;
+use crate::view::say;
 
 /// Asks the person at the terminal.
 pub(crate) struct Stepping {

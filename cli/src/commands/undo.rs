@@ -4,10 +4,11 @@ use aegis_engine::journal::Store;
 use clap::Args;
 
 use super::deciding::{Case, Decision};
-use super::running::{Watcher, say};
+use super::running::Watcher;
 use crate::context::Global;
 use crate::exit::Exit;
 use crate::view::failure::Failure;
+use crate::view::say;
 use crate::view::table;
 
 #[derive(Debug, Args)]

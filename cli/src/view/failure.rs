@@ -49,7 +49,6 @@ impl From<EngineError> for Failure {
 }
 
 /// Tells a failure and answers how the process ends.
-#[expect(clippy::print_stderr, reason = "the edge where errors are told")]
 pub(crate) fn tell(failure: &Failure, global: &Global) -> ExitCode {
     let problems = match failure {
         Failure::Call(error) => Problems::of(Diagnostic::from(error), Sources::default()),
@@ -58,11 +57,11 @@ pub(crate) fn tell(failure: &Failure, global: &Global) -> ExitCode {
     if global.json() {
         super::table::json(&serde_json::json!({ "error": problems.diagnostics }));
     } else {
-        eprintln!("{}", problems.render(global.colour()).trim_end());
+        super::say(problems.render(global.colour()).trim_end());
     }
     let code = problems.diagnostics.first().map(|diagnostic| diagnostic.code.clone()).unwrap_or_default();
     if !global.json() && !code.is_empty() {
-        eprintln!("  see: aegis explain {code}");
+        super::say(&format!("  see: aegis explain {code}"));
     }
     Exit::of(&code).into()
 }

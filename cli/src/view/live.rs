@@ -10,7 +10,8 @@ use aegis_engine::journal::{Body, Entry};
 use aegis_engine::run::Event;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::plain::{Plain, indent, write_line};
+use super::plain::{Plain, indent};
+use super::say;
 
 /// How often spinners turn.
 const TICK: Duration = Duration::from_millis(120);
@@ -70,7 +71,7 @@ impl Live {
     /// Writes a line above what moves.
     pub(crate) fn say(&self, line: &str) {
         if self.paused.load(Ordering::Acquire) || self.bars.println(line).is_err() {
-            write_line(line);
+            say(line);
         }
     }
 

@@ -7,6 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use aegis_engine::journal::{Body, Entry, Outcome, Wait};
 use aegis_engine::run::Event;
 
+use super::say;
+
 /// What a reader has to remember between events.
 #[derive(Default)]
 pub(crate) struct Plain {
@@ -30,7 +32,7 @@ impl Plain {
     pub(crate) fn show(&self, event: &Event) {
         let Event::Recorded(entry) = event else { return };
         if let Some(line) = self.line(&entry.body) {
-            write_line(&line);
+            say(&line);
         }
     }
 
@@ -84,11 +86,6 @@ impl Plain {
             _ => None,
         }
     }
-}
-
-#[expect(clippy::print_stderr, reason = "this is the view")]
-pub(super) fn write_line(line: &str) {
-    eprintln!("{line}");
 }
 
 /// Two spaces a level: a place has one `/` a level.

@@ -22,7 +22,10 @@ pub(crate) fn start(global: &Global) -> Result<(), Failure> {
             .because(error)
             .hint("write a level (`debug`) or levels by module (`aegis_stdlib=debug,kube=info`)")
     })?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false);
     if global.json() {
         lines.json().init()
     } else {

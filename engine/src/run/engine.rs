@@ -2,6 +2,7 @@
 //! where parents waiting for their branches could use up all threads.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -22,11 +23,11 @@ use super::undo::undo_below;
 use super::{Mode, TargetFacts};
 use crate::clock::{Clock, Entropy};
 use crate::codes;
-use crate::diagnostic::Problems;
+use crate::diagnostic::{Diagnostic, Problems};
 use crate::error::CallError;
 use crate::function::{Registry, Services};
 use crate::journal::{Act, Body, Claim, Format, Person, Place, SqliteStore, Started, Store, Verdict};
-use crate::runbook::{Params, Risk, Runbook, Sources};
+use crate::runbook::{Header, Params, Risk, Runbook, Sources};
 use crate::script::errors;
 use crate::secret::Vault;
 
@@ -204,7 +205,7 @@ impl Engine {
         session.journal.commit(Body::Decided { person, act, note, evidence: String::new() })?;
         session.start_undoing();
         std::thread::scope(|scope| scope.spawn(|| undo_below(&session, "")).join())
-            .map_err(|_| defect())?
+            .map_err(|_| defect(&session.run))?
             .map_err(told)?;
         if open {
             let ended = Body::Ended { verdict: Verdict::Cancelled, failure: None, value: Value::Null };
@@ -255,19 +256,11 @@ impl Engine {
         self.runtime.spawn(Arc::clone(&session).look_around(over.clone()));
         self.runtime.spawn(Arc::clone(&session).watch_memory(over.clone()));
         let Making { runbook, claim, .. } = making;
-        let header = runbook.header;
         let work = move || {
             let _span = tracing::info_span!("run", id = session.run).entered();
-            tracing::info!(title = session.title, target = session.target.name, "begins");
-            let asks = session.target.protected && header.risk == Risk::High && session.mode == Mode::Run;
-            if session.recorded.cancelled.is_some() && session.mode == Mode::Run {
-                // Somebody decided that, and the process that was told died before its end.
-                session.stop(Stop::Cancelled);
-            }
-            let answer = run_script(&session, asks);
+            let whole = AssertUnwindSafe(|| executed(&session, &runbook.header, &over));
+            let conclusion = catch_unwind(whole).unwrap_or_else(|_| broken_off(&session));
             over.cancel();
-            let conclusion = conclude(&session, answer, header.on_failure, header.drill);
-            tracing::info!(verdict = ?conclusion.verdict, "ends");
             drop(claim);
             ending.set(conclusion);
         };
@@ -278,6 +271,21 @@ impl Engine {
             .map_err(|error| CallError::new(codes::LIMIT, "no thread could be started").because(error))?;
         Ok(handle)
     }
+}
+
+/// Runs the script and concludes; `over` ends what looks around meanwhile.
+fn executed(session: &Arc<Session>, header: &Header, over: &CancellationToken) -> Conclusion {
+    tracing::info!(title = session.title, target = session.target.name, "begins");
+    if session.recorded.cancelled.is_some() && session.mode == Mode::Run {
+        // Somebody decided that, and the process that was told died before its end.
+        session.stop(Stop::Cancelled);
+    }
+    let asks = session.target.protected && header.risk == Risk::High && session.mode == Mode::Run;
+    let answer = run_script(session, asks);
+    over.cancel();
+    let conclusion = conclude(session, answer, header.on_failure, header.drill);
+    tracing::info!(verdict = ?conclusion.verdict, "ends");
+    conclusion
 }
 
 /// Asks for the approval that a protected target wants, then runs the script from the top.
@@ -293,8 +301,7 @@ fn run_script(session: &Arc<Session>, asks: bool) -> Result<Dynamic, Box<EvalAlt
             .map_err(|interrupt| errors::raised(interrupt, "approval::ask", rhai::Position::NONE))?;
     }
     let script = session.script.get().ok_or("the run has no script")?;
-    let run = std::panic::AssertUnwindSafe(|| script.run());
-    std::panic::catch_unwind(run).unwrap_or_else(|_| Err("the run ended by a defect of aegis".into()))
+    script.run()
 }
 
 /// Takes the right to execute a run.
@@ -310,8 +317,17 @@ fn told(interrupt: Interrupt) -> EngineError {
     EngineError::Call(stop_of(interrupt).error())
 }
 
-fn defect() -> EngineError {
-    EngineError::Call(CallError::new(codes::SCRIPT, "the run ended by a defect of aegis"))
+fn defect(run: &str) -> CallError {
+    CallError::new(codes::DEFECT, "aegis itself broke off; what was done before is journaled")
+        .hint(format!("`aegis resume {run}` goes on where it stands; please report what stands above"))
+}
+
+/// Nothing more is written: the journal says how far it came.
+fn broken_off(session: &Session) -> Conclusion {
+    let error = defect(&session.run);
+    let failure = Some(Diagnostic::from(&error));
+    let (run, stop) = (session.run.clone(), Some(Stop::Refused(error)));
+    Conclusion { run, verdict: None, stop, failure, value: Value::Null, leftovers: Vec::new() }
 }
 
 fn keep(store: &dyn Store, sources: &Sources) -> Result<BTreeMap<String, String>, EngineError> {

@@ -188,5 +188,5 @@ fn no_thread(error: &std::io::Error) -> Interrupt {
 }
 
 fn panicked() -> Interrupt {
-    Interrupt::Failed(CallError::new(codes::SCRIPT, "a branch ended by a defect of aegis"))
+    Interrupt::Failed(CallError::new(codes::DEFECT, "aegis itself broke off in a branch"))
 }

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use aegis_engine::journal::{SqliteStore, Store, Verdict};
-use aegis_engine::run::Limits;
-use aegis_engine::run::engine::EngineError;
+use aegis_engine::journal::{Body, SqliteStore, Store, Verdict};
+use aegis_engine::run::engine::{EngineError, Execution};
+use aegis_engine::run::handle::Listener;
+use aegis_engine::run::{Event, Limits, Mode, Start};
+use aegis_engine::runbook::{Params, Runbook, Sources};
 use serde_json::json;
 
 use crate::world::{Bench, HEADER};
@@ -103,6 +105,29 @@ fn what_a_script_used_up_does_not_keep_it_from_being_taken_back() {
     );
     assert_eq!(ended.failure.unwrap().code, "A0009");
     assert_eq!(bench.world.things.lock().unwrap()["x"], json!("back"));
+}
+
+#[test]
+fn a_run_that_breaks_off_tells_whoever_waits_and_can_be_resumed() {
+    let bench = Bench::new();
+    let text = format!("{HEADER} world::change(\"x\", 1); world::change(\"y\", 2);");
+    let start = Start {
+        runbook: Runbook::from_sources(Sources::new("test.rhai", text)).unwrap(),
+        name: "test".into(),
+        project: bench.directory.path().into(),
+        params: Params::default(),
+        mode: Mode::Run,
+    };
+    let listener: Listener = Arc::new(|event| {
+        let Event::Recorded(entry) = event else { return };
+        assert!(!matches!(entry.body, Body::Happened { .. }), "the screen is broken");
+    });
+    let execution = Execution { listener, ..bench.execution() };
+    let ended = bench.engine(bench.store.clone()).start(start, execution).unwrap().wait();
+    assert_eq!((ended.verdict, ended.failure.unwrap().code.as_str()), (None, "A0901"));
+    let again = bench.resume(&ended.run).unwrap();
+    assert_eq!(again.verdict, Some(Verdict::Succeeded), "{:?}", again.failure);
+    assert_eq!(bench.world.lines(), ["change x", "change y"]);
 }
 
 #[test]
