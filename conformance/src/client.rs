@@ -72,13 +72,14 @@ impl Client {
     /// A request of the administrator.
     pub(crate) fn as_administrator(&self, method: &str, target: &str, body: &Value) -> Asked {
         let json = "application/json".to_owned();
+        let sent = if method == "PATCH" { "application/merge-patch+json".to_owned() } else { json.clone() };
         Asked {
             method: method.into(),
             target: target.into(),
             headers: vec![
                 ("Authorization".into(), format!("Bearer {}", self.token)),
-                ("Accept".into(), json.clone()),
-                ("Content-Type".into(), json),
+                ("Accept".into(), json),
+                ("Content-Type".into(), sent),
             ],
             body: if body.is_null() { Vec::new() } else { body.to_string().into_bytes() },
         }

@@ -20,8 +20,10 @@ static WORD: LazyLock<Regex> =
 #[expect(clippy::unwrap_used, reason = "the patterns are literals")]
 static DRAWN: LazyLock<Regex> = LazyLock::new(|| {
     let drawn = "[bcdfghjklmnpqrstvwxz2456789]";
-    Regex::new(&format!("(?:-[0-9]{{8}})?(?:-{drawn}{{5,10}}){{0,2}}$|\\.[0-9a-f]{{16}}$|^{drawn}{{8,10}}$"))
-        .unwrap()
+    Regex::new(&format!(
+        "(?:-[0-9]{{8}})?(?:-{drawn}{{5,10}}){{0,2}}(?:\\.[0-9a-f]{{16}})?$|^{drawn}{{8,10}}$"
+    ))
+    .unwrap()
 });
 
 /// What has been learnt so far.

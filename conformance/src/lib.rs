@@ -14,6 +14,7 @@
 //! | `request` | a recorded line as a request of today |
 //! | `client` | the only file that talks to the sandbox |
 //! | `server` | a sandbox as the recordings had their cluster |
+//! | `nodes` | the nodes that the recordings' cluster had |
 //! | `replay` | one scenario from its first line to its last |
 //! | `compare` | two answers as a list of differences, and which differences mean nothing |
 //! | `known` | differences that stay, with their reasons |
@@ -26,6 +27,7 @@ mod compare;
 mod known;
 mod learnt;
 mod motion;
+mod nodes;
 mod recording;
 mod replay;
 mod report;
@@ -35,4 +37,4 @@ mod server;
 pub use compare::Difference;
 pub use recording::{Recording, recordings};
 pub use replay::{Outcome, Scenario, replay};
-pub use report::{Shown, page, print};
+pub use report::{Shown, differences, page, table};

@@ -4,9 +4,10 @@
 
 use std::path::PathBuf;
 
-use aegis_conformance::{Recording, Scenario, Shown, page, print, recordings, replay};
+use aegis_conformance::{Recording, Scenario, Shown, differences, page, recordings, replay, table};
 use anyhow::Context;
 use clap::Parser;
+use futures::StreamExt;
 
 /// How many scenarios run side by side; each mostly waits.
 const SIDE_BY_SIDE: usize = 3;
@@ -42,11 +43,9 @@ struct Arguments {
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let recordings = chosen(&arguments)?;
-    let scenarios = run(recordings).await?;
-    print!(
-        "{}",
-        print(&scenarios, &Shown { summary: arguments.summary, seq: arguments.seq, equal: arguments.equal })
-    );
+    let shown = Shown { summary: arguments.summary, seq: arguments.seq, equal: arguments.equal };
+    let scenarios = run(recordings, &shown).await?;
+    print!("{}", table(&scenarios));
     if let Some(path) = &arguments.page {
         std::fs::write(path, page(&scenarios))
             .with_context(|| format!("cannot write `{}`", path.display()))?;
@@ -66,19 +65,22 @@ fn chosen(arguments: &Arguments) -> anyhow::Result<Vec<Recording>> {
     Ok(recordings)
 }
 
-/// Replays side by side; the longest tend to come late, so nothing is gained by an order.
-async fn run(recordings: Vec<Recording>) -> anyhow::Result<Vec<Scenario>> {
-    use futures::StreamExt;
+/// Replays side by side; what differs in a scenario is printed when it is done and those before it are.
+async fn run(recordings: Vec<Recording>, shown: &Shown) -> anyhow::Result<Vec<Scenario>> {
     let replays = recordings.into_iter().map(|recording| async move {
         let name = recording.name.clone();
         let task = tokio::spawn(async move { replay(&recording).await });
-        let scenario = task.await?.with_context(|| format!("`{name}` cannot be replayed"))?;
-        eprintln!("{name}: {} of {} equal", scenario.equal(), scenario.outcomes.len());
-        Ok(scenario)
+        task.await?.with_context(|| format!("`{name}` cannot be replayed"))
     });
-    let outcomes: Vec<anyhow::Result<Scenario>> =
-        futures::stream::iter(replays).buffered(SIDE_BY_SIDE).collect().await;
-    outcomes.into_iter().collect()
+    let mut scenarios = Vec::new();
+    let mut done = futures::stream::iter(replays).buffered(SIDE_BY_SIDE);
+    while let Some(scenario) = done.next().await {
+        let scenario = scenario?;
+        print!("{}", differences(&scenario, shown));
+        eprintln!("{}: {} of {} equal", scenario.name, scenario.equal(), scenario.outcomes.len());
+        scenarios.push(scenario);
+    }
+    Ok(scenarios)
 }
 
 fn check(scenarios: &[Scenario], at_least: Option<f64>) -> anyhow::Result<()> {

@@ -57,6 +57,20 @@ impl Motion {
         identity(object).0.is_some_and(|uid| self.objects.contains(&(line, uid.to_owned())))
     }
 
+    /// Whether an object says itself that its controller has not done what it wishes.
+    pub(crate) fn is_unfinished(object: &Value) -> bool {
+        let (spec, status) = (&object["spec"], &object["status"]);
+        let count = |value: &Value| value.as_i64().unwrap_or_default();
+        let is_behind = status["observedGeneration"].is_i64()
+            && count(&status["observedGeneration"]) + 1 < count(&object["metadata"]["generation"]);
+        let wanted = count(&spec["replicas"]);
+        let is_short = status["replicas"].is_i64()
+            && ["replicas", "updatedReplicas", "availableReplicas"].iter().any(|part| {
+                (status[*part].is_i64() || *part != "updatedReplicas") && count(&status[*part]) != wanted
+            });
+        is_behind || is_short
+    }
+
     /// Whether objects came or went while a line listed them.
     pub(crate) fn list_moves(&self, line: u64) -> bool {
         self.lists.contains(&line)

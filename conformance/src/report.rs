@@ -25,18 +25,10 @@ pub struct Shown {
     pub equal: bool,
 }
 
-/// The whole report.
-pub fn print(scenarios: &[Scenario], shown: &Shown) -> String {
-    let mut out = String::new();
-    if !shown.summary {
-        for scenario in scenarios {
-            for outcome in scenario.outcomes.iter().filter(|outcome| is_shown(outcome, shown)) {
-                out.push_str(&line(outcome, shown));
-            }
-        }
-    }
-    out.push_str(&table(scenarios));
-    out
+/// What differs in a scenario, line by line.
+pub fn differences(scenario: &Scenario, shown: &Shown) -> String {
+    let outcomes = scenario.outcomes.iter().filter(|outcome| !shown.summary && is_shown(outcome, shown));
+    outcomes.map(|outcome| line(outcome, shown)).collect()
 }
 
 fn is_shown(outcome: &Outcome, shown: &Shown) -> bool {
@@ -75,7 +67,8 @@ fn text(value: &Value, whole: bool) -> String {
     }
 }
 
-fn table(scenarios: &[Scenario]) -> String {
+/// How many lines of each scenario are equal.
+pub fn table(scenarios: &[Scenario]) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "{:<18} {:>6} {:>6} {:>8}", "scenario", "equal", "total", "%");
     for scenario in scenarios {

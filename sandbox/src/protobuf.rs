@@ -124,6 +124,80 @@ fn message_name(api_version: &str, kind: &str) -> String {
     }
 }
 
+/// An object as Go prints its JSON: fields in the order of the type, maps by key. Messages show objects so.
+pub(crate) fn go_json(api_version: &str, kind: &str, path: &str, value: &Value) -> String {
+    let root = message_name(api_version, kind);
+    let shape = path.split('.').try_fold(root, |shape, part| {
+        let name = part.split('[').next().unwrap_or_default();
+        if name.is_empty() {
+            return Some(shape);
+        }
+        let field = fields_of(&shape).into_iter().find(|field| field.name == name)?;
+        Some(field.shape.to_owned())
+    });
+    let mut out = String::new();
+    print(shape.as_deref().unwrap_or_default(), value, &mut out);
+    out
+}
+
+/// The fields of a message in order, those of inlined messages in their place. References name their
+/// version first.
+fn fields_of(shape: &str) -> Vec<&'static Field> {
+    let Some(message) = MESSAGES.get(shape) else { return Vec::new() };
+    let mut numbers: Vec<&u64> = message.keys().collect();
+    let is_reference = shape == "meta.v1.OwnerReference";
+    numbers.sort_by_key(|number| (!(is_reference && message[number].name == "apiVersion"), **number));
+    let mut fields = Vec::new();
+    for field in numbers.into_iter().map(|number| &message[number]) {
+        if field.inline { fields.extend(fields_of(field.shape)) } else { fields.push(field) }
+    }
+    fields
+}
+
+fn print(shape: &str, value: &Value, out: &mut String) {
+    match value {
+        Value::Array(items) => {
+            out.push('[');
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                print(shape, item, out);
+            }
+            out.push(']');
+        }
+        Value::Object(members) => print_members(shape, members, out),
+        scalar => out.push_str(&scalar.to_string()),
+    }
+}
+
+fn print_members(shape: &str, members: &Map<String, Value>, out: &mut String) {
+    let fields = fields_of(shape);
+    let place = |key: &str| match key {
+        "kind" if members.contains_key("apiVersion") && fields.iter().all(|field| field.name != "kind") => {
+            Some(0)
+        }
+        "apiVersion" if fields.iter().all(|field| field.name != "apiVersion") => Some(1),
+        _ => fields.iter().position(|field| field.name == key).map(|position| position + 2),
+    };
+    let mut keys: Vec<&String> = members.keys().collect();
+    keys.sort_by_key(|key| (place(key).unwrap_or(usize::MAX), key.as_str()));
+    out.push('{');
+    for (index, key) in keys.into_iter().enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        out.push_str(&Value::from(key.as_str()).to_string());
+        out.push(':');
+        let shape = fields.iter().find(|field| field.name == key).map_or("", |field| match field.many {
+            Many::Map if members[key].is_object() => "",
+            _ => field.shape,
+        });
+        print(shape, &members[key], out);
+    }
+    out.push('}');
+}
+
 fn message(name: &str, bytes: &[u8], object: &mut Map<String, Value>, depth: usize) -> Result<(), Error> {
     if depth > MAX_DEPTH {
         return Err(Error::Malformed("it is nested too deeply"));

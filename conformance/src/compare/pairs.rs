@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use super::rules::{Rule, rule};
+use super::rules::{IMITATED_CONDITIONS, Rule, rule};
 use crate::learnt::{Learnt, alike};
 
 /// An object of one list, of the other, or of both.
@@ -95,6 +95,28 @@ pub(super) fn members<'a>(
     members
 }
 
+/// A pod whose imitated conditions say only whether they hold.
+pub(super) fn without_imitation(pod: &Value) -> Value {
+    let mut pod = pod.clone();
+    let conditions = pod.pointer_mut("/status/conditions").and_then(Value::as_array_mut);
+    for condition in conditions.into_iter().flatten() {
+        let kind = condition["type"].as_str().unwrap_or_default();
+        if IMITATED_CONDITIONS.contains(&kind) {
+            *condition = serde_json::json!({"type": kind, "status": condition["status"]});
+        } else if let Some(condition) = condition.as_object_mut() {
+            condition.remove("observedGeneration");
+        }
+    }
+    pod
+}
+
+/// Whether only programs that were imitated in the recordings wrote an object, such as the events of a kubelet.
+pub(super) fn is_imitation(object: &Value) -> bool {
+    let object = object.get("object").unwrap_or(object);
+    let owners = object["metadata"]["managedFields"].as_array().map(Vec::as_slice).unwrap_or_default();
+    !owners.is_empty() && owners.iter().all(|entry| super::rules::is_imitation(&owner(entry)))
+}
+
 /// Who owns fields, how, and where.
 pub(super) fn owner(entry: &Value) -> String {
     let text = |key: &str| entry[key].as_str().unwrap_or_default().to_owned();
@@ -114,6 +136,16 @@ pub(super) fn owners<'a>(recorded: &'a [Value], here: &'a [Value]) -> Vec<Pair<'
     }
     pairs.extend(left.into_iter().map(|here| (None, Some(here))));
     pairs
+}
+
+/// Whether two lists hold the same, in any order.
+pub(super) fn same_bag(recorded: &[&str], here: &[&str]) -> bool {
+    let sorted = |words: &[&str]| {
+        let mut words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
+        words.sort();
+        words
+    };
+    sorted(recorded) == sorted(here)
 }
 
 /// A set as a list.

@@ -24,6 +24,8 @@ pub(super) enum Rule {
 
 /// Keys whose values are addresses that the cluster hands out.
 const ADDRESSES: &[&str] = &[
+    "serverAddress",
+    "jwks_uri",
     "clusterIP",
     "clusterIPs",
     "podIP",
@@ -70,6 +72,37 @@ pub(super) fn cell_rule(column: &str) -> Rule {
     }
 }
 
+/// Who wrote what is an imitation in the recordings: their cluster had no kubelet, no volume provisioner and no
+/// load balancer, but a program that played them.
+pub(super) fn is_imitation(owner: &str) -> bool {
+    ["kubelet ", "csi-provisioner ", "cloud-controller-manager ", "service-controller "]
+        .iter()
+        .any(|player| owner.starts_with(player))
+}
+
+/// What of a pod's status that program wrote: conditions it holds by type and status only (those of the
+/// scheduler and of evictions are real), and of containers neither ids nor sentences.
+pub(super) fn is_imitated(place: &[String]) -> bool {
+    let parts: Vec<&str> = place.iter().map(String::as_str).collect();
+    let status = parts.iter().rposition(|part| *part == "status").unwrap_or(parts.len());
+    match parts.get(status..).unwrap_or_default() {
+        [_, "containerStatuses" | "initContainerStatuses", _, rest @ ..] => {
+            !matches!(rest, ["name" | "ready" | "started" | "restartCount"])
+        }
+        [_, "observedGeneration" | "startTime" | "hostIPs" | "podIPs" | "hostIP" | "podIP"] => true,
+        _ => false,
+    }
+}
+
+/// Conditions of a pod that the program wrote.
+pub(super) const IMITATED_CONDITIONS: &[&str] =
+    &["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady"];
+
+/// The volume source of a patch that the recorded server carried; the rest of that patch was switched off.
+pub(super) fn is_foreign_source(source: &serde_json::Value) -> bool {
+    source["configMap"]["name"] == "openshift-service-ca.crt"
+}
+
 /// Lists that are sets of named objects.
 pub(super) fn is_set(key: &str) -> bool {
     matches!(key, "items" | "rows")
@@ -100,7 +133,12 @@ pub(super) fn masked(text: &str) -> String {
 }
 
 #[expect(clippy::unwrap_used, reason = "the pattern is a literal")]
-static ADDRESS: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b\d{1,3}(\.\d{1,3}){3}\b").unwrap());
+static ADDRESS: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b\d{1,3}(\.\d{1,3}){3}\b(:\d+)?").unwrap());
+
+/// A list of causes in brackets is made from maps here and there, so its order says nothing.
+pub(super) fn is_unordered(text: &str) -> bool {
+    text.contains(" is invalid: [")
+}
 
 /// A text without addresses.
 pub(super) fn without_addresses(text: &str) -> String {

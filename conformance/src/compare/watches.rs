@@ -38,7 +38,9 @@ pub(crate) fn watch(
     if let Some(first) = recorded.first() {
         comparison.columns = pairs::column_names(&first.object["columnDefinitions"]);
         let (old, new) = (columns(recorded), columns(here));
-        comparison.at("columns", |c| c.values(&old.first().copied().into(), &new.first().copied().into()));
+        if let (Some(&old), Some(&new)) = (old.first(), new.first()) {
+            comparison.at("columns", |c| c.values(&old.into(), &new.into()));
+        }
     }
     for (recorded, here) in pairs::paired(&old_objects, &new_objects, comparison.learnt) {
         let find = |histories: &[History<'_>], object: Option<&Value>| -> Vec<Event> {

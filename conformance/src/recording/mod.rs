@@ -47,6 +47,7 @@ pub struct Line {
     /// What the server was told instead of `Accept`.
     pub accept_sent: Option<String>,
     /// The body of the request.
+    #[serde(default, deserialize_with = "present")]
     pub req_body: Option<Value>,
     /// What was special about it.
     #[serde(default)]
@@ -139,6 +140,11 @@ pub(crate) fn members(body: &Value) -> Vec<&Value> {
         return rows.iter().map(|row| &row["object"]).collect();
     }
     vec![body]
+}
+
+/// `null` is a body as well.
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 /// Reads every recording of a directory.

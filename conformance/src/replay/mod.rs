@@ -109,11 +109,31 @@ impl<'a> Replay<'a> {
             self.watches.push(Watching::begin(&self.client, line, &asked).await);
             return;
         }
+        self.settle(line).await;
         let recorded = recorded(line);
         let (here, differences, learnt) = self.ask(line, &asked, &recorded).await;
         self.learnt = learnt;
         self.listen(line, &here);
         self.outcomes.insert(line.seq, differences);
+    }
+
+    /// Waits, before an object is changed, until controllers have brought it where they had brought it in the
+    /// recording: the answer to a change shows the status from before it.
+    async fn settle(&self, line: &Line) {
+        let Some(body) = line.body.as_ref().filter(|body| changes_with_status(line, body)) else { return };
+        let recorded = Answer { body: body["status"].clone(), ..Answer::default() };
+        let place = self.learnt.text_here(&line.path);
+        let mut stillness = Stillness::default();
+        loop {
+            let here = self.client.get(&place).await.unwrap_or_default();
+            let here = Answer { body: here["status"].clone(), ..Answer::default() };
+            let differences =
+                compare::answers(&recorded, &here, self.context(line), &mut self.learnt.clone());
+            if differences.is_empty() || stillness.lasts(&self.client).await {
+                return;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// Asks; a read again while the answer differs and the sandbox is still changing.
@@ -136,30 +156,43 @@ impl<'a> Replay<'a> {
     }
 
     async fn request(&self, line: &Line) -> Asked {
-        let asked = request::request(line, &self.learnt, &self.client, &self.speakers);
+        let mut asked = request::request(line, &self.learnt, &self.client, &self.speakers);
+        if line.status == StatusCode::OK.as_u16() && asked.target.starts_with("/openapi/v3/") {
+            asked.target = self.with_present_hash(&asked.target).await;
+        }
         self.with_warm_cache(line, asked).await
     }
 
-    /// A client that names an entity tag nobody has shown it here got it in an earlier session.
-    async fn with_warm_cache(&self, line: &Line, mut asked: Asked) -> Asked {
-        let Some(tag) = line.req_headers.get("If-None-Match").and_then(|tags| tags.all().first()) else {
-            return asked;
+    /// A client that asks for a document by its hash has read the index.
+    async fn with_present_hash(&self, target: &str) -> String {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let index = self.client.get("/openapi/v3").await.unwrap_or_default();
+        let page = path.trim_start_matches("/openapi/v3/");
+        let present =
+            index["paths"][page]["serverRelativeURL"].as_str().and_then(|url| url.split_once("?hash="));
+        let parameter = |pair: &str| match (pair.strip_prefix("hash="), present) {
+            (Some(_), Some((_, hash))) => format!("hash={hash}"),
+            _ => pair.to_owned(),
         };
-        if line.status != StatusCode::NOT_MODIFIED.as_u16() || self.learnt.opaque_here(tag).is_some() {
+        let query: Vec<String> = query.split('&').filter(|pair| !pair.is_empty()).map(parameter).collect();
+        if query.is_empty() { path.to_owned() } else { format!("{path}?{}", query.join("&")) }
+    }
+
+    /// A client that is told `304` has the answer from an earlier session: by tag, or by date, which the
+    /// recorder did not keep.
+    async fn with_warm_cache(&self, line: &Line, mut asked: Asked) -> Asked {
+        if line.status != StatusCode::NOT_MODIFIED.as_u16() {
             return asked;
         }
+        let is_by_tag = line.req_headers.contains_key("If-None-Match");
+        let (condition, validator) =
+            if is_by_tag { ("If-None-Match", "etag") } else { ("If-Modified-Since", "last-modified") };
         let mut plain = asked.clone();
-        plain.headers.retain(|(name, _)| name != "If-None-Match");
-        let tag = self
-            .client
-            .ask(&plain)
-            .await
-            .ok()
-            .and_then(|answer| answer.headers.get("etag")?.first().cloned());
-        for (name, value) in &mut asked.headers {
-            if let (true, Some(tag)) = (name == "If-None-Match", &tag) {
-                value.clone_from(tag);
-            }
+        plain.headers.retain(|(name, _)| name != condition);
+        let earlier = self.client.ask(&plain).await.ok();
+        if let Some(value) = earlier.and_then(|answer| answer.headers.get(validator)?.first().cloned()) {
+            asked.headers.retain(|(name, _)| name != condition);
+            asked.headers.push((condition.to_owned(), value));
         }
         asked
     }
@@ -236,6 +269,12 @@ impl Stillness {
             }
         }
     }
+}
+
+/// Whether a line changes an object that controllers give a status, and is answered with it.
+fn changes_with_status(line: &Line, body: &Value) -> bool {
+    let changes = matches!(&*line.method, "PUT" | "PATCH" | "DELETE") && !line.path.ends_with("/status");
+    changes && body["metadata"]["uid"].is_string() && body["status"].is_object()
 }
 
 /// Whether no controller ever changes an answer: what is not about objects.

@@ -28,10 +28,6 @@ pub(crate) fn request(line: &Line, learnt: &Learnt, client: &Client, speakers: &
             headers.push((name.clone(), value));
         }
     }
-    if line.status == 304 && !line.req_headers.contains_key("If-None-Match") {
-        // The recorder did not keep this one; a client that is told `304` sent one of the two.
-        headers.push(("If-Modified-Since".into(), "Thu, 31 Dec 2099 23:59:59 GMT".into()));
-    }
     headers.extend(authority(line, client, speakers));
     Asked {
         method: line.method.clone(),

@@ -77,7 +77,12 @@ pub(super) fn negotiate(headers: &HeaderMap) -> Result<Accept, Status> {
         };
         Some(Accept { format, view })
     });
-    chosen.ok_or_else(not_acceptable)
+    chosen.ok_or_else(|| {
+        match wishes(headers).iter().any(|wish| WRITABLE.contains(&wish.media) || wish.media.contains('*')) {
+            true => not_acceptable(),
+            false => Status::not_acceptable(&WRITABLE.join(", ")),
+        }
+    })
 }
 
 /// The format of a media type we can write.
@@ -89,9 +94,12 @@ pub(super) fn format_of(media: &str) -> Option<Format> {
     }
 }
 
-/// None of the wishes can be served.
+/// What a real server writes; of protobuf we only read.
+const WRITABLE: &[&str] = &["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
+
+/// The media type is one we know, and what is wanted of it cannot be served.
 pub(super) fn not_acceptable() -> Status {
-    let message = "only the following media types are accepted: application/json, application/yaml";
+    let message = format!("only the following media types are accepted: {}", WRITABLE.join(", "));
     Status::new(406, "NotAcceptable", message)
 }
 

@@ -26,6 +26,25 @@ pub(super) fn text_response(code: u16, content_type: &str, body: impl Into<Body>
     response
 }
 
+/// An answer that is only a code.
+pub(super) fn without_type(code: u16) -> Response {
+    let mut response = text_response(code, "", String::new());
+    response.headers_mut().remove(header::CONTENT_TYPE);
+    response
+}
+
+/// Sets a header to a value of our own making.
+pub(super) fn set_header(response: &mut Response, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
+    }
+}
+
+/// The address by which the client knows us.
+pub(super) fn host(headers: &HeaderMap) -> &str {
+    headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost")
+}
+
 /// Adds a `Warning` header for each sentence.
 pub(super) fn with_warnings(mut response: Response, warnings: &[String]) -> Response {
     for warning in warnings {

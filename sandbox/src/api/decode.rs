@@ -113,7 +113,7 @@ fn go_json_error(error: &serde_json::Error, body: &[u8]) -> String {
     format!("invalid character '{found}' {place}")
 }
 
-fn excerpt(body: &[u8]) -> String {
+pub(super) fn excerpt(body: &[u8]) -> String {
     if body.is_empty() {
         return "<empty>".into();
     }

@@ -3,13 +3,13 @@
 use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, header};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::Api;
 use super::accept::{format_of, not_acceptable, wishes};
-use super::answer::text_response;
+use super::answer::{host, set_header, text_response, without_type};
 use super::route::unknown_path;
 use super::status::Status;
 use crate::kinds::{Kind, Subresource};
@@ -26,7 +26,7 @@ impl Api {
                 return Ok(with_tag(headers, AGGREGATED, &self.aggregated(core)));
             }
             if wish.transform.is_none() && format_of(wish.media).is_some() {
-                let body = if core { self.core_versions() } else { self.group_list() };
+                let body = if core { core_versions(headers) } else { self.group_list() };
                 return super::answer::negotiated(headers, 200, &body);
             }
         }
@@ -68,10 +68,6 @@ impl Api {
             body["apiVersion"] = "v1".into();
         }
         super::answer::negotiated(headers, 200, &body)
-    }
-
-    fn core_versions(&self) -> Value {
-        json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []})
     }
 
     fn group_list(&self) -> Value {
@@ -117,22 +113,28 @@ impl Api {
     }
 }
 
+fn core_versions(headers: &HeaderMap) -> Value {
+    let address = json!({"clientCIDR": "0.0.0.0/0", "serverAddress": host(headers)});
+    json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": [address]})
+}
+
 /// Answers with a tag, or with nothing when the client has this very answer.
 pub(super) fn with_tag(headers: &HeaderMap, content_type: &str, body: &Value) -> Response {
     let text = format!("{body}\n");
-    let tag = format!("\"{}\"", hex::encode_upper(Sha256::digest(&text)));
+    let tag = hex::encode_upper(Sha256::digest(&text));
+    tagged(headers, content_type, &text, &tag)
+}
+
+/// The same with a tag that the caller knows.
+pub(super) fn tagged(headers: &HeaderMap, content_type: &str, text: &str, tag: &str) -> Response {
+    let tag = format!("\"{tag}\"");
     let is_known = headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
     let mut response = match is_known {
-        true => text_response(304, content_type, String::new()),
-        false => text_response(200, content_type, text),
+        true => without_type(304),
+        false => text_response(200, content_type, text.to_owned()),
     };
-    if is_known {
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-    }
-    if let Ok(tag) = HeaderValue::from_str(&tag) {
-        response.headers_mut().insert(header::ETAG, tag);
-    }
-    response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
+    set_header(&mut response, header::ETAG, &tag);
+    set_header(&mut response, header::VARY, "Accept");
     response
 }
 
@@ -159,9 +161,23 @@ fn resource_entry(kind: &Kind) -> Value {
     entry
 }
 
+/// The version that a real server of this release stores, where it is not the one it serves.
+fn storage_version(kind: &Kind) -> (&str, &str) {
+    match (&*kind.group, &*kind.kind) {
+        ("events.k8s.io", "Event") => ("", "v1"),
+        ("autoscaling", "HorizontalPodAutoscaler") => ("autoscaling", "v2"),
+        ("apiextensions.k8s.io", "CustomResourceDefinition")
+        | ("admissionregistration.k8s.io", "MutatingAdmissionPolicy" | "MutatingAdmissionPolicyBinding") => {
+            (&kind.group, "v1beta1")
+        }
+        (group, _) => (group, &kind.version),
+    }
+}
+
 /// The first eight bytes of a hash over the stored version's name.
 fn storage_hash(kind: &Kind) -> String {
-    let text = format!("{}/{}/{}", kind.group, kind.version, kind.kind);
+    let (group, version) = storage_version(kind);
+    let text = format!("{group}/{version}/{}", kind.kind);
     STANDARD.encode(&Sha256::digest(text)[..8])
 }
 

@@ -37,6 +37,26 @@ impl Api {
     }
 }
 
+impl Api {
+    /// Creates the objects that a cluster begins with, all or none, each by a manager.
+    pub(crate) fn begin(&self, objects: Vec<(&str, Value)>) -> Result<(), Status> {
+        let mut calls = Vec::new();
+        for (manager, mut object) in objects {
+            let call = self.inside_call(manager, &object)?;
+            let object_type = call.path.kind.object_type();
+            object_type.read(&mut object).map_err(Status::bad_request)?;
+            object_type.fill_defaults(&mut object);
+            calls.push((WriteOptions::read(&call.query, "CreateOptions")?, call, object));
+        }
+        self.store().transaction(|t| {
+            for (options, call, object) in calls {
+                create_in(t, &mut Draft::new(&call, "", &options), object)?;
+            }
+            Ok(())
+        })
+    }
+}
+
 /// Controllers send the status alone, and the version they decided on.
 fn with_status_of(old: &Value, mut object: Value) -> Value {
     let mut new = old.clone();
@@ -45,9 +65,12 @@ fn with_status_of(old: &Value, mut object: Value) -> Value {
     new
 }
 
-/// Whether a controller changes nothing but annotations, such as the revision of a Deployment. The
-/// real ones write these with the status, which is no new wish and no new generation.
+/// Whether a controller changes nothing but annotations of a Deployment, such as its revision. The real
+/// one writes these with the status, which is no new wish and no new generation.
 fn is_only_a_note(old: &Value, new: &Value) -> bool {
+    if new["kind"] != "Deployment" {
+        return false;
+    }
     let without_notes = |object: &Value| {
         let mut object = object.clone();
         for field in ["annotations", "managedFields", "resourceVersion"] {

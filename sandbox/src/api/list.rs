@@ -2,7 +2,7 @@
 
 use axum::response::Response;
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{GeneralPurpose, NO_PAD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 use super::answer::list_response;
@@ -11,6 +11,7 @@ use super::query::refuse;
 use super::read::served;
 use super::status::{Cause, Status};
 use super::{Api, Call};
+use crate::patch;
 use crate::store::{List, Object};
 
 /// Where the next page begins, and at which version all pages are read.
@@ -116,10 +117,14 @@ impl Page {
 
     fn decode(token: &str) -> Result<Self, Status> {
         let refuse = |problem: &str| Status::bad_request(format!("invalid continue token: {problem}"));
-        let text = URL_SAFE_NO_PAD.decode(token);
+        // Go's decoder does not mind bits that are left over at the end.
+        let alphabet = base64::alphabet::URL_SAFE;
+        let lenient = GeneralPurpose::new(&alphabet, NO_PAD.with_decode_allow_trailing_bits(true));
+        let text = lenient.decode(token);
         let text = text.map_err(|error| refuse(&format!("continue key is not valid: {error}")))?;
-        let token: Value = serde_json::from_slice(&text)
-            .map_err(|error| refuse(&format!("continue key is not valid: {error}")))?;
+        let token: Value = serde_json::from_slice(&text).map_err(|error| {
+            refuse(&format!("continue key is not valid: {}", patch::golang::json_error(&text, &error)))
+        })?;
         let start = token["start"].as_str().and_then(|start| start.strip_suffix('\u{0}'));
         match (&token["v"], token["rv"].as_u64(), start) {
             (Value::String(form), Some(version), Some(start)) if form == "meta.k8s.io/v1" => {

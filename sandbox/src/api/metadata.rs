@@ -68,7 +68,7 @@ fn name_problems(metadata: &Value, kind: &Kind, causes: &mut Vec<Cause>) {
         }
         NameRule::Subdomain => {
             if name.len() > 253 {
-                invalid("must be no more than 253 bytes");
+                invalid("must be no more than 253 characters");
             }
             if !is_subdomain(name) {
                 invalid(SUBDOMAIN);
@@ -155,12 +155,13 @@ fn owner_problems(owners: &Value, causes: &mut Vec<Cause>) {
         controllers += usize::from(owner["controller"] == true);
     }
     if controllers > 1 {
-        let names: Vec<&str> = owners
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let names: Vec<String> = owners
             .as_array()
             .into_iter()
             .flatten()
             .filter(|owner| owner["controller"] == true)
-            .filter_map(|owner| owner["name"].as_str())
+            .map(|owner| format!("{}/{}", text(&owner["kind"]), text(&owner["name"])))
             .collect();
         let detail = format!(
             "Only one reference can have Controller set to true. Found \"true\" in references for {} and {}",

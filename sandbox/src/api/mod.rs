@@ -66,6 +66,10 @@ use crate::store::Store;
 /// The largest body of a request, as a real server limits it.
 pub const BODY_LIMIT: usize = 3 << 20;
 
+/// Built-in kinds that the played release warns about: group, kind, and since when with what instead.
+const DEPRECATED: &[(&str, &str, &str)] =
+    &[("", "ComponentStatus", "v1.19+"), ("", "Endpoints", "v1.33+; use discovery.k8s.io/v1 EndpointSlice")];
+
 /// Answers requests from a store; cheap to clone.
 #[derive(Clone)]
 pub struct Api(Arc<Inner>);
@@ -142,10 +146,10 @@ impl Api {
             let subresource = subresource.clone();
             return self.subresource(&call, verb, &subresource);
         }
-        if !call.path.kind.is_stored() {
-            return self.review(&call);
-        }
         let warnings: Vec<String> = self.deprecation(&call.path.kind).into_iter().collect();
+        if !call.path.kind.is_stored() {
+            return Ok(answer::with_warnings(self.review(&call)?, &warnings));
+        }
         let response = match verb {
             Verb::Get => self.get(&call),
             Verb::List => self.list(&call).await,
@@ -161,6 +165,12 @@ impl Api {
 
     /// What to use instead of a version that is going away.
     fn deprecation(&self, kind: &Kind) -> Option<String> {
+        if !kind.custom {
+            let known = DEPRECATED.iter().find(|(group, name, _)| *group == kind.group && *name == kind.kind);
+            return known.map(|(.., advice)| {
+                format!("{} {} is deprecated in {advice}", kind.api_version(), kind.kind)
+            });
+        }
         if kind.definition["deprecated"] != true {
             return None;
         }

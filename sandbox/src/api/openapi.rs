@@ -38,6 +38,38 @@ pub(super) fn version_3(kinds: &Kinds, group: &str, version: &str) -> Option<Val
     }))
 }
 
+/// Pages about the server itself that have a document: discovery, version and keys.
+pub(super) fn server_pages(kinds: &Kinds) -> Vec<String> {
+    let mut pages: Vec<String> =
+        [".well-known/openid-configuration", "api", "apis", "openid/v1/jwks", "version"]
+            .map(str::to_owned)
+            .to_vec();
+    for kind in kinds.all().iter().filter(|kind| !kind.group.is_empty() && !kind.custom) {
+        let page = format!("apis/{}", kind.group);
+        if !pages.contains(&page) {
+            pages.push(page);
+        }
+    }
+    pages
+}
+
+/// The document of one of them.
+pub(super) fn server_page(page: &str) -> Value {
+    let answer =
+        json!({"description": "OK", "content": {"application/json": {"schema": {"type": "object"}}}});
+    let operation = json!({"operationId": format!("read {page}"), "responses": {"200": answer}});
+    json!({
+        "openapi": "3.0.0",
+        "info": {"title": "Kubernetes", "version": VERSION.2},
+        "paths": {format!("/{page}/"): {"get": operation}},
+    })
+}
+
+/// Changes when such a document does: with us only.
+pub(super) fn page_hash(page: &str) -> String {
+    hex::encode_upper(Sha256::digest(format!("{page} {} {}", VERSION.2, env!("CARGO_PKG_VERSION"))))
+}
+
 /// Everything that is served, in one document.
 pub(super) fn version_2(kinds: &Kinds) -> Value {
     let mut paths = Map::new();

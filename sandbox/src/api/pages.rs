@@ -1,12 +1,12 @@
 //! Pages about the server itself: version, health, discovery, schemas.
 
 use axum::response::Response;
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::{HeaderMap, Method, header};
 use serde_json::{Value, json};
 
 use super::accept::{Format, format_of, not_acceptable, wishes};
-use super::answer::{json_response, text_response};
-use super::discovery::with_tag;
+use super::answer::{json_response, set_header, text_response, without_type};
+use super::discovery::{tagged, with_tag};
 use super::query::Query;
 use super::status::Status;
 use super::{Api, openapi};
@@ -14,9 +14,55 @@ use super::{Api, openapi};
 /// The Kubernetes version whose behaviour is played.
 pub(super) const VERSION: (&str, &str, &str) = ("1", "36", "v1.36.2");
 
+/// The build of that version whose answers the sandbox is held against.
+const COMMIT: &str = "8e16b12fda5b1dccc41a6de48b3e356cc7d5048b";
+
+/// The dates that stand for contents: 2020, and three years from there.
+const FIRST_DATE: i64 = 1_577_836_800;
+const DATES: u32 = 3 * 365 * 86_400;
+
 const TEXT: &str = "text/plain; charset=utf-8";
-/// The checks that the health pages know by name.
-const CHECKS: &[&str] = &["ping", "log", "etcd"];
+/// The checks that a real server's health pages know by name, in the order it shows them. All of them are one
+/// process here: when it answers, they are well.
+const CHECKS: &[&str] = &[
+    "ping",
+    "log",
+    "loopback-serving-certificate",
+    "etcd",
+    "informer-sync",
+    "poststarthook/start-apiserver-admission-initializer",
+    "poststarthook/generic-apiserver-start-informers",
+    "poststarthook/priority-and-fairness-config-consumer",
+    "poststarthook/priority-and-fairness-filter",
+    "poststarthook/storage-object-count-tracker-hook",
+    "poststarthook/start-apiextensions-informers",
+    "poststarthook/start-apiextensions-controllers",
+    "poststarthook/crd-informer-synced",
+    "poststarthook/start-system-namespaces-controller",
+    "poststarthook/peer-endpoint-reconciler-controller",
+    "poststarthook/start-cluster-authentication-info-controller",
+    "poststarthook/start-kube-apiserver-identity-lease-controller",
+    "poststarthook/start-kube-apiserver-identity-lease-garbage-collector",
+    "poststarthook/storage-readiness",
+    "poststarthook/start-legacy-token-tracking-controller",
+    "poststarthook/start-service-ip-repair-controllers",
+    "poststarthook/rbac/bootstrap-roles",
+    "poststarthook/scheduling/bootstrap-system-priority-classes",
+    "poststarthook/priority-and-fairness-config-producer",
+    "poststarthook/bootstrap-controller",
+    "poststarthook/start-kubernetes-service-cidr-controller",
+    "poststarthook/start-kube-aggregator-informers",
+    "poststarthook/apiservice-status-local-available-controller",
+    "poststarthook/apiservice-status-remote-available-controller",
+    "poststarthook/apiservice-registration-controller",
+    "poststarthook/apiservice-wait-for-first-sync",
+    "poststarthook/apiservice-discovery-controller",
+    "poststarthook/kube-apiserver-autoregistration",
+    "autoregister-completion",
+    "poststarthook/apiservice-openapi-controller",
+    "poststarthook/apiservice-openapiv3-controller",
+    "shutdown",
+];
 
 impl Api {
     /// Answers a page.
@@ -32,7 +78,9 @@ impl Api {
             [] | [""] => super::answer::negotiated(headers, 200, &self.paths()),
             ["version"] => Ok(json_response(200, &version())),
             ["healthz" | "livez" | "readyz"] => Ok(health(words[0], query)),
-            ["healthz" | "livez" | "readyz", check] if CHECKS.contains(&check) => {
+            [page @ ("healthz" | "livez" | "readyz"), ref check @ ..]
+                if !check.is_empty() && is_checked(page, &check.join("/")) =>
+            {
                 Ok(text_response(200, TEXT, "ok"))
             }
             ["api"] => self.discovery_root(true, headers),
@@ -44,9 +92,9 @@ impl Api {
                 check_reads_json(headers)?;
                 Ok(with_tag(headers, "application/json", &openapi::version_2(self.store().kinds())))
             }
-            ["openapi", "v3"] => Ok(with_tag(headers, TEXT, &self.openapi_index())),
+            ["openapi", "v3"] => Ok(with_date(headers, TEXT, &self.openapi_index())),
             ["openapi", "v3", ref path @ ..] => self.openapi_group(path, query, headers),
-            [".well-known", "openid-configuration"] => Ok(json_response(200, &openid())),
+            [".well-known", "openid-configuration"] => Ok(json_response(200, &openid(headers))),
             _ => Err(Status::page_not_found()),
         }?;
         match *method == Method::GET {
@@ -66,9 +114,24 @@ impl Api {
         }
         for page in ["healthz", "livez", "readyz"] {
             paths.push(format!("/{page}"));
-            paths.extend(CHECKS.iter().map(|check| format!("/{page}/{check}")));
+            let checks = CHECKS
+                .iter()
+                .filter(|check| is_checked(page, check) && (page != "readyz" || **check != "etcd"));
+            paths.extend(checks.map(|check| format!("/{page}/{check}")));
         }
-        paths.extend(["/openapi/v2", "/openapi/v3", "/openapi/v3/", "/version"].map(str::to_owned));
+        paths.extend(
+            [
+                "/flagz",
+                "/metrics",
+                "/metrics/slis",
+                "/openapi/v2",
+                "/openapi/v3",
+                "/openapi/v3/",
+                "/openid/v1/jwks",
+            ]
+            .map(str::to_owned),
+        );
+        paths.extend(["/statusz", "/version"].map(str::to_owned));
         paths.sort();
         json!({"paths": paths})
     }
@@ -77,6 +140,10 @@ impl Api {
     fn openapi_index(&self) -> Value {
         let kinds = self.store().kinds().all();
         let mut paths = serde_json::Map::new();
+        for path in openapi::server_pages(self.store().kinds()) {
+            let url = format!("/openapi/v3/{path}?hash={}", openapi::page_hash(&path));
+            paths.insert(path, json!({"serverRelativeURL": url}));
+        }
         for kind in &kinds {
             let path = match &*kind.group {
                 "" => format!("api/{}", kind.version),
@@ -93,24 +160,41 @@ impl Api {
 
     fn openapi_group(&self, path: &[&str], query: &Query, headers: &HeaderMap) -> Result<Response, Status> {
         check_reads_json(headers)?;
-        let (group, version) = match path {
-            ["api", version] => ("", *version),
-            ["apis", group, version] => (*group, *version),
-            _ => return Err(Status::page_not_found()),
-        };
         let kinds = self.store().kinds();
-        let document = openapi::version_3(kinds, group, version).ok_or_else(Status::page_not_found)?;
-        let hash = openapi::hash(kinds, group, version);
-        if query.get("hash").is_some_and(|wanted| wanted != hash) {
-            let place = format!("/openapi/v3/{}?hash={hash}", path.join("/"));
-            let mut response = text_response(301, "text/plain", String::new());
-            if let Ok(place) = HeaderValue::from_str(&place) {
-                response.headers_mut().insert(header::LOCATION, place);
+        let name = path.join("/");
+        let (document, hash) = match path {
+            _ if openapi::server_pages(kinds).contains(&name) => {
+                (Some(openapi::server_page(&name)), openapi::page_hash(&name))
             }
-            return Ok(response);
+            ["api", version] => (openapi::version_3(kinds, "", version), openapi::hash(kinds, "", version)),
+            ["apis", group, version] => {
+                (openapi::version_3(kinds, group, version), openapi::hash(kinds, group, version))
+            }
+            _ => (None, String::new()),
+        };
+        let Some(document) = document else { return Ok(without_type(404)) };
+        let mut response = tagged(headers, "application/json", &format!("{document}\n"), &hash);
+        if query.get("hash").is_some_and(|wanted| wanted != hash) {
+            response = text_response(301, "application/json", String::new());
+            set_header(&mut response, header::LOCATION, &format!("/openapi/v3/{name}?hash={hash}"));
+            set_header(&mut response, header::ETAG, &format!("\"{hash}\""));
         }
-        Ok(with_tag(headers, "application/json", &document))
+        Ok(response)
     }
+}
+
+/// Answers with a date that clients ask with next time, or with nothing when it is still the same. The date
+/// stands for the content: two contents have two dates, and the same content the same.
+fn with_date(headers: &HeaderMap, content_type: &str, body: &Value) -> Response {
+    let text = format!("{body}\n");
+    let seconds = FIRST_DATE + i64::from(crc32fast::hash(text.as_bytes()) % DATES);
+    let date = jiff::Timestamp::from_second(seconds).unwrap_or_default();
+    let date = date.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    let is_known =
+        headers.get(header::IF_MODIFIED_SINCE).is_some_and(|known| known.as_bytes() == date.as_bytes());
+    let mut response = if is_known { without_type(304) } else { text_response(200, content_type, text) };
+    set_header(&mut response, header::LAST_MODIFIED, &date);
+    response
 }
 
 /// Schemas are written as JSON only; clients that read nothing else go on without them.
@@ -127,8 +211,8 @@ pub(super) fn version() -> Value {
     json!({
         "major": major, "minor": minor, "emulationMajor": major, "emulationMinor": minor,
         "minCompatibilityMajor": major, "minCompatibilityMinor": "35",
-        "gitVersion": version, "gitCommit": "", "gitTreeState": "clean", "buildDate": "1970-01-01T00:00:00Z",
-        "goVersion": "", "compiler": "rustc", "platform": format!("{}/{}", std::env::consts::OS, go_arch()),
+        "gitVersion": version, "gitCommit": COMMIT, "gitTreeState": "clean", "buildDate": "1970-01-01T00:00:00Z",
+        "goVersion": "go1.27.3", "compiler": "gc", "platform": format!("{}/{}", std::env::consts::OS, go_arch()),
     })
 }
 
@@ -140,20 +224,30 @@ fn go_arch() -> &'static str {
     }
 }
 
+/// Whether a health page makes a check. Only readiness looks at informers and shutdown.
+fn is_checked(page: &str, check: &str) -> bool {
+    let for_readiness = matches!(check, "informer-sync" | "shutdown");
+    CHECKS.contains(&check)
+        && (page == "readyz" || !for_readiness)
+        && !(page == "readyz" && check == "loopback-serving-certificate")
+}
+
 fn health(page: &str, query: &Query) -> Response {
     if !query.has("verbose") {
         return text_response(200, TEXT, "ok");
     }
-    let mut lines: Vec<String> = CHECKS.iter().map(|check| format!("[+]{check} ok")).collect();
+    let checks =
+        CHECKS.iter().filter(|check| is_checked(page, check) && (page != "readyz" || **check != "etcd"));
+    let mut lines: Vec<String> = checks.map(|check| format!("[+]{check} ok")).collect();
     lines.push(format!("{page} check passed\n"));
     text_response(200, TEXT, lines.join("\n"))
 }
 
 /// Tokens are signed with a secret key, so there is no public one to point at.
-fn openid() -> Value {
+fn openid(headers: &HeaderMap) -> Value {
     let issuer = Api::default_audience();
     json!({
-        "issuer": issuer, "response_types_supported": ["id_token"],
+        "issuer": issuer, "jwks_uri": format!("https://{}/openid/v1/jwks", super::answer::host(headers)), "response_types_supported": ["id_token"],
         "subject_types_supported": ["public"], "id_token_signing_alg_values_supported": ["HS256"],
     })
 }

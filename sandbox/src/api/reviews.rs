@@ -26,6 +26,9 @@ impl Api {
             review["metadata"] = json!({});
         }
         if kind.kind != "SelfSubjectReview" && kind.kind != "Binding" {
+            // What is asked is the specification; the rest of what a client sends is not looked at.
+            super::write::remove(&mut review["metadata"], "creationTimestamp");
+            super::write::remove(&mut review, "status");
             let options = WriteOptions::read(&call.query, "CreateOptions")?;
             Draft::new(call, "", &options).own(None, &mut review, &self.store().ambient().timestamp());
         }
@@ -78,15 +81,25 @@ impl Api {
         }
     }
 
-    /// The parts of a control plane that old clients ask about; here they are one and healthy.
+    /// The parts of a control plane that old clients ask about.
     fn component_statuses(&self, call: &Call) -> Result<Response, Status> {
-        let item = |name: &str, message: &str| {
+        let item = |name: &str, status: &str, message: &str| {
             json!({
                 "kind": "ComponentStatus", "apiVersion": "v1", "metadata": {"name": name},
-                "conditions": [{"type": "Healthy", "status": "True", "message": message}],
+                "conditions": [{"type": "Healthy", "status": status, "message": message}],
             })
         };
-        let items = [item("controller-manager", "ok"), item("etcd-0", "ok"), item("scheduler", "ok")];
+        // They are asked at the server's own address, where on any cluster of today nobody listens.
+        let refused = |port: u16| {
+            format!(
+                "Get \"https://127.0.0.1:{port}/healthz\": dial tcp 127.0.0.1:{port}: connect: connection refused"
+            )
+        };
+        let items = [
+            item("scheduler", "False", &refused(10259)),
+            item("controller-manager", "False", &refused(10257)),
+            item("etcd-0", "True", "ok"),
+        ];
         match call.path.name.as_deref() {
             None => {
                 let items = items.map(std::sync::Arc::new);

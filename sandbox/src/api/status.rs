@@ -79,6 +79,14 @@ impl Status {
 
     /// The object breaks rules; each cause names one.
     pub fn invalid(kind: &Kind, name: &str, causes: &[Cause]) -> Self {
+        let api_version = kind.api_version();
+        let ordered = |cause: &Cause| match kind.custom {
+            true => cause.clone(),
+            false => cause
+                .shown_by(|value| crate::protobuf::go_json(&api_version, &kind.kind, &cause.field, value)),
+        };
+        let causes: Vec<Cause> = causes.iter().map(ordered).collect();
+        let causes = &causes[..];
         // Two groups that are views of one resource tell of the one it is stored as.
         Self::invalid_named(kind.storage.group(), &kind.kind, name, causes)
     }
@@ -133,6 +141,12 @@ impl Status {
     pub fn method_not_allowed() -> Self {
         let message = "the server does not allow this method on the requested resource";
         Self::new(405, "MethodNotAllowed", message).with_details(json!({}))
+    }
+
+    /// None of the media types that the client reads can be written.
+    pub fn not_acceptable(available: &str) -> Self {
+        let message = format!("406: Not Acceptable\n\nAvailable representations: {available}");
+        Self::new(406, "NotAcceptable", message).with_details(json!({}))
     }
 
     /// The versions asked for are no longer known.

@@ -23,6 +23,8 @@ pub struct Settings {
     pub provision_delay: Duration,
     /// From a custom resource to the answer of the operator that owns it.
     pub operator_delay: Duration,
+    /// From the deletion of a namespace to the first look at what is in it. A real cluster waits five seconds.
+    pub namespace_delay: Duration,
     /// What happens to pods whose image or command matches; the first match counts.
     pub rules: Vec<Rule>,
     /// Addresses handed to Services of type LoadBalancer: TEST-NET-3 of RFC 5737.
@@ -41,6 +43,7 @@ impl Default for Settings {
             stop_delay: Duration::from_millis(250),
             provision_delay: Duration::from_millis(150),
             operator_delay: Duration::from_millis(200),
+            namespace_delay: Duration::ZERO,
             rules: vec![
                 Rule::image(":bad", Effect::PullFails),
                 Rule::image("does-not-exist", Effect::PullFails),

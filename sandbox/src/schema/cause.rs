@@ -11,11 +11,28 @@ pub struct Cause {
     pub message: String,
     /// Path of the field, such as `spec.containers[0].name`.
     pub field: String,
+    /// The object or list that the sentence shows.
+    shown: Option<Value>,
 }
 
 impl Cause {
     fn new(reason: &'static str, field: impl Into<String>, message: String) -> Self {
-        Self { reason, message, field: field.into() }
+        Self { reason, message, field: field.into(), shown: None }
+    }
+
+    fn showing(mut self, value: &Value) -> Self {
+        self.shown = (value.is_object() || value.is_array()).then(|| value.clone());
+        self
+    }
+
+    /// The same with the object it shows written another way: the order of fields is that of the type.
+    #[must_use]
+    pub(crate) fn shown_by(&self, write: impl FnOnce(&Value) -> String) -> Self {
+        let mut cause = self.clone();
+        if let Some(value) = &self.shown {
+            cause.message = cause.message.replacen(&value.to_string(), &write(value), 1);
+        }
+        cause
     }
 
     /// The field is missing; `detail` may be empty.
@@ -29,7 +46,7 @@ impl Cause {
     /// The value does not fit.
     #[must_use]
     pub fn invalid(field: impl Into<String>, value: &Value, detail: impl std::fmt::Display) -> Self {
-        Self::new("FieldValueInvalid", field, format!("Invalid value: {value}: {detail}"))
+        Self::new("FieldValueInvalid", field, format!("Invalid value: {value}: {detail}")).showing(value)
     }
 
     /// The value does not fit, shown in words of its own.
@@ -67,7 +84,7 @@ impl Cause {
     /// The value is there twice.
     #[must_use]
     pub fn duplicate(field: impl Into<String>, value: &Value) -> Self {
-        Self::new("FieldValueDuplicate", field, format!("Duplicate value: {value}"))
+        Self::new("FieldValueDuplicate", field, format!("Duplicate value: {value}")).showing(value)
     }
 
     /// The value names something that is not there.

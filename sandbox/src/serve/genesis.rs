@@ -2,49 +2,35 @@
 
 use serde_json::{Value, json};
 
+use crate::api::{Api, Status};
 use crate::controllers::Topology;
-use crate::store::{Error, Resource, Store, Transaction};
 
 const NAMESPACES: &[&str] = &["default", "kube-node-lease", "kube-public", "kube-system"];
 const RBAC: &str = "rbac.authorization.k8s.io";
 
+/// Who writes what every cluster begins with.
+const SERVER: &str = "kube-apiserver";
+
 /// Makes a new cluster; one that has begun already is left alone.
-pub(super) fn begin(store: &Store, topology: &Topology) -> Result<(), Error> {
-    if store.version() > 0 {
+pub(super) fn begin(api: &Api, topology: &Topology) -> Result<(), Status> {
+    if api.store().version() > 0 {
         return Ok(());
     }
-    store.transaction(|t| {
-        for name in NAMESPACES {
-            add(t, &Resource::core("namespaces"), "", namespace(name))?;
-        }
-        for node in topology.nodes() {
-            add(t, &Resource::core("nodes"), "", node)?;
-        }
-        for (role, rules) in roles() {
-            add(t, &Resource::new(RBAC, "clusterroles"), "", cluster_role(role, &rules))?;
-        }
-        add(t, &Resource::new(RBAC, "clusterrolebindings"), "", administrators())?;
-        for (name, value) in
-            [("system-cluster-critical", 2_000_000_000), ("system-node-critical", 2_000_001_000)]
-        {
-            add(t, &Resource::new("scheduling.k8s.io", "priorityclasses"), "", priority_class(name, value))?;
-        }
-        add(t, &Resource::new("storage.k8s.io", "storageclasses"), "", default_class())?;
-        add(t, &Resource::core("services"), "default", api_service())
-    })
-}
-
-fn add(t: &mut Transaction<'_>, resource: &Resource, namespace: &str, object: Value) -> Result<(), Error> {
-    let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-    t.create(&resource.key(namespace, &name), object).map(|_| ())
+    let mut objects: Vec<(&str, Value)> = NAMESPACES.iter().map(|name| (SERVER, namespace(name))).collect();
+    objects.extend(topology.nodes().into_iter().map(|node| ("kubelet", node)));
+    objects.extend(roles().iter().map(|(name, rules)| (SERVER, cluster_role(name, rules))));
+    objects.push((SERVER, administrators()));
+    objects.push((SERVER, priority_class("system-cluster-critical", 2_000_000_000)));
+    objects.push((SERVER, priority_class("system-node-critical", 2_000_001_000)));
+    objects.push((SERVER, default_class()));
+    objects.push((SERVER, api_service()));
+    api.begin(objects)
 }
 
 fn namespace(name: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Namespace",
         "metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}},
-        "spec": {"finalizers": ["kubernetes"]},
-        "status": {"phase": "Active"},
     })
 }
 

@@ -65,7 +65,7 @@ async fn serve(
     let settings = Settings { certificate_authority: authority.clone(), ..options.settings };
     let identity = Identity::new(credentials.token.clone(), credentials.signing_key.clone(), authority);
     let api = Api::new(store.clone(), identity);
-    genesis::begin(&store, &options.topology).map_err(|error| Error::Serve(error.to_string()))?;
+    genesis::begin(&api, &options.topology).map_err(|error| Error::Serve(error.to_string()))?;
     let listener = bind(directory, tls.is_some()).await?;
     let manager = Manager::new(controllers::ALL, store.clone(), Arc::new(api.clone()), settings);
     phase.send_replace(Phase::Serving);

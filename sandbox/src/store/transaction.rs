@@ -70,9 +70,12 @@ impl<'a> Transaction<'a> {
         Ok(self.replace(key, object, old))
     }
 
-    fn replace(&mut self, key: &Key, object: Value, old: Object) -> Object {
+    fn replace(&mut self, key: &Key, mut object: Value, old: Object) -> Object {
         if lifecycle::is_finished(key, &object) {
-            return self.record(EventKind::Deleted, key, object, Some(old));
+            // Watchers see what was stored last; the writer sees what it wrote.
+            let gone = self.record(EventKind::Deleted, key, Value::clone(&old), Some(old));
+            object["metadata"]["resourceVersion"] = gone["metadata"]["resourceVersion"].clone();
+            return Arc::new(object);
         }
         if object == *old {
             return old;

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::api::status::Cause;
+use crate::patch::golang;
 
 /// All values of a ConfigMap or a Secret together.
 const SIZE_LIMIT: usize = 1 << 20;
@@ -94,7 +95,7 @@ fn docker_config_problem(data: &Value) -> Option<Cause> {
     let text = STANDARD.decode(data.as_str()?).ok()?;
     let error = serde_json::from_slice::<Value>(&text).err()?;
     let shown = json!("<secret contents redacted>");
-    Some(Cause::invalid("data[.dockerconfigjson]", &shown, error))
+    Some(Cause::invalid("data[.dockerconfigjson]", &shown, golang::json_error(&text, &error)))
 }
 
 fn key_problem(field: &str, key: &str) -> Option<Cause> {

@@ -101,18 +101,34 @@ pub(super) fn check_patched(draft: &mut Draft<'_>, patched: &mut Value) -> Resul
         let cause = Cause::invalid("patch", &json!(shown), problem);
         Status::invalid_named("", "", "", &[cause])
     };
-    let shown = patched.to_string();
+    let shown = shown(draft, patched);
+    let shown = shown.as_str();
     check_kind(patched, draft.kind).map_err(|status| {
-        let problem = status.message.rsplit(": ").next().unwrap_or_default().to_owned();
-        unprocessable(&shown, problem)
+        let (_, problem) = status.message.split_once(": ").unwrap_or_default();
+        let problem = problem.to_owned();
+        unprocessable(shown, problem)
     })?;
-    let unknown = draft.object_type().read(patched).map_err(|problem| unprocessable(&shown, problem))?;
+    let unknown = draft.object_type().read(patched).map_err(|problem| unprocessable(shown, problem))?;
     let duplicates = decode::json(&call.body).map(|decoded| decoded.duplicates).unwrap_or_default();
     report_unknown(draft, unknown, duplicates)
-        .map_err(|problem| unprocessable(&shown, format!("strict decoding error: {problem}")))?;
+        .map_err(|problem| unprocessable(shown, format!("strict decoding error: {problem}")))?;
     strategy::normalize(draft.kind, patched);
     draft.object_type().fill_defaults(patched);
     check_namespace(call, patched)
+}
+
+/// A patched object as a message shows it: its members by name, each in the order of its type.
+fn shown(draft: &Draft<'_>, patched: &Value) -> String {
+    let kind = draft.kind;
+    let member = |(name, value): (&String, &Value)| {
+        let text = match kind.custom {
+            true => value.to_string(),
+            false => crate::protobuf::go_json(&kind.api_version(), &kind.kind, name, value),
+        };
+        format!("{}:{text}", json!(name))
+    };
+    let members: Vec<String> = patched.as_object().into_iter().flatten().map(member).collect();
+    format!("{{{}}}", members.join(","))
 }
 
 pub(super) fn apply_in(

@@ -64,8 +64,9 @@ pub(super) fn check_kind(object: &mut Value, kind: &Kind) -> Result<(), Status> 
     }
     if found_version.matches('/').count() > 1 {
         return Err(Status::bad_request(format!(
-            "the object provided is unrecognized (must be of type {}): unexpected GroupVersion string: {found_version}",
-            kind.kind
+            "the object provided is unrecognized (must be of type {}): unexpected GroupVersion string: {found_version} ({})",
+            kind.kind,
+            decode::excerpt(object.to_string().as_bytes())
         )));
     }
     let (_, version) = crate::kinds::split_api_version(&found_version);

@@ -36,6 +36,11 @@ fn terminating(cache: &Cache) -> Vec<Key> {
 fn reconcile(key: &Key, world: &World<'_>) -> Plan {
     let mut plan = Plan::nothing();
     let Some(space) = world.cache.find(key).filter(|space| space.is_terminating()) else { return plan };
+    let deleted = space.text("/metadata/deletionTimestamp");
+    if let Some(left) = world.left_of(world.settings.namespace_delay, deleted) {
+        plan.soon(left);
+        return plan;
+    }
     let contents = world.cache.contents(space.name());
     for object in contents.iter().filter(|object| !object.is_terminating()) {
         plan.push(Write::Delete {

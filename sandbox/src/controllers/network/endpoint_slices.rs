@@ -105,8 +105,13 @@ fn write(service: &Value, slice: &mut Value, endpoints: &[Value], ports: &[Value
     if is_headless(service) {
         set_key(slice, "/metadata/labels", "service.kubernetes.io/headless", "");
     }
-    set(slice, "/endpoints", endpoints.into());
-    set(slice, "/ports", ports.into());
+    // Without endpoints there are no ports either, and both are null.
+    let (endpoints, ports) = match endpoints.is_empty() {
+        true => (Value::Null, Value::Null),
+        false => (endpoints.into(), ports.into()),
+    };
+    set(slice, "/endpoints", endpoints);
+    set(slice, "/ports", ports);
 }
 
 fn endpoint(service: &Value, pod: &Object, cache: &Cache) -> Value {

@@ -30,9 +30,10 @@ pub fn is_down(node: &Value) -> bool {
     node.annotation(DOWN) == "true"
 }
 
-/// Whether this is a node we play the kubelet of; others are posted by whoever made them.
+/// Whether this is a node we play the kubelet of: one with a machine, whoever provides it. A bare Node object
+/// has no machine, so nobody reports for it.
 pub fn is_ours(node: &Value) -> bool {
-    node.text("/spec/providerID").starts_with("aegis://")
+    !node.text("/spec/providerID").is_empty()
 }
 
 /// The node's address inside the cluster.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::super::cache::{Cache, Key};
 use super::super::controller::{Change, Controller, Plan, World, Write};
-use super::super::fields::Fields;
+use super::super::fields::{Fields, Object};
 use super::super::names::fnv1a;
 use super::{is_down, is_ours};
 
@@ -42,7 +42,12 @@ fn wakes(change: &Change<'_>, cache: &Cache) -> Vec<Key> {
 fn reconcile(key: &Key, world: &World<'_>) -> Plan {
     let mut plan = Plan::nothing();
     let node = world.cache.find(key).filter(|node| is_ours(node) && !is_down(node) && node.is("Ready"));
-    let Some(node) = node.filter(|node| node.at("/metadata/labels").get(ROLE).is_some()) else { return plan };
+    // Only machines of ours run the control plane's parts as pods; what others run on theirs, they say themselves.
+    let is_control_plane = |node: &&Object| {
+        node.text("/spec/providerID").starts_with("aegis://")
+            && node.at("/metadata/labels").get(ROLE).is_some()
+    };
+    let Some(node) = node.filter(is_control_plane) else { return plan };
     for (component, image, flags) in COMPONENTS {
         let pod = mirror(node, component, image, flags);
         if world.cache.get("Pod", NAMESPACE, pod.name()).is_none() {
