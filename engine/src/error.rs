@@ -68,7 +68,7 @@ impl CallError {
     /// Appends a cause to the sentence: `cannot reach `x`: connection refused`.
     #[must_use]
     pub fn because(mut self, cause: impl std::fmt::Display) -> Self {
-        self.message = format!("{}: {cause}", self.message);
+        self.message = format!("{}: {}", self.message, crate::text::one_sentence(&cause.to_string()));
         self
     }
 

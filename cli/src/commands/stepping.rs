@@ -5,6 +5,7 @@ use std::io::BufRead;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aegis_engine::run::confirm::{Answer, Confirm, Proposal};
+use aegis_engine::text::printable;
 
 use super::running::Watcher;
 use crate::view::say;
@@ -37,7 +38,7 @@ fn described(proposal: &Proposal) -> String {
     let mut text = format!("\n{} ({}): {summary}", proposal.effect.word(), proposal.function);
     for line in proposal.plan.diff.iter().flat_map(|diff| diff.lines()) {
         text.push_str("\n    ");
-        text.push_str(line);
+        text.push_str(&printable(line));
     }
     text
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use aegis_engine::journal::{Body, Entry};
 use aegis_engine::run::Event;
+use aegis_engine::text::printable;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::plain::{Plain, indent};
@@ -62,7 +63,8 @@ impl Live {
             Event::Recorded(entry) => self.learn(entry),
             Event::Progress { call, text } => {
                 if let Some(moving) = self.under_way().iter().find(|moving| moving.key == *call) {
-                    moving.bar.set_message(format!("{}  {text}", moving.label));
+                    let told = format!("{}  {text}", moving.label);
+                    moving.bar.set_message(printable(&told).replace('\n', " "));
                 }
             }
         }
@@ -121,7 +123,8 @@ impl Live {
         let template = format!("{}{{spinner}} {{elapsed:>3}}  {{wide_msg}}", indent(key));
         let style =
             ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_spinner());
-        let bar = ProgressBar::new_spinner().with_style(style).with_message(label.to_owned());
+        let bar =
+            ProgressBar::new_spinner().with_style(style).with_message(printable(label).replace('\n', " "));
         let mut under_way = self.under_way();
         let place = place_of(&under_way, key);
         let bar = match place.checked_sub(1) {

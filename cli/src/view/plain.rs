@@ -6,8 +6,12 @@ use std::sync::{Mutex, PoisonError};
 
 use aegis_engine::journal::{Body, Entry, Outcome, Wait};
 use aegis_engine::run::Event;
+use aegis_engine::text::printable;
 
 use super::say;
+
+/// Characters of one line of a view.
+const LONGEST: usize = 4000;
 
 /// What a reader has to remember between events.
 #[derive(Default)]
@@ -38,6 +42,10 @@ impl Plain {
 
     /// The line of an entry; `None` for what only matters to machines.
     pub(super) fn line(&self, body: &Body) -> Option<String> {
+        self.words(body).map(|line| short(&printable(&line)))
+    }
+
+    fn words(&self, body: &Body) -> Option<String> {
         let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
         match body {
             Body::Started(started) => Some(format!("run: {} on {}", started.title, started.target)),
@@ -84,6 +92,16 @@ impl Plain {
                 Some(format!("{} undone: {label}{}", sign(outcome), why(outcome)))
             }
             _ => None,
+        }
+    }
+}
+
+/// What a screen has room for; the journal has the rest.
+fn short(line: &str) -> String {
+    match line.char_indices().nth(LONGEST) {
+        None => line.to_owned(),
+        Some((end, _)) => {
+            format!("{}… ({} characters; `aegis logs` has all)", &line[..end], line.chars().count())
         }
     }
 }

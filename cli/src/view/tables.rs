@@ -1,6 +1,7 @@
 //! The end of a report: tables, measures and checks, as data on stdout.
 
 use aegis_engine::report::Report;
+use aegis_engine::text::printable;
 use serde_json::Value;
 
 use super::table::{aligned, text as line};
@@ -39,7 +40,8 @@ fn rendered(table: &Value) -> String {
 }
 
 fn text(value: &Value) -> String {
-    value
+    let text = value
         .as_str()
-        .map_or_else(|| if value.is_null() { String::new() } else { value.to_string() }, str::to_owned)
+        .map_or_else(|| if value.is_null() { String::new() } else { value.to_string() }, str::to_owned);
+    printable(&text).into_owned()
 }

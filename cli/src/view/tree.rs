@@ -4,14 +4,15 @@ use std::fmt::Write;
 
 use aegis_engine::journal::{Act, Body, Entry, Outcome, Status, Verdict, Wait};
 use aegis_engine::report::Node;
+use aegis_engine::text::printable;
 
 /// The step tree with timings; what is open is under way in a run that somebody executes.
 pub(crate) fn tree(nodes: &[Node], status: Status, depth: usize) -> String {
     let mut text = String::new();
     for node in nodes {
-        let name = if node.summary.is_empty() { &node.name } else { &node.summary };
+        let name = printable(if node.summary.is_empty() { &node.name } else { &node.summary });
         let time = node.milliseconds.map(|time| format!("  {}", seconds(time))).unwrap_or_default();
-        let why = if node.why.is_empty() { String::new() } else { format!("  {}", node.why) };
+        let why = if node.why.is_empty() { String::new() } else { format!("  {}", printable(&node.why)) };
         let state = if node.state == "open" && status == Status::Running { "running" } else { node.state };
         let _ = writeln!(text, "{state:8}{}{name}{time}{why}", "  ".repeat(depth));
         text.push_str(&tree(&node.children, status, depth + 1));
@@ -21,7 +22,8 @@ pub(crate) fn tree(nodes: &[Node], status: Status, depth: usize) -> String {
 
 /// One entry as one line.
 pub(crate) fn line(entry: &Entry) -> String {
-    format!("{:>5}  {}  {}", entry.seq, entry.at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ"), told(&entry.body))
+    let told = told(&entry.body);
+    format!("{:>5}  {}  {}", entry.seq, entry.at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ"), printable(&told))
 }
 
 fn told(body: &Body) -> String {

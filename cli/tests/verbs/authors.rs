@@ -142,3 +142,51 @@ fn the_reference_for_programs_is_json() {
     assert!(page("exec")["functions"].as_array().unwrap().contains(&function));
     assert!(page("script")["functions"].as_array().unwrap().contains(&page("step")));
 }
+
+#[test]
+fn mistakes_of_newcomers_are_told_with_their_place_and_what_to_write() {
+    let header = "runbook(#{ title: \"A\", needs: [\"exec:run\"] });\n";
+    let cases = [
+        (
+            "runbook(#{ title: \"A\", needs: [\"k9s:read\"] });",
+            "there is no module `k9s`",
+            "1:32",
+            "did you mean `k8s`?",
+        ),
+        (
+            "parallel(0..5, |i| i);",
+            "no function `parallel` for (range, closure)",
+            "2:1",
+            "it is `parallel(items, [options], body)`",
+        ),
+        ("step(\"\", || 1);", "a step needs a name", "2:1", "people find it by that"),
+        (
+            "text::matches(\"a\", \"(a\");",
+            "`(a` is not a regular expression: unclosed group",
+            "2:1",
+            "look-around",
+        ),
+        ("log(().len());", "no function `len` for (())", "2:8", ""),
+        ("sleep(5);", "there is no `sleep`; use `time::sleep`", "2:1", ""),
+    ];
+    for (script, message, place, hint) in cases {
+        let text =
+            if script.starts_with("runbook(") { script.to_owned() } else { format!("{header}{script}") };
+        let project = Project::new(&[("runbooks/a.rhai", text.as_str())]);
+        let talk = project.aegis(&["run", "runbooks/a.rhai"]).talk;
+        for part in [message, &format!("┌─ runbooks/a.rhai:{place}\n"), hint] {
+            assert!(talk.contains(part), "`{part}` is missing:\n{talk}");
+        }
+    }
+}
+
+#[test]
+fn what_servers_and_scripts_say_does_not_steer_the_terminal() {
+    let script = "runbook(#{ title: \"A\" });\nlog(\"\\x1b[2J\\x07gone\");\nthrow \"\\x1b]0;title\";\n";
+    let project = Project::new(&[("runbooks/a.rhai", script)]);
+    let talk = project.aegis(&["run", "runbooks/a.rhai"]).ended(1).talk;
+    assert!(talk.contains("␛[2J␇gone") && talk.contains("␛]0;title"), "{talk}");
+    for verb in ["show", "logs"] {
+        assert!(!project.aegis(&[verb]).ended(0).out.contains(['\u{1b}', '\u{7}']), "{verb}");
+    }
+}

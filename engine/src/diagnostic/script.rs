@@ -6,7 +6,7 @@ use rhai::{Dynamic, EvalAltResult, LexError, ParseError, ParseErrorType};
 use super::{Diagnostic, Place};
 use crate::codes;
 use crate::error::Code;
-use crate::runbook::Sources;
+use crate::runbook::{BUILTINS, Sources};
 
 /// A syntax error in the named source.
 #[must_use]
@@ -128,11 +128,14 @@ fn runtime_diagnostic(error: &EvalAltResult) -> Diagnostic {
 /// `scale (&str, i64)` is how Rhai names a call that nothing answers to.
 fn not_found(signature: &str) -> Diagnostic {
     let (name, types) = signature.split_once(" (").unwrap_or((signature, ""));
+    // The unit type's own name ends in a parenthesis, too.
     let types: Vec<&str> =
-        types.trim_end_matches(')').split(", ").filter(|t| !t.is_empty()).map(word).collect();
+        types.strip_suffix(')').unwrap_or(types).split(", ").filter(|t| !t.is_empty()).map(word).collect();
     let given =
         if types.is_empty() { "without arguments".to_owned() } else { format!("for ({})", types.join(", ")) };
+    let own = BUILTINS.iter().find(|builtin| builtin.name == name);
     Diagnostic::new(codes::FUNCTION, format!("there is no function `{name}` {given}"))
+        .hint(own.map(|builtin| format!("it is `{}`", builtin.signature)))
 }
 
 /// What a script threw: an engine error map, or anything the author chose.

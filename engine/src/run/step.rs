@@ -66,6 +66,11 @@ pub(crate) fn step(
     let frame = Here::get().ok_or_else(errors::no_run)?;
     let place = place(context);
     frame.session.check_alive(frame.deadline)?;
+    if name.trim().is_empty() {
+        return Err(CallError::argument("a step needs a name")
+            .hint("people find it by that in lists")
+            .into());
+    }
     let options = Options::read(options.unwrap_or_default())?;
     let slot = frame.next(name, &place)?;
     let _span = tracing::debug_span!("step", key = slot.key).entered();

@@ -64,6 +64,15 @@ impl Sources {
     pub fn place(&self, source: &str, position: Position) -> Option<Place> {
         Place::of(source, self.text(source).unwrap_or_default(), position)
     }
+
+    /// Where the main script first has these words: for what is known by its text alone.
+    pub(super) fn find(&self, words: &str) -> Option<Place> {
+        let text = self.text(&self.main)?;
+        let before = &text[..text.find(words)?];
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        Some(Place { source: self.main.clone(), line, column, length: words.chars().count() })
+    }
 }
 
 /// The names an import may mean, in the order in which they are tried: the importer's folder, the project's

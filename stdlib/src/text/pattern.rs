@@ -130,7 +130,7 @@ impl HostFunction for Replace {
 fn compiled(pattern: &str) -> Result<Regex, CallError> {
     Regex::new(pattern).map_err(|error| {
         CallError::argument(format!("`{pattern}` is not a regular expression"))
-            .because(error)
+            .because(error.to_string().lines().last().unwrap_or_default().trim_start_matches("error: "))
             .hint("look-around and back-references are not supported")
     })
 }

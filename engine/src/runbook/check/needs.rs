@@ -11,10 +11,11 @@ use super::facts::{Body, Call, Facts};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::runbook::{Capability, Header};
-use crate::text::count;
+use crate::text::{count, did_you_mean, list};
 
 pub(super) fn rule(subject: &Subject<'_>) -> Vec<Diagnostic> {
     let Some(header) = subject.header else { return Vec::new() };
+    let unknown = unknown_modules(subject, header);
     let mut missing: BTreeMap<String, Vec<Diagnostic>> = BTreeMap::new();
     for body in reachable(subject.facts, subject.sources.main()) {
         for call in &body.calls {
@@ -23,15 +24,29 @@ pub(super) fn rule(subject: &Subject<'_>) -> Vec<Diagnostic> {
             }
         }
     }
-    missing
-        .into_values()
-        .filter_map(|mut problems| {
-            problems.sort_by_key(|problem| problem.place.clone());
-            let others = problems.len() - 1;
-            let first = problems.into_iter().next()?;
-            Some(if others == 0 { first } else { first.note(format!("and {}", count(others, "more call"))) })
-        })
-        .collect()
+    let missing = missing.into_values().filter_map(|mut problems| {
+        problems.sort_by_key(|problem| problem.place.clone());
+        let others = problems.len() - 1;
+        let first = problems.into_iter().next()?;
+        Some(if others == 0 { first } else { first.note(format!("and {}", count(others, "more call"))) })
+    });
+    unknown.into_iter().chain(missing).collect()
+}
+
+/// A capability of a module that does not exist permits nothing: it is a slip of the fingers.
+fn unknown_modules(subject: &Subject<'_>, header: &Header) -> Vec<Diagnostic> {
+    let functions = subject.registry.modules().iter().flat_map(|module| &module.functions);
+    let known: BTreeSet<&str> =
+        functions.filter_map(|function| function.description.capability.split(':').next()).collect();
+    let unknown = |need: &&Capability| need.module != "*" && !known.contains(need.module.as_str());
+    let told = header.needs.iter().filter(unknown).map(|need| {
+        let names: Vec<&str> = known.iter().copied().filter(|name| !matches!(*name, "" | "run")).collect();
+        let hint = did_you_mean(&need.module, names.iter().copied());
+        let problem = Diagnostic::new(codes::CAPABILITY, format!("there is no module `{}`", need.module))
+            .hint(hint.unwrap_or_else(|| format!("capabilities are those of {}", list(&names))));
+        Diagnostic { place: subject.sources.find(&format!("\"{}:", need.module)), ..problem }
+    });
+    told.collect()
 }
 
 fn undeclared(
