@@ -11,6 +11,7 @@
 //! | `schema` | what objects look like: types, defaults, validation |
 //! | `serve` | a state directory as a running cluster, and taking over |
 //! | `players` | what operators would do for the kinds of the platform |
+//! | `processes` | containers that really run, as processes of this machine |
 //! | `store` | objects, events, the log on disk |
 //! | `table` | the columns and cells kubectl shows |
 //!
@@ -23,6 +24,7 @@ pub mod controllers;
 pub mod kinds;
 pub mod patch;
 pub mod players;
+pub mod processes;
 mod protobuf;
 pub mod schema;
 pub mod serve;

@@ -32,6 +32,7 @@ impl Api {
             headers: HeaderMap::new(),
             body: bytes::Bytes::new(),
             user: User::new(&format!("system:{manager}"), &[super::auth::MASTERS]),
+            upgrade: None,
             now: self.store().ambient().now().as_second(),
         })
     }

@@ -54,6 +54,7 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request};
+use hyper::upgrade::OnUpgrade;
 
 pub use self::auth::{Identity, User};
 pub use self::status::{Cause, Status};
@@ -61,6 +62,7 @@ pub use self::status::{Cause, Status};
 use self::query::Query;
 use self::route::{ObjectPath, Route};
 use crate::kinds::Kind;
+use crate::processes::Processes;
 use crate::store::Store;
 
 /// The largest body of a request, as a real server limits it.
@@ -77,6 +79,7 @@ pub struct Api(Arc<Inner>);
 struct Inner {
     store: Store,
     identity: Identity,
+    processes: Processes,
 }
 
 /// A request about objects, taken apart.
@@ -87,6 +90,8 @@ struct Call {
     headers: HeaderMap,
     body: Bytes,
     user: User,
+    /// The connection behind the request, for those who want to speak something else over it.
+    upgrade: Option<OnUpgrade>,
     /// When it came, in seconds since 1970.
     now: i64,
 }
@@ -96,7 +101,18 @@ impl Api {
     pub fn new(store: Store, identity: Identity) -> Self {
         custom::serve_all(&store);
         aggregated::serve_all(&store);
-        Self(Arc::new(Inner { store, identity }))
+        Self(Arc::new(Inner { store, identity, processes: Processes::default() }))
+    }
+
+    /// The same API with containers that really run.
+    #[must_use]
+    pub fn with_processes(self, processes: Processes) -> Self {
+        let (store, identity) = (self.0.store.clone(), self.0.identity.clone());
+        Self(Arc::new(Inner { store, identity, processes }))
+    }
+
+    fn processes(&self) -> &Processes {
+        &self.0.processes
     }
 
     /// The cluster's memory.
@@ -117,7 +133,8 @@ impl Api {
     }
 
     async fn answer(&self, request: Request<Body>) -> Result<Response, Status> {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        let upgrade = parts.extensions.remove::<OnUpgrade>();
         let user = self.authenticate(&parts.headers)?;
         let query = Query::parse(parts.uri.query().unwrap_or_default());
         let route = route::route(parts.uri.path(), self.store().kinds());
@@ -135,7 +152,7 @@ impl Api {
                 let body = read_body(body).await?;
                 let (method, headers) = (parts.method, parts.headers);
                 let now = self.store().ambient().now().as_second();
-                self.objects(Call { method, path, query, headers, body, user, now }).await
+                self.objects(Call { method, path, query, headers, body, user, upgrade, now }).await
             }
         }
     }
@@ -144,7 +161,7 @@ impl Api {
         let verb = Verb::of(&call)?;
         if let Some(subresource) = &call.path.subresource {
             let subresource = subresource.clone();
-            return self.subresource(&call, verb, &subresource);
+            return self.subresource(&call, verb, &subresource).await;
         }
         let warnings: Vec<String> = self.deprecation(&call.path.kind).into_iter().collect();
         if !call.path.kind.is_stored() {

@@ -1,8 +1,10 @@
 //! The paths below an object: status, scale, eviction, binding, logs, tokens and so on.
 
 mod eviction;
+mod log;
 mod pods;
 mod scale;
+mod streams;
 mod token;
 
 pub(super) use self::pods::bind_in;
@@ -14,7 +16,7 @@ use super::status::Status;
 use super::{Api, Call, Verb};
 
 impl Api {
-    pub(super) fn subresource(&self, call: &Call, verb: Verb, name: &str) -> Result<Response, Status> {
+    pub(super) async fn subresource(&self, call: &Call, verb: Verb, name: &str) -> Result<Response, Status> {
         match (name, verb) {
             ("scale", Verb::Get) => self.scale(call),
             ("scale", Verb::Update) => self.update_scale(call),
@@ -26,7 +28,7 @@ impl Api {
             }
             ("token", _) => self.token(call),
             ("log", _) => self.log(call),
-            ("exec" | "attach" | "portforward", _) => self.connect(call, name),
+            ("exec" | "attach" | "portforward", _) => self.connect(call, name).await,
             ("proxy", _) => Err(Status::not_implemented("proxying to nodes, services and pods")),
             (_, Verb::Get) => self.get(call),
             (_, Verb::Update) => self.update_part(call, name),

@@ -21,6 +21,7 @@ use super::fields::Object;
 use super::settings::Settings;
 use crate::ambient::{Ambient, format_seconds};
 use crate::kinds::Kinds;
+use crate::processes::{Launch, Processes, Signal};
 
 /// One controller: an entry of the visible list in `controllers::ALL`.
 pub struct Controller {
@@ -85,6 +86,8 @@ pub struct World<'a> {
     pub marks: &'a Marks,
     /// The kinds the cluster serves.
     pub kinds: &'a Kinds,
+    /// The containers that really run.
+    pub processes: &'a Processes,
 }
 
 /// When stages of objects began, to the nanosecond: objects hold whole seconds only. Forgotten with the
@@ -257,6 +260,15 @@ pub enum Write {
     },
     /// Records an event.
     Note(Note),
+    /// Starts a container as a process.
+    Run(Launch),
+    /// Tells every process of a pod something.
+    Signal {
+        /// The pod's uid.
+        pod: String,
+        /// What.
+        signal: Signal,
+    },
 }
 
 impl Write {

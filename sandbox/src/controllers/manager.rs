@@ -20,6 +20,7 @@ use super::fields::{Fields, Object, set};
 use super::queue::Queue;
 use super::settings::Settings;
 use crate::ambient::Ambient;
+use crate::processes::Processes;
 use crate::store::{Event, EventKind, Store, Watch};
 
 /// More steps than this without rest means that two controllers undo each other's work.
@@ -37,6 +38,7 @@ pub struct Manager {
     store: Store,
     watch: Option<Watch>,
     api: Arc<dyn Api>,
+    processes: Processes,
 }
 
 impl Manager {
@@ -58,7 +60,14 @@ impl Manager {
             store,
             watch: None,
             api,
+            processes: Processes::default(),
         }
+    }
+
+    /// Runs the containers that ask for it as processes.
+    #[must_use]
+    pub fn with_processes(self, processes: Processes) -> Self {
+        Self { processes, ..self }
     }
 
     /// The controllers' picture of the cluster.
@@ -74,14 +83,18 @@ impl Manager {
             }
             let wait = self.next(Queue::next).map(|at| self.until(at));
             let ambient = self.ambient().clone();
+            let processes = self.processes.clone();
             let Some(watch) = &mut self.watch else { continue };
-            let changed = watch.next();
-            let events = match wait {
-                None => changed.await,
-                Some(wait) => tokio::select! {
-                    events = changed => events,
-                    () = ambient.sleep(wait) => continue,
-                },
+            let due = async {
+                match wait {
+                    Some(wait) => ambient.sleep(wait).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let events = tokio::select! {
+                events = watch.next() => events,
+                () = processes.changed() => continue,
+                () = due => continue,
             };
             match events {
                 Ok(events) => self.take_in(&events),
@@ -147,6 +160,7 @@ impl Manager {
             failure: self.queues[index].failure(&key),
             marks: &self.marks,
             kinds: self.store.kinds(),
+            processes: &self.processes,
         };
         let plan = (self.controllers[index].reconcile)(&key, &world);
         let again = plan.again;
@@ -195,6 +209,14 @@ impl Manager {
                 tolerate(self.api.delete(manager, &object, Deletion { grace, propagation }).await)
             }
             Write::Note(note) => self.record(index, &note).await,
+            Write::Run(launch) => {
+                self.processes.start(launch, self.store.ambient());
+                Ok(())
+            }
+            Write::Signal { pod, signal } => {
+                self.processes.signal(&pod, signal);
+                Ok(())
+            }
         }
     }
 
@@ -233,8 +255,19 @@ impl Manager {
                 continue;
             };
             match watch.try_next() {
-                Ok(events) => return self.take_in(&events),
+                Ok(events) => {
+                    self.take_in(&events);
+                    return self.look_at_ended_processes();
+                }
                 Err(_) => self.watch = None,
+            }
+        }
+    }
+
+    fn look_at_ended_processes(&mut self) {
+        for key in self.processes.take_ended() {
+            if let Some(pod) = self.cache.find(&key).cloned() {
+                self.wake(&pod, None, false);
             }
         }
     }
@@ -278,6 +311,9 @@ impl Manager {
     fn gone(&mut self, key: &Key, object: &Object) {
         self.cache.drop(key);
         self.marks.forget(object.uid());
+        if key.kind == "Pod" {
+            self.processes.forget(object.uid());
+        }
         if key.kind == "Event" {
             self.recorder.forget(&key.namespace, &key.name);
         }

@@ -6,6 +6,7 @@
 //!   endpoint      the URL of the API
 //!   credentials/  certificates and tokens
 //!   store/        the cluster itself
+//!   processes/    logs and working folders of containers that really run
 //! ```
 
 use std::fs::{self, File, OpenOptions};
@@ -54,6 +55,10 @@ impl Directory {
 
     pub(super) fn store(&self) -> PathBuf {
         self.root.join("store")
+    }
+
+    pub(super) fn processes(&self) -> PathBuf {
+        self.root.join("processes")
     }
 
     /// The file whose lock the serving process holds.

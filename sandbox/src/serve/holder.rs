@@ -11,6 +11,7 @@ use crate::ambient::Ambient;
 use crate::api::{Api, Identity};
 use crate::controllers::{self, Manager, Settings};
 use crate::kinds::Kinds;
+use crate::processes::Processes;
 use crate::store::Store;
 
 /// Runs on a thread of its own until the handle is dropped.
@@ -64,16 +65,22 @@ async fn serve(
     let authority = credentials.authority().to_owned();
     let settings = Settings { certificate_authority: authority.clone(), ..options.settings };
     let identity = Identity::new(credentials.token.clone(), credentials.signing_key.clone(), authority);
-    let api = Api::new(store.clone(), identity);
+    let processes = match options.allow_processes {
+        true => Processes::allowed(&directory.processes()),
+        false => Processes::default(),
+    };
+    let api = Api::new(store.clone(), identity).with_processes(processes.clone());
     genesis::begin(&api, &options.topology).map_err(|error| Error::Serve(error.to_string()))?;
     let listener = bind(directory, tls.is_some()).await?;
     let manager = Manager::new(controllers::ALL, store.clone(), Arc::new(api.clone()), settings);
+    let manager = manager.with_processes(processes.clone());
     phase.send_replace(Phase::Serving);
     tokio::select! {
         () = listener::serve(listener, tls, api) => {}
         () = manager.run() => {}
         () = stop.notify.notified() => {}
     }
+    processes.end_all();
     store.close();
     Ok(())
 }

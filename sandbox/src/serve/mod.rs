@@ -49,11 +49,19 @@ pub struct Options {
     pub tls: bool,
     /// How fast the cluster's time runs; 1 is real time.
     pub time_scale: f64,
+    /// Whether pods that ask for it run their commands as processes of this machine, as this user.
+    pub allow_processes: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { topology: Topology::default(), settings: Settings::default(), tls: true, time_scale: 1.0 }
+        Self {
+            topology: Topology::default(),
+            settings: Settings::default(),
+            tls: true,
+            time_scale: 1.0,
+            allow_processes: false,
+        }
     }
 }
 

@@ -9,6 +9,7 @@
 mod custom;
 mod metrics;
 mod objects;
+mod processes;
 mod takeover;
 mod tools;
 mod watching;
@@ -27,8 +28,12 @@ struct Cluster {
 
 impl Cluster {
     async fn start() -> Self {
+        Self::with(Options::default()).await
+    }
+
+    async fn with(options: Options) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let sandbox = Sandbox::join(directory.path(), Options::default()).unwrap();
+        let sandbox = Sandbox::join(directory.path(), options).unwrap();
         sandbox.ready().await.unwrap();
         Self { sandbox, directory }
     }

@@ -1,9 +1,9 @@
-//! What is below a pod besides its status: binding it to a node, its logs, and ways into it.
+//! Binding a pod to a node.
 
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use crate::api::answer::{text_response, value_response};
+use crate::api::answer::value_response;
 use crate::api::query::WriteOptions;
 use crate::api::status::{Cause, Status};
 use crate::api::{Api, Call};
@@ -25,62 +25,6 @@ impl Api {
         let done =
             json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
         value_response(call, 201, &done)
-    }
-
-    pub(super) fn log(&self, call: &Call) -> Result<Response, Status> {
-        let pod = self.find(call)?;
-        let container = container(call, &pod)?;
-        let status = pod["status"]["containerStatuses"].as_array().into_iter().flatten();
-        let state = status.into_iter().find(|status| status["name"] == container.as_str());
-        let has_run =
-            state.is_some_and(|state| !state["containerID"].as_str().unwrap_or_default().is_empty());
-        if !has_run {
-            let problem = format!(
-                "container {container:?} in pod {:?} is waiting to start: ContainerCreating",
-                call.name()
-            );
-            return Err(Status::bad_request(problem));
-        }
-        // Played containers run no program, and so have written nothing.
-        Ok(text_response(200, "text/plain", String::new()))
-    }
-
-    /// Ways into a container need a program behind it.
-    pub(super) fn connect(&self, call: &Call, way: &str) -> Result<Response, Status> {
-        let pod = self.find(call)?;
-        if way != "portforward" {
-            container(call, &pod)?;
-        }
-        match call.headers.contains_key(http::header::UPGRADE) {
-            false => Err(Status::bad_request("Upgrade request required")),
-            true => Err(Status::not_implemented(&format!("`{way}`: its containers run no programs"))),
-        }
-    }
-}
-
-/// The container a call names, or the only one there is.
-fn container(call: &Call, pod: &Value) -> Result<String, Status> {
-    let names: Vec<&str> = ["containers", "initContainers", "ephemeralContainers"]
-        .iter()
-        .flat_map(|field| pod["spec"][*field].as_array().into_iter().flatten())
-        .filter_map(|container| container["name"].as_str())
-        .collect();
-    match call.query.get("container") {
-        Some(name) if names.contains(&name) => Ok(name.to_owned()),
-        Some(name) => {
-            Err(Status::bad_request(format!("container {name} is not valid for pod {}", call.name())))
-        }
-        None => {
-            let regular = pod["spec"]["containers"].as_array().map_or(0, Vec::len);
-            match (regular, names.first()) {
-                (0 | 1, Some(name)) => Ok((*name).to_owned()),
-                _ => Err(Status::bad_request(format!(
-                    "a container name must be specified for pod {}, choose one of: [{}]",
-                    call.name(),
-                    names.join(" ")
-                ))),
-            }
-        }
     }
 }
 

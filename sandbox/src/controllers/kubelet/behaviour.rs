@@ -9,6 +9,7 @@
 //! | `sandbox.aegis.dev/exit-code` | `1` | containers end with this code |
 //! | `sandbox.aegis.dev/run-for` | `2m`, `forever` | how long a container runs before it ends |
 //! | `sandbox.aegis.dev/stop-delay` | `10s` | from deletion to gone, at most the grace period |
+//! | `sandbox.aegis.dev/process` | `true` | the command runs as a process of this machine (see `processes`) |
 //!
 //! A container's name behind a dot (`.../exit-code.main`) means that container only. Without an
 //! `exit-code` a container ends with 0 when its pod runs to completion, else it runs on. An exit code is
@@ -33,6 +34,11 @@ pub(super) struct Behaviour<'a> {
 impl<'a> Behaviour<'a> {
     pub(super) fn of(pod: &'a Value, settings: &'a Settings) -> Self {
         Self { pod, settings }
+    }
+
+    /// Whether the container asks to be run as a process.
+    pub(super) fn is_process(&self, container: &Value) -> bool {
+        self.said("process", container) == "true"
     }
 
     pub(super) fn start_delay(&self) -> Duration {

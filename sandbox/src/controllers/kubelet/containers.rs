@@ -9,7 +9,7 @@ use super::super::events::Note;
 use super::super::fields::Fields;
 use super::behaviour::End;
 use super::status::{self, State};
-use super::{Play, references};
+use super::{Play, process, references};
 
 /// The first wait before a container that keeps ending starts again, doubled each time.
 const FIRST_BACKOFF: Duration = Duration::from_secs(10);
@@ -68,6 +68,10 @@ pub(super) fn stopped(play: &Play<'_>) -> Step {
                 }
                 let since = held.text("/state/running/startedAt");
                 let since = if since.is_empty() { &now } else { since };
+                let one = One { play, container, held, is_init: list.ends_with("initContainers") };
+                if one.is_process() && let Some(ended) = process::ended(&one, held.count("/restartCount"), since) {
+                    return ended;
+                }
                 let state = State::Ended(code, since.to_owned(), now.clone());
                 status::container(container, play.pod, state, false, held)
             })
@@ -108,9 +112,9 @@ fn phase(pod: &Value, init: &[Value], containers: &[Value]) -> &'static str {
 }
 
 /// One container of the pod.
-struct One<'a> {
-    play: &'a Play<'a>,
-    container: &'a Value,
+pub(super) struct One<'a> {
+    pub(super) play: &'a Play<'a>,
+    pub(super) container: &'a Value,
     held: &'a Value,
     is_init: bool,
 }
@@ -137,6 +141,10 @@ impl One<'_> {
         }
     }
 
+    fn is_process(&self) -> bool {
+        self.play.behaviour.is_process(self.container)
+    }
+
     fn is_sidecar(&self) -> bool {
         self.is_init && self.container.text("/restartPolicy") == "Always"
     }
@@ -157,12 +165,19 @@ impl One<'_> {
             plan.upkeep(FIRST_BACKOFF);
             return self.status(State::Waiting("CreateContainerConfigError", problem), false, self.held);
         }
-        self.note_start(plan);
         self.start(self.held, plan)
     }
 
     fn start(&self, held: &Value, plan: &mut Plan) -> Value {
         let restarts = held.count("/restartCount");
+        if self.is_process()
+            && let Err(problem) = process::launch(self, restarts, plan)
+        {
+            self.warn(plan, "Failed", format!("Error: {problem}"));
+            plan.upkeep(FIRST_BACKOFF);
+            return self.status(State::Waiting("CreateContainerError", problem), false, held);
+        }
+        self.note_start(plan);
         self.play.elapsed(&self.stage("run", restarts));
         self.play.elapsed(&self.stage("ready", restarts));
         self.plan_end(restarts, plan);
@@ -194,11 +209,14 @@ impl One<'_> {
     fn go_on(&self, plan: &mut Plan) -> Value {
         let restarts = self.held.count("/restartCount");
         let since = self.held.text("/state/running/startedAt").to_owned();
+        if self.is_process()
+            && let Some(ended) = process::ended(self, restarts, &since)
+        {
+            return ended;
+        }
         if let Some(end) = self.end() {
             if self.play.elapsed(&self.stage("run", restarts)) >= end.after {
-                let state = State::Ended(end.code, since, self.play.world.timestamp());
-                // An init container that did its work counts as ready.
-                return self.status(state, self.is_init && end.code == 0, self.held);
+                return self.end_with(end.code, &since, &self.play.world.timestamp());
             }
             self.plan_end(restarts, plan);
         }
@@ -218,7 +236,6 @@ impl One<'_> {
         }
         let held = status::ended(self.held);
         if held.count("/restartCount") == 0 {
-            self.note_start(plan);
             return self.start(&status::restarted(&held), plan);
         }
         let wait = backoff(held.count("/restartCount"));
@@ -240,7 +257,6 @@ impl One<'_> {
                 self.held.clone()
             }
             None => {
-                self.note_start(plan);
                 self.start(&status::restarted(self.held), plan)
             }
         }
@@ -258,10 +274,18 @@ impl One<'_> {
 
     fn end(&self) -> Option<End> {
         match (self.is_init, self.is_sidecar()) {
+            _ if self.is_process() => None,
             (true, true) => None,
             (true, false) => Some(self.play.behaviour.end_of_init(self.container)),
             (false, _) => self.play.behaviour.end(self.container),
         }
+    }
+
+    /// How it ended, as its status says it.
+    pub(super) fn end_with(&self, code: i64, since: &str, at: &str) -> Value {
+        let state = State::Ended(code, since.to_owned(), at.to_owned());
+        // An init container that did its work counts as ready.
+        self.status(state, self.is_init && code == 0, self.held)
     }
 
     fn is_ready(&self, restarts: i64, plan: &mut Plan) -> bool {
@@ -292,7 +316,7 @@ impl One<'_> {
         }
     }
 
-    fn status(&self, state: State, ready: bool, held: &Value) -> Value {
+    pub(super) fn status(&self, state: State, ready: bool, held: &Value) -> Value {
         status::container(self.container, self.play.pod, state, ready, held)
     }
 

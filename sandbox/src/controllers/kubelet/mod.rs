@@ -10,14 +10,16 @@
 //! |---|---|
 //! | `behaviour` | delays, exit codes, failures: annotations and rules |
 //! | `containers` | the next state of one container |
+//! | `process` | containers that really run |
 //! | `references` | Secrets, ConfigMaps and claims that are missing |
 //! | `status` | how it all looks in `status` |
 //!
-//! No container runs here: a pod does what its annotations and the cluster's rules say. A node whose
-//! kubelet is down (`nodes::is_down`) stands still.
+//! A pod does what its annotations and the cluster's rules say; one that asks for it runs its commands as
+//! processes. A node whose kubelet is down (`nodes::is_down`) stands still.
 
 mod behaviour;
 mod containers;
+mod process;
 pub(super) mod references;
 mod status;
 
@@ -33,9 +35,12 @@ use super::controller::{Change, Controller, Plan, World, Write};
 use super::events::Note;
 use super::fields::{Fields, Object};
 use super::{nodes, pods};
+use crate::processes::Signal;
 
 /// How often a kubelet tries a mount again at most. The real one backs off to two minutes.
 const MOUNT_RETRY: Duration = Duration::from_secs(120);
+/// How soon a killed process is looked at again.
+const KILLED_WITHIN: Duration = Duration::from_millis(100);
 
 /// Plays the pods.
 pub const CONTROLLER: Controller = Controller { name: "kubelet", manager: "kubelet", wakes, reconcile };
@@ -160,6 +165,10 @@ impl Play<'_> {
                 let note = Note::normal(self.pod, "Killing", format!("Stopping container {name}"));
                 plan.push(Write::Note(note.at(&format!("spec.containers{{{name}}}"))));
             }
+            plan.push(self.signal(Signal::Terminate));
+        }
+        if self.has_processes() {
+            return self.await_processes(plan);
         }
         match self.behaviour.stop_delay().checked_sub(self.elapsed("stop")).filter(|left| !left.is_zero()) {
             Some(left) => plan.soon(left),
@@ -167,6 +176,18 @@ impl Play<'_> {
                 let step = containers::stopped(self);
                 plan.status(self.pod, self.status(step));
                 plan.push(self.removal());
+            }
+        }
+    }
+
+    /// Gives processes their grace period, then ends them.
+    fn await_processes(&self, plan: &mut Plan) {
+        let grace = self.pod.count("/metadata/deletionGracePeriodSeconds").max(0).unsigned_abs();
+        match Duration::from_secs(grace).checked_sub(self.elapsed("stop")).filter(|left| !left.is_zero()) {
+            Some(left) => plan.soon(left),
+            None => {
+                plan.push(self.signal(Signal::Kill));
+                plan.soon(KILLED_WITHIN);
             }
         }
     }
