@@ -238,7 +238,12 @@ impl Context {
     /// How an embedded cluster is started.
     pub(crate) fn sandbox_options(&self) -> Options {
         let config = &self.settings.config.sandbox;
-        Options { tls: config.tls, time_scale: config.time_scale, ..Options::default() }
+        Options {
+            tls: config.tls,
+            time_scale: config.time_scale,
+            allow_processes: config.allow_processes,
+            ..Options::default()
+        }
     }
 
     /// The sandbox lives in the state directory: what is wrong with its files is wrong with that.
@@ -264,7 +269,7 @@ impl Context {
 
 /// True for runbooks that may call what talks to a cluster.
 fn needs_cluster(runbook: &Runbook) -> bool {
-    runbook.header.needs.iter().any(|need| matches!(need.module.as_str(), "k8s" | "helm" | "*"))
+    runbook.header.needs.iter().any(|need| matches!(need.module.as_str(), "k8s" | "helm" | "sandbox" | "*"))
 }
 
 /// Asks for the name of a target.

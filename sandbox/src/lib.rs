@@ -5,7 +5,9 @@
 //! | `admission` | what the cluster makes of a write before it is stored |
 //! | `ambient` | the clock and randomness, from outside |
 //! | `api` | HTTP requests: routing, reading, watching, writing, refusing |
+//! | `client` | asking a server over HTTPS: the cluster itself, and webhooks |
 //! | `controllers` | what keeps the cluster as its objects say: workloads, scheduler, kubelet, nodes |
+//! | `faults` | what goes wrong on purpose |
 //! | `kinds` | which kinds are served |
 //! | `patch` | the four patch types and field ownership |
 //! | `schema` | what objects look like: types, defaults, validation |
@@ -20,7 +22,9 @@
 pub mod admission;
 pub mod ambient;
 pub mod api;
+mod client;
 pub mod controllers;
+pub mod faults;
 pub mod kinds;
 pub mod patch;
 pub mod players;

@@ -10,6 +10,7 @@ pub mod http;
 pub mod k8s;
 mod libraries;
 pub mod notify;
+pub mod sandbox;
 pub mod storage;
 pub mod target;
 pub mod text;
@@ -26,6 +27,7 @@ use target::{Surroundings, Target};
 pub fn modules() -> Vec<Module> {
     vec![
         k8s::module(),
+        sandbox::module(),
         helm::module(),
         exec::module(),
         http::module(),
@@ -42,6 +44,7 @@ pub fn modules() -> Vec<Module> {
 pub fn services(target: &Target, surroundings: &Surroundings) -> Services {
     Services::default()
         .with(k8s::Cluster::of(target, surroundings))
+        .with(sandbox::Rehearsal(target.sandbox))
         .with(helm::Helm::of(target, surroundings))
         .with(exec::Exec::new(surroundings))
         .with(http::HttpClient::new(surroundings))

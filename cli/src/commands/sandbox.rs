@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use aegis_engine::codes;
 use aegis_engine::error::CallError;
-use aegis_sandbox::Sandbox as Cluster;
+use aegis_sandbox::{Options, Sandbox as Cluster};
 use clap::{Args, Subcommand};
 
 use crate::context::{Context, Global, told};
@@ -30,7 +30,7 @@ pub(crate) struct Sandbox {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Start it in the background.
-    Up,
+    Up(Start),
     /// End the one in the background; the cluster stays as it is on disk.
     Down,
     /// Tell whether it answers, and where.
@@ -40,7 +40,50 @@ enum Verb {
     /// Print a kubeconfig for it.
     Kubeconfig,
     /// Serve it in the foreground until interrupted.
-    Serve,
+    Serve(Start),
+}
+
+/// How it is started; what is not given is as the configuration says.
+#[derive(Debug, Args)]
+struct Start {
+    /// Let pods that ask for it run their commands as processes of this machine, as you.
+    #[arg(long)]
+    allow_processes: bool,
+    /// How fast its time runs; 1 is real time.
+    #[arg(long, value_name = "FACTOR", value_parser = faster)]
+    time_scale: Option<f64>,
+}
+
+impl Start {
+    fn options(&self, context: &Context) -> Options {
+        let configured = context.sandbox_options();
+        Options {
+            allow_processes: self.allow_processes || configured.allow_processes,
+            time_scale: self.time_scale.unwrap_or(configured.time_scale),
+            ..configured
+        }
+    }
+
+    /// The same as words of a command line.
+    fn words(&self) -> Vec<String> {
+        let mut words = Vec::new();
+        if self.allow_processes {
+            words.push("--allow-processes".to_owned());
+        }
+        if let Some(factor) = self.time_scale {
+            words.extend(["--time-scale".to_owned(), factor.to_string()]);
+        }
+        words
+    }
+}
+
+/// A speed: more than nothing, and no more than a day in a second.
+fn faster(text: &str) -> Result<f64, String> {
+    let factor: f64 = text.parse().map_err(|_| format!("`{text}` is no number"))?;
+    match factor.is_finite() && factor > 0.0 && factor <= 86_400.0 {
+        true => Ok(factor),
+        false => Err("it is above 0 and at most 86400".to_owned()),
+    }
 }
 
 /// How long a start may take.
@@ -53,12 +96,12 @@ impl Sandbox {
         let context = Context::new(global, None)?;
         let folder = context.sandbox_folder(&self.target);
         match self.verb {
-            Verb::Up => up(&context, &folder, &self.target),
+            Verb::Up(start) => up(&context, &folder, &self.target, &start),
             Verb::Down => down(&context, &folder),
             Verb::Status => Ok(status(&context, &folder)),
             Verb::Reset => reset(&folder),
             Verb::Kubeconfig => kubeconfig(&context, &folder),
-            Verb::Serve => serve(&context, &folder),
+            Verb::Serve(start) => serve(&context, &folder, start.options(&context)),
         }
     }
 }
@@ -70,16 +113,16 @@ fn answering(folder: &Path) -> Option<String> {
     TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok().map(|_| endpoint)
 }
 
-fn up(context: &Context, folder: &Path, target: &str) -> Result<Exit, Failure> {
+fn up(context: &Context, folder: &Path, target: &str, start: &Start) -> Result<Exit, Failure> {
     if answering(folder).is_none() {
-        let mut child = spawn(context, folder, target)?;
+        let mut child = spawn(context, folder, target, start)?;
         context.runtime.block_on(started(folder, &mut child))?;
     }
     Ok(status(context, folder))
 }
 
 /// `aegis sandbox serve` in a process group of its own, so that closing the terminal or Ctrl-C leaves it.
-fn spawn(context: &Context, folder: &Path, target: &str) -> Result<Child, Failure> {
+fn spawn(context: &Context, folder: &Path, target: &str, start: &Start) -> Result<Child, Failure> {
     let failed = |error: std::io::Error| {
         Failure::from(CallError::new(codes::SANDBOX, "the sandbox cannot be started").because(error))
     };
@@ -87,7 +130,7 @@ fn spawn(context: &Context, folder: &Path, target: &str) -> Result<Child, Failur
     let log = std::fs::File::create(log(folder)).map_err(failed)?;
     let mut command = std::process::Command::new(std::env::current_exe().map_err(failed)?);
     command.arg("--state-dir").arg(&context.state).arg("--project").arg(&context.project);
-    command.args(["sandbox", "serve", "--target", target]);
+    command.args(["sandbox", "serve", "--target", target]).args(start.words());
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).process_group(0);
     command.spawn().map_err(failed)
 }
@@ -168,9 +211,9 @@ fn kubeconfig(context: &Context, folder: &Path) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-fn serve(context: &Context, folder: &Path) -> Result<Exit, Failure> {
+fn serve(context: &Context, folder: &Path, options: Options) -> Result<Exit, Failure> {
     let _ = std::fs::remove_file(stop_file(folder));
-    let cluster = Cluster::join(folder, context.sandbox_options()).map_err(|error| broken(&error))?;
+    let cluster = Cluster::join(folder, options).map_err(|error| broken(&error))?;
     context.runtime.block_on(cluster.ready()).map_err(|error| broken(&error))?;
     say(&format!("serving at {}", cluster.endpoint()));
     context.runtime.block_on(async {

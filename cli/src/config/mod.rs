@@ -47,11 +47,13 @@ pub(crate) struct SandboxConfig {
     pub(crate) time_scale: f64,
     /// Whether its API speaks TLS. Counts when the cluster is new.
     pub(crate) tls: bool,
+    /// Whether pods that ask for it run their commands as processes of this machine.
+    pub(crate) allow_processes: bool,
 }
 
 impl Default for SandboxConfig {
     fn default() -> Self {
-        Self { time_scale: 1.0, tls: true }
+        Self { time_scale: 1.0, tls: true, allow_processes: false }
     }
 }
 

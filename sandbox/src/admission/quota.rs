@@ -5,6 +5,7 @@
 
 use super::limits::{Amounts, add, of_pod};
 use super::{Denial, Operation, Request, items, name_of};
+use crate::faults;
 use crate::schema::Quantity;
 use crate::store::{Object, Resource};
 use serde_json::Value;
@@ -16,13 +17,19 @@ pub(super) fn admit(request: &Request<'_>, object: &mut Value, _: &mut Vec<Strin
         return Ok(());
     }
     let quotas = request.neighbours("", "resourcequotas");
+    let is_full = full(request);
+    if let Some(fault) = is_full.as_ref().filter(|_| quotas.is_empty() && request.creates("", "Pod")) {
+        return Err(Denial::Forbidden(format!(
+            "exceeded quota: {fault}, requested: pods=1, used: pods=0, limited: pods=0"
+        )));
+    }
     for quota in quotas.iter().filter(|quota| in_scope(quota, object)) {
-        one_quota(request, quota, object)?;
+        one_quota(request, quota, object, is_full.is_some())?;
     }
     Ok(())
 }
 
-fn one_quota(request: &Request<'_>, quota: &Object, object: &Value) -> Result<(), Denial> {
+fn one_quota(request: &Request<'_>, quota: &Object, object: &Value, is_full: bool) -> Result<(), Denial> {
     let hard: Amounts = quota["spec"]["hard"]
         .as_object()
         .into_iter()
@@ -43,7 +50,10 @@ fn one_quota(request: &Request<'_>, quota: &Object, object: &Value) -> Result<()
         return Ok(());
     }
     let used = used(request, quota, resource);
-    let held = |name: &String| used.get(name).copied().unwrap_or(Quantity::ZERO);
+    let held = |name: &String| match is_full {
+        true => hard[name],
+        false => used.get(name).copied().unwrap_or(Quantity::ZERO),
+    };
     let asked = |name: &String| new[name].minus(old.get(name).copied().unwrap_or(Quantity::ZERO));
     let over: Vec<&String> =
         concerned.into_iter().filter(|name| held(name).plus(asked(name)).exceeds(hard[*name])).collect();
@@ -60,6 +70,14 @@ fn one_quota(request: &Request<'_>, quota: &Object, object: &Value) -> Result<()
         list(&held),
         list(&|name| hard[name])
     )))
+}
+
+/// The fault that uses up every quota of the namespace, if there is one.
+fn full(request: &Request<'_>) -> Option<String> {
+    let faults = faults::read_all(&request.store.list(&faults::resource(), None));
+    let full =
+        faults.into_iter().find(|fault| fault.is("quota-full") && fault.namespace == request.namespace);
+    full.map(|fault| fault.name)
 }
 
 /// What the stored objects of a resource use; the written one's old form is among them.

@@ -76,7 +76,7 @@ pub(super) struct Attempt {
 
 impl Attempt {
     /// What a request to a path wants; the path need not lead anywhere.
-    fn of(method: &Method, path: &str, query: &Query, route: Option<&Route>) -> Self {
+    pub(super) fn of(method: &Method, path: &str, query: &Query, route: Option<&Route>) -> Self {
         if let Some(Route::Objects(objects)) = route {
             return Self::of_objects(method, objects, query);
         }
@@ -216,19 +216,8 @@ impl Api {
     }
 
     /// Refuses what the user may not do. This comes before the path is found to lead anywhere.
-    pub(super) fn authorize(
-        &self,
-        user: &User,
-        method: &Method,
-        path: &str,
-        query: &Query,
-        route: Option<&Route>,
-    ) -> Result<(), Status> {
-        if user.is_master() {
-            return Ok(());
-        }
-        let attempt = Attempt::of(method, path, query, route);
-        match self.allows(user, &attempt).is_allowed {
+    pub(super) fn authorize(&self, user: &User, attempt: &Attempt) -> Result<(), Status> {
+        match user.is_master() || self.allows(user, attempt).is_allowed {
             true => Ok(()),
             false => Err(attempt.refusal(user)),
         }

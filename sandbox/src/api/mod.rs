@@ -19,6 +19,7 @@
 //! | `reviews` | kinds that are asked and never stored |
 //! | `custom` | serving what CustomResourceDefinitions define |
 //! | `aggregated` | what other servers would answer for their groups |
+//! | `faults` | requests that fail on purpose |
 //! | `answer`, `status` | successes and refusals |
 //!
 //! Controllers are not here: they write to the same store.
@@ -32,6 +33,7 @@ mod custom;
 mod decode;
 mod delete;
 mod discovery;
+mod faults;
 mod fields;
 mod inside;
 mod list;
@@ -57,10 +59,13 @@ use http::{HeaderMap, Method, Request};
 use hyper::upgrade::OnUpgrade;
 
 pub use self::auth::{Identity, User};
+pub(crate) use self::faults::Reset;
 pub use self::status::{Cause, Status};
 
+use self::auth::Attempt;
 use self::query::Query;
 use self::route::{ObjectPath, Route};
+use crate::faults::requests::Dice;
 use crate::kinds::Kind;
 use crate::processes::Processes;
 use crate::store::Store;
@@ -80,6 +85,7 @@ struct Inner {
     store: Store,
     identity: Identity,
     processes: Processes,
+    dice: Dice,
 }
 
 /// A request about objects, taken apart.
@@ -101,14 +107,18 @@ impl Api {
     pub fn new(store: Store, identity: Identity) -> Self {
         custom::serve_all(&store);
         aggregated::serve_all(&store);
-        Self(Arc::new(Inner { store, identity, processes: Processes::default() }))
+        Self(Arc::new(Inner { store, identity, processes: Processes::default(), dice: Dice::default() }))
     }
 
     /// The same API with containers that really run.
     #[must_use]
     pub fn with_processes(self, processes: Processes) -> Self {
         let (store, identity) = (self.0.store.clone(), self.0.identity.clone());
-        Self(Arc::new(Inner { store, identity, processes }))
+        Self(Arc::new(Inner { store, identity, processes, dice: Dice::default() }))
+    }
+
+    fn dice(&self) -> &Dice {
+        &self.0.dice
     }
 
     fn processes(&self) -> &Processes {
@@ -137,8 +147,13 @@ impl Api {
         let upgrade = parts.extensions.remove::<OnUpgrade>();
         let user = self.authenticate(&parts.headers)?;
         let query = Query::parse(parts.uri.query().unwrap_or_default());
+        self.define_faults(parts.uri.path()).await;
         let route = route::route(parts.uri.path(), self.store().kinds());
-        self.authorize(&user, &parts.method, parts.uri.path(), &query, route.as_ref().ok())?;
+        let attempt = Attempt::of(&parts.method, parts.uri.path(), &query, route.as_ref().ok());
+        self.authorize(&user, &attempt)?;
+        if let Some(harmed) = self.suffer(&attempt).await? {
+            return Ok(harmed);
+        }
         let path = parts.uri.path();
         let told = |status: Status| match status.code {
             404 => self.unserved(path).unwrap_or(status),

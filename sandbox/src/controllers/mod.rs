@@ -50,10 +50,12 @@ pub use self::nodes::topology::Topology;
 pub use self::settings::Settings;
 
 use self::controller::Controller;
-use crate::players;
+use crate::{faults, players};
 
 /// Every controller, in the order in which they are asked when several have work.
 pub const ALL: &[Controller] = &[
+    faults::pods::CONTROLLER,
+    faults::nodes::CONTROLLER,
     nodes::heartbeat::CONTROLLER,
     nodes::static_pods::CONTROLLER,
     nodes::lifecycle::CONTROLLER,

@@ -64,7 +64,8 @@ impl Log {
         let name = if stream == Stream::Out { "stdout" } else { "stderr" };
         let mut bytes = Vec::new();
         for (part, is_whole) in parts {
-            bytes.extend_from_slice(format!("{now} {name} {} ", if *is_whole { 'F' } else { 'P' }).as_bytes());
+            bytes
+                .extend_from_slice(format!("{now} {name} {} ", if *is_whole { 'F' } else { 'P' }).as_bytes());
             bytes.extend_from_slice(part);
             bytes.push(b'\n');
         }
@@ -231,8 +232,11 @@ mod tests {
     fn a_reader_goes_on_where_it_was() {
         let (_folder, path) = written(&["one\n"]);
         let (_, position) = read(&path, 0, &Wanted::default()).unwrap();
-        fs::write(&path, format!("{}2026-01-02T03:04:09Z stdout F two\nhalf", fs::read_to_string(&path).unwrap()))
-            .unwrap();
+        fs::write(
+            &path,
+            format!("{}2026-01-02T03:04:09Z stdout F two\nhalf", fs::read_to_string(&path).unwrap()),
+        )
+        .unwrap();
         assert_eq!(read(&path, position, &Wanted::default()).unwrap().0, b"two\n");
     }
 }

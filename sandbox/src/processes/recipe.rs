@@ -26,6 +26,8 @@ pub struct Recipe {
     pub working_dir: Option<PathBuf>,
     /// Whether it reads standard input.
     pub stdin: bool,
+    /// Whether its standard input ends with the first client that attaches to it.
+    pub stdin_once: bool,
 }
 
 /// Reads a container of a pod.
@@ -37,10 +39,13 @@ pub fn of(pod: &Value, container: &Value, find: Find<'_>) -> Result<Recipe, Stri
     let words = container.list("/command").iter().chain(container.list("/args"));
     let command: Vec<String> = words.filter_map(Value::as_str).map(|word| expand(word, &env)).collect();
     if container.list("/command").is_empty() {
-        return Err("no command specified: a process pod names its program in `command`, no image is read".into());
+        return Err(
+            "no command specified: a process pod names its program in `command`, no image is read".into()
+        );
     }
     let working_dir = Some(container.text("/workingDir")).filter(|dir| !dir.is_empty()).map(PathBuf::from);
-    Ok(Recipe { command, env, working_dir, stdin: container.flag("/stdin") })
+    let (stdin, stdin_once) = (container.flag("/stdin"), container.flag("/stdinOnce"));
+    Ok(Recipe { command, env, working_dir, stdin, stdin_once })
 }
 
 fn environment(pod: &Value, container: &Value, find: Find<'_>) -> Vec<(String, String)> {
@@ -109,7 +114,8 @@ fn field_of(pod: &Value, path: &str) -> String {
 fn resource_of(container: &Value, reference: &Value) -> String {
     let path = format!("/resources/{}", reference.text("/resource").replacen('.', "/", 1));
     let amount = quantity::milli(container.at(&path));
-    let divisor = Some(quantity::milli(reference.at("/divisor"))).filter(|divisor| *divisor > 0).unwrap_or(1000);
+    let divisor =
+        Some(quantity::milli(reference.at("/divisor"))).filter(|divisor| *divisor > 0).unwrap_or(1000);
     ((amount + divisor - 1) / divisor).to_string()
 }
 

@@ -90,7 +90,11 @@ impl Running {
             log,
         };
         let Some(mut child) = child else {
-            running.outcome.send_replace(Some(Outcome { code: CANNOT_START, problem, at: ambient.timestamp() }));
+            running.outcome.send_replace(Some(Outcome {
+                code: CANNOT_START,
+                problem,
+                at: ambient.timestamp(),
+            }));
             on_end();
             return Arc::new(running);
         };

@@ -42,12 +42,37 @@ fn program(expression: &str) -> Option<Arc<Program>> {
     if programs.len() >= KEPT {
         programs.clear();
     }
-    let read = Program::compile(expression).ok().map(Arc::new);
+    let read = Program::compile(&unescaped(expression)).ok().map(Arc::new);
     if read.is_none() {
         tracing::debug!(expression, "a CEL expression cannot be read");
     }
     programs.insert(expression.to_owned(), read.clone());
     read
+}
+
+/// Fields named like a word the language keeps for later are written `__word__` in Kubernetes; the parser
+/// here takes them as they are.
+fn unescaped(expression: &str) -> String {
+    const KEPT_FOR_LATER: [&str; 16] = [
+        "as",
+        "break",
+        "const",
+        "continue",
+        "else",
+        "for",
+        "function",
+        "if",
+        "import",
+        "let",
+        "loop",
+        "namespace",
+        "package",
+        "return",
+        "var",
+        "while",
+    ];
+    let escaped = |text: String, word: &&str| text.replace(&format!("__{word}__"), word);
+    KEPT_FOR_LATER.iter().fold(expression.to_owned(), escaped)
 }
 
 #[cfg(test)]
@@ -62,6 +87,11 @@ mod tests {
         assert_eq!(holds("!has(self.mode) || self.mode != 'Fast' || self.replicas <= 5"), Some(false));
         assert_eq!(holds("self.items.all(item, item.name.startsWith('a'))"), Some(true));
         assert_eq!(holds("quantity(self.mode).isLessThan(quantity('1'))"), None, "not a standard function");
+        let kept = json!({"namespace": "a"});
+        assert_eq!(
+            super::holds("has(self.__namespace__) && self.__namespace__ == 'a'", &[("self", &kept)]),
+            Some(true)
+        );
         assert_eq!(holds("not ((CEL"), None);
         assert_eq!(
             evaluate("'at most ' + string(self.replicas)", &[("self", &value)]),

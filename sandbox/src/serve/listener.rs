@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-use crate::api::Api;
+use crate::api::{Api, Reset};
 
 /// How long the port of a process that just died may stay taken.
 const TAKEN_FOR: Duration = Duration::from_secs(2);
@@ -68,7 +68,13 @@ pub(super) async fn serve(listener: TcpListener, tls: Option<Arc<ServerConfig>>,
 async fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S, api: Api) {
     let service = service_fn(move |request: Request<Incoming>| {
         let api = api.clone();
-        async move { Ok::<_, std::convert::Infallible>(api.handle(request.map(Body::new)).await) }
+        async move {
+            let response = api.handle(request.map(Body::new)).await;
+            match response.extensions().get::<Reset>() {
+                None => Ok(response),
+                Some(Reset) => Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset)),
+            }
+        }
     });
     let server = auto::Builder::new(TokioExecutor::new());
     // A client that goes away in the middle is no event worth telling.

@@ -31,8 +31,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::sync::watch;
 
+use crate::client;
 pub use crate::controllers::{Settings, Topology};
 
 use self::directory::Directory;
@@ -144,6 +146,22 @@ impl Sandbox {
     /// A kubeconfig that makes its user the cluster's administrator.
     pub fn kubeconfig(&self) -> String {
         self.directory.credentials.kubeconfig(&self.endpoint())
+    }
+
+    /// Asks the API as its administrator; answers the code and the JSON body.
+    ///
+    /// # Errors
+    /// When nobody answers. A refusal is an answer.
+    pub async fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<(u16, Value), Error> {
+        let request = client::Request {
+            method,
+            url: &format!("{}{path}", self.endpoint()),
+            authority: Some(self.directory.credentials.authority()),
+            token: Some(&self.directory.credentials.token),
+            body: body.map(Value::to_string),
+        };
+        let (code, body) = client::send(&request).await.map_err(|error| Error::Serve(error.to_string()))?;
+        Ok((code, serde_json::from_slice(&body).unwrap_or_default()))
     }
 
     /// Waits until the API answers, by this process or another.

@@ -7,6 +7,7 @@
 #![expect(clippy::print_stderr, reason = "what is not tested is said aloud")]
 
 mod custom;
+mod faults;
 mod metrics;
 mod objects;
 mod processes;

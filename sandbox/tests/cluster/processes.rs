@@ -49,7 +49,10 @@ async fn a_process_has_its_environment_its_logs_its_exit_code_and_its_restarts()
     run("apply -f -", &pod("again", "echo try; exit 1", r#""restartPolicy": "Always","#));
     run("wait pod/again --for=jsonpath={.status.containerStatuses[0].restartCount}=1 --timeout=60s", "");
     assert_eq!(run("logs again --previous", ""), "try\n");
-    run("apply -f -", &pod("none", "x", r#""restartPolicy": "Never","#).replace(r#""sh", "-c","#, r#""no-such-program","#));
+    run(
+        "apply -f -",
+        &pod("none", "x", r#""restartPolicy": "Never","#).replace(r#""sh", "-c","#, r#""no-such-program","#),
+    );
     run("wait pod/none --for=jsonpath={.status.phase}=Failed --timeout=60s", "");
     let reason = "get pod none -o jsonpath={.status.containerStatuses[0].state.terminated.reason}";
     assert_eq!(run(reason, ""), "StartError");
@@ -64,7 +67,8 @@ async fn logs_are_followed_until_the_process_ends() {
         let input = pod("slow", &script, r#""restartPolicy": "Never","#);
         run(kubectls().last().unwrap(), &cluster, "apply -f -", &input);
         run(&kubectl, &cluster, "wait pod/slow --for=condition=Ready --timeout=60s", "");
-        let mut following = command(&kubectl, &cluster, "logs slow --follow").stdout(Stdio::piped()).spawn().unwrap();
+        let mut following =
+            command(&kubectl, &cluster, "logs slow --follow").stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(following.stdout.take().unwrap()).lines();
         assert_eq!(lines.next().unwrap().unwrap(), "first");
         std::fs::write(format!("{folder}/go"), "").unwrap();
@@ -80,7 +84,7 @@ async fn logs_are_followed_until_the_process_ends() {
 async fn every_kubectl_can_exec_attach_and_forward_ports() {
     let cluster = allowing().await;
     let Some(newest) = kubectls().pop() else { return };
-    let server = "exec python3 -m http.server 0 --bind 127.0.0.1 2>&1";
+    let server = "exec python3 -u -m http.server 0 --bind 127.0.0.1 2>&1";
     run(&newest, &cluster, "apply -f -", &pod("shell", "while read line; do echo got $line; done", ""));
     run(&newest, &cluster, "apply -f -", &pod("web", &format!("echo hello > index.txt; {server}"), ""));
     run(&newest, &cluster, "wait pod/shell pod/web --for=condition=Ready --timeout=60s", "");
@@ -93,7 +97,10 @@ async fn every_kubectl_can_exec_attach_and_forward_ports() {
         let large = "0123456789".repeat(100_000);
         assert!(run("exec -i shell -- cat", &large) == large, "a large input came back different");
         let (worked, out, err) = attempt("exec shell -- sh -c 'echo out; echo err >&2; exit 7'", "");
-        assert!(!worked && out == "out\n" && err.starts_with("err\n") && err.contains("exit code 7"), "{out}{err}");
+        assert!(
+            !worked && out == "out\n" && err.starts_with("err\n") && err.contains("exit code 7"),
+            "{out}{err}"
+        );
         let (worked, _, err) = attempt("exec shell -- no-such-program", "");
         assert!(!worked && err.contains("executable file not found"), "{err}");
         attached(&kubectl, &cluster);
@@ -103,8 +110,10 @@ async fn every_kubectl_can_exec_attach_and_forward_ports() {
 
 /// The port a process chose for itself, as it says in its log.
 fn port_of(kubectl: &std::path::Path, cluster: &Cluster) -> u16 {
-    let mut following = command(kubectl, cluster, "logs web --follow").stdout(Stdio::piped()).spawn().unwrap();
-    let line = BufReader::new(following.stdout.take().unwrap()).lines().find_map(|line| {
+    let mut following =
+        command(kubectl, cluster, "logs web --follow").stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(following.stdout.take().unwrap()).lines();
+    let line = lines.find_map(|line| {
         let line = line.unwrap();
         line.contains("Serving HTTP").then_some(line)
     });
@@ -127,7 +136,9 @@ fn attached(kubectl: &std::path::Path, cluster: &Cluster) {
 fn forwarded(kubectl: &std::path::Path, cluster: &Cluster, port: u16) {
     let mut forward = command(kubectl, cluster, &format!("port-forward pod/web :{port} --address 127.0.0.1"));
     let mut forward = forward.stdout(Stdio::piped()).spawn().unwrap();
-    let line = BufReader::new(forward.stdout.take().unwrap()).lines().next().unwrap().unwrap();
+    // Kept open: it writes a line a connection.
+    let mut lines = BufReader::new(forward.stdout.take().unwrap()).lines();
+    let line = lines.next().unwrap().unwrap();
     let local = line.split(" -> ").next().unwrap().rsplit(':').next().unwrap().to_owned();
     // Twice: a forward serves one connection after the other.
     for _ in 0..2 {
@@ -149,8 +160,11 @@ async fn the_kube_client_execs_with_and_without_a_terminal_and_forwards_ports() 
     let port = listener.local_addr().unwrap().port();
     let object: Pod = serde_json::from_str(&pod("shell", "exec sleep 600", "")).unwrap();
     pods.create(&Default::default(), &object).await.unwrap();
-    kube::runtime::wait::await_condition(pods.clone(), "shell", kube::runtime::conditions::is_pod_running()).await.unwrap();
-    let mut process = pods.exec("shell", ["sh", "-c", "cat; exit 4"], &AttachParams::default().stdin(true)).await.unwrap();
+    kube::runtime::wait::await_condition(pods.clone(), "shell", kube::runtime::conditions::is_pod_running())
+        .await
+        .unwrap();
+    let mut process =
+        pods.exec("shell", ["sh", "-c", "cat; exit 4"], &AttachParams::default().stdin(true)).await.unwrap();
     let mut stdin = process.stdin().unwrap();
     stdin.write_all(b"hello").await.unwrap();
     stdin.shutdown().await.unwrap();
@@ -199,7 +213,12 @@ async fn a_simulated_pod_says_so_and_a_sandbox_that_allows_no_processes_as_well(
     run(&newest, &cluster, "apply -f -", &pod("asks", "true", ""));
     let reason = "jsonpath={.status.containerStatuses[0].state.waiting.reason}=CreateContainerError";
     run(&newest, &cluster, &format!("wait pod/asks --for={reason} --timeout=60s"), "");
-    let message = run(&newest, &cluster, "get pod asks -o jsonpath={.status.containerStatuses[0].state.waiting.message}", "");
+    let message = run(
+        &newest,
+        &cluster,
+        "get pod asks -o jsonpath={.status.containerStatuses[0].state.waiting.message}",
+        "",
+    );
     assert!(message.contains("--allow-processes"), "{message}");
 }
 
@@ -208,11 +227,24 @@ async fn processes_end_with_their_pod_and_with_the_sandbox_that_ran_them() {
     let cluster = allowing().await;
     let Some(kubectl) = kubectls().pop() else { return };
     let folder = cluster.directory.path().display().to_string();
-    let script = |name: &str| format!("trap 'echo stopped > {folder}/{name}.stopped; exit 0' TERM; echo $$ > {folder}/{name}.pid; while :; do sleep 0.05; done");
+    // `$$` in a command is `$`: kubelets replace `$(NAME)`.
+    let script = |name: &str| {
+        format!(
+            "trap 'echo stopped > {folder}/{name}.stopped; exit 0' TERM; echo $$$$ > {folder}/{name}.pid; while :; do sleep 0.05; done"
+        )
+    };
     run(&kubectl, &cluster, "apply -f -", &pod("kind", &script("kind"), ""));
-    run(&kubectl, &cluster, "apply -f -", &pod("last", &format!("echo $$ > {folder}/last.pid; exec sleep 600"), ""));
+    run(
+        &kubectl,
+        &cluster,
+        "apply -f -",
+        &pod("last", &format!("echo $$$$ > {folder}/last.pid; exec sleep 600"), ""),
+    );
     let pid = |name: &str| loop {
-        match std::fs::read_to_string(format!("{folder}/{name}.pid")).ok().and_then(|text| text.trim().parse::<i32>().ok()) {
+        match std::fs::read_to_string(format!("{folder}/{name}.pid"))
+            .ok()
+            .and_then(|text| text.trim().parse::<i32>().ok())
+        {
             Some(pid) => break pid,
             None => std::thread::yield_now(),
         }
@@ -232,7 +264,12 @@ async fn processes_end_with_their_pod_and_with_the_sandbox_that_ran_them() {
     let sandbox = Sandbox::join(directory.path(), options).unwrap();
     sandbox.ready().await.unwrap();
     let cluster = Cluster { sandbox, directory };
-    run(&kubectl, &cluster, "wait pod/last --for=jsonpath={.status.containerStatuses[0].restartCount}=1 --timeout=60s", "");
+    run(
+        &kubectl,
+        &cluster,
+        "wait pod/last --for=jsonpath={.status.containerStatuses[0].restartCount}=1 --timeout=60s",
+        "",
+    );
     let reason = "get pod last -o jsonpath={.status.containerStatuses[0].lastState.terminated.reason}";
     assert_eq!(run(&kubectl, &cluster, reason, ""), "Unknown");
 }

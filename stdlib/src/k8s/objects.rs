@@ -51,6 +51,11 @@ impl<'a> Objects<'a> {
         Ok(object::text(&answer, "/gitVersion").to_owned())
     }
 
+    /// What a path answers.
+    pub(crate) async fn read(&self, path: &str) -> Result<Value, CallError> {
+        Ok(self.world.send(&Request::read(path)).await?)
+    }
+
     /// Every served kind as `group/version/Kind`, the words that charts ask for.
     pub(crate) async fn served(&self) -> Result<Vec<String>, CallError> {
         let kinds = self.world.cluster.kinds(self.world.context).await?;

@@ -26,7 +26,8 @@ impl Api {
         let previous = call.query.flag("previous");
         let attempt = status.count("/restartCount") - i64::from(previous);
         if previous && !status.at("/lastState/terminated").is_object() {
-            let problem = format!("previous terminated container {container:?} in pod {:?} not found", pod.name());
+            let problem =
+                format!("previous terminated container {container:?} in pod {:?} not found", pod.name());
             return Err(Status::bad_request(problem));
         }
         if status.text("/containerID").is_empty() {
@@ -47,7 +48,11 @@ impl Api {
             return Err(Status::internal(format!("the log of container {container:?} is not kept any more")));
         };
         let running = self.processes().attempt(&place, attempt).filter(|_| call.query.flag("follow"));
-        Ok(text_response(200, "text/plain", Reader { path, wanted, running, position: 0, is_first: true }.body()))
+        Ok(text_response(
+            200,
+            "text/plain",
+            Reader { path, wanted, running, position: 0, is_first: true }.body(),
+        ))
     }
 
     /// Reads the options; the moment is the cluster's.

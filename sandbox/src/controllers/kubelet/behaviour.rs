@@ -1,4 +1,4 @@
-//! How the containers of one pod behave: the cluster's rules, then the pod's own annotations.
+//! How the containers of one pod behave: the cluster's rules, then the pod's own annotations, then faults.
 //!
 //! | annotation | value | meaning |
 //! |---|---|---|
@@ -22,6 +22,12 @@ use serde_json::Value;
 
 use super::super::fields::Fields;
 use super::super::settings::{Effect, Rule, Settings};
+use crate::faults::Fault;
+
+/// How many times as long things take on a node that is slow and does not say how slow.
+const SLOW_FACTOR: f64 = 10.0;
+/// How long containers take to become ready that start slowly and do not say how slowly.
+const SLOW_START: Duration = Duration::from_secs(30);
 
 const PREFIX: &str = "sandbox.aegis.dev/";
 
@@ -29,11 +35,29 @@ const PREFIX: &str = "sandbox.aegis.dev/";
 pub(super) struct Behaviour<'a> {
     pod: &'a Value,
     settings: &'a Settings,
+    /// Those that are about this pod.
+    faults: Vec<Fault>,
 }
 
 impl<'a> Behaviour<'a> {
-    pub(super) fn of(pod: &'a Value, settings: &'a Settings) -> Self {
-        Self { pod, settings }
+    pub(super) fn of(pod: &'a Value, settings: &'a Settings, faults: Vec<Fault>) -> Self {
+        Self { pod, settings, faults }
+    }
+
+    /// The fault of a kind that is about a container, if any.
+    fn fault(&self, kind: &str, container: &Value) -> Option<&Fault> {
+        self.faults.iter().find(|fault| fault.is(kind) && fault.hits_image(container))
+    }
+
+    /// The fault that keeps volumes of a class from being mounted, if any.
+    pub(super) fn broken_storage(&self, class: &str) -> Option<&Fault> {
+        self.faults.iter().find(|fault| fault.is("storage") && fault.hits_class(class))
+    }
+
+    /// What a span becomes on a slow node.
+    fn slowed(&self, span: Duration) -> Duration {
+        let slow = self.faults.iter().find(|fault| fault.is("node-slow"));
+        slow.map_or(span, |fault| span.mul_f64(fault.factor.unwrap_or(SLOW_FACTOR).clamp(0.0, 1e6)))
     }
 
     /// Whether the container asks to be run as a process.
@@ -42,22 +66,25 @@ impl<'a> Behaviour<'a> {
     }
 
     pub(super) fn start_delay(&self) -> Duration {
-        self.duration("start-delay", "").unwrap_or(self.settings.container_start)
+        self.slowed(self.duration("start-delay", "").unwrap_or(self.settings.container_start))
     }
 
-    pub(super) fn ready_delay(&self) -> Duration {
-        self.duration("ready-delay", "").unwrap_or(self.settings.ready_delay)
+    pub(super) fn ready_delay(&self, container: &Value) -> Duration {
+        let own = self.duration("ready-delay", "").unwrap_or(self.settings.ready_delay);
+        let slow = self.fault("slow-start", container);
+        self.slowed(slow.map_or(own, |fault| own.max(fault.delay().unwrap_or(SLOW_START))))
     }
 
     pub(super) fn stop_delay(&self) -> Duration {
         let grace = self.pod.count("/metadata/deletionGracePeriodSeconds").max(0).unsigned_abs();
         let wanted = self.duration("stop-delay", "").unwrap_or(self.settings.stop_delay);
-        wanted.min(Duration::from_secs(grace))
+        self.slowed(wanted).min(Duration::from_secs(grace))
     }
 
     pub(super) fn pulls(&self, container: &Value) -> bool {
         self.said("image-pull", container) != "fail"
             && !self.has(container, |effect| effect == Effect::PullFails)
+            && self.fault("image-pull", container).is_none()
     }
 
     pub(super) fn becomes_ready(&self, container: &Value) -> bool {
@@ -68,12 +95,17 @@ impl<'a> Behaviour<'a> {
             }
             Effect::PullFails | Effect::Exits(_) => false,
         };
-        self.said("ready", container) != "false" && !self.has(container, holds)
+        self.said("ready", container) != "false"
+            && !self.has(container, holds)
+            && self.fault("unready", container).is_none()
     }
 
     /// When and how a container ends by itself; none for one that runs on.
     pub(super) fn end(&self, container: &Value) -> Option<End> {
         let to_completion = matches!(self.pod.text("/spec/restartPolicy"), "Never" | "OnFailure");
+        if let Some(crash) = self.fault("crash", container) {
+            return Some(End { after: self.settings.job_run, code: crash.exit_code.unwrap_or(1) });
+        }
         let name = container.text("/name");
         let code = self.exit_code(container);
         if self.said("run-for", container) == "forever" || (code.is_none() && !to_completion) {
@@ -81,6 +113,11 @@ impl<'a> Behaviour<'a> {
         }
         let after = self.duration("run-for", name).unwrap_or(self.settings.job_run);
         Some(End { after, code: code.unwrap_or(0) })
+    }
+
+    /// Whether a fault ends the container, whatever it runs.
+    pub(super) fn crashes(&self, container: &Value) -> bool {
+        self.fault("crash", container).is_some()
     }
 
     /// How an init container ends: well, unless an annotation names it.
@@ -150,7 +187,7 @@ mod tests {
         let pod = json!({"metadata": {"annotations": {
             "sandbox.aegis.dev/exit-code": "3", "sandbox.aegis.dev/exit-code.side": "4",
             "sandbox.aegis.dev/run-for": "2m"}}, "spec": {"restartPolicy": "Never"}});
-        let behaviour = Behaviour::of(&pod, &settings);
+        let behaviour = Behaviour::of(&pod, &settings, Vec::new());
         let main = behaviour.end(&json!({"name": "main", "image": "a"})).unwrap();
         assert_eq!((main.after, main.code), (Duration::from_secs(120), 3));
         assert_eq!(behaviour.end(&json!({"name": "side", "image": "a"})).unwrap().code, 4);
@@ -161,14 +198,18 @@ mod tests {
         let settings = Settings::default();
         let pod = json!({"metadata": {}, "spec": {"restartPolicy": "Never"}});
         let container = json!({"name": "main", "image": "a", "command": ["sh", "-c", "exit 1"]});
-        assert_eq!(Behaviour::of(&pod, &settings).end(&container).unwrap().code, 0);
+        assert_eq!(Behaviour::of(&pod, &settings, Vec::new()).end(&container).unwrap().code, 0);
     }
 
     #[test]
     fn an_image_of_a_rule_cannot_be_pulled() {
         let settings = Settings::default();
         let pod = json!({"metadata": {}, "spec": {}});
-        assert!(!Behaviour::of(&pod, &settings).pulls(&json!({"name": "a", "image": "nginx:bad"})));
-        assert!(Behaviour::of(&pod, &settings).pulls(&json!({"name": "a", "image": "nginx:1.25"})));
+        assert!(
+            !Behaviour::of(&pod, &settings, Vec::new()).pulls(&json!({"name": "a", "image": "nginx:bad"}))
+        );
+        assert!(
+            Behaviour::of(&pod, &settings, Vec::new()).pulls(&json!({"name": "a", "image": "nginx:1.25"}))
+        );
     }
 }

@@ -69,7 +69,9 @@ pub(super) fn stopped(play: &Play<'_>) -> Step {
                 let since = held.text("/state/running/startedAt");
                 let since = if since.is_empty() { &now } else { since };
                 let one = One { play, container, held, is_init: list.ends_with("initContainers") };
-                if one.is_process() && let Some(ended) = process::ended(&one, held.count("/restartCount"), since) {
+                if one.is_process()
+                    && let Some(ended) = process::ended(&one, held.count("/restartCount"), since)
+                {
                     return ended;
                 }
                 let state = State::Ended(code, since.to_owned(), now.clone());
@@ -256,9 +258,7 @@ impl One<'_> {
                 plan.upkeep(left);
                 self.held.clone()
             }
-            None => {
-                self.start(&status::restarted(self.held), plan)
-            }
+            None => self.start(&status::restarted(self.held), plan),
         }
     }
 
@@ -274,7 +274,7 @@ impl One<'_> {
 
     fn end(&self) -> Option<End> {
         match (self.is_init, self.is_sidecar()) {
-            _ if self.is_process() => None,
+            _ if self.is_process() && !self.play.behaviour.crashes(self.container) => None,
             (true, true) => None,
             (true, false) => Some(self.play.behaviour.end_of_init(self.container)),
             (false, _) => self.play.behaviour.end(self.container),
@@ -299,7 +299,7 @@ impl One<'_> {
         let left = self
             .play
             .behaviour
-            .ready_delay()
+            .ready_delay(self.container)
             .saturating_sub(self.play.elapsed(&self.stage("ready", restarts)));
         if !left.is_zero() {
             plan.soon(left);

@@ -35,6 +35,7 @@ use super::controller::{Change, Controller, Plan, World, Write};
 use super::events::Note;
 use super::fields::{Fields, Object};
 use super::{nodes, pods};
+use crate::faults;
 use crate::processes::Signal;
 
 /// How often a kubelet tries a mount again at most. The real one backs off to two minutes.
@@ -48,6 +49,9 @@ pub const CONTROLLER: Controller = Controller { name: "kubelet", manager: "kubel
 fn wakes(change: &Change<'_>, cache: &Cache) -> Vec<Key> {
     match change.kind {
         "Pod" if !change.gone && !change.object.text("/spec/nodeName").is_empty() => vec![change.key()],
+        faults::KIND => {
+            cache.list("Pod").filter(|pod| !pods::is_finished(pod)).map(|pod| Key::of(pod)).collect()
+        }
         "Secret" | "ConfigMap" | "PersistentVolumeClaim" => pending(cache, change.object.namespace()),
         "Node"
             if change.previous.is_some_and(|held| nodes::is_down(held) != nodes::is_down(change.object)) =>
@@ -72,7 +76,8 @@ fn reconcile(key: &Key, world: &World<'_>) -> Plan {
     let Some(pod) = world.cache.find(key) else { return plan };
     let node = world.cache.get("Node", "", pod.text("/spec/nodeName"));
     let Some(node) = node.filter(|node| !nodes::is_down(node)) else { return plan };
-    let play = Play { pod, node, world, behaviour: Behaviour::of(pod, world.settings) };
+    let behaviour = Behaviour::of(pod, world.settings, faults::of_pod(world.cache, pod, node));
+    let play = Play { pod, node, world, behaviour };
     match (pod.is_terminating(), pods::is_finished(pod)) {
         (true, _) => play.stop(&mut plan),
         (false, true) => {}
@@ -97,7 +102,8 @@ impl Play<'_> {
             plan.soon(delay);
             return plan.status(self.pod, self.waiting());
         }
-        if let Some(problem) = references::missing_volume(self.pod, self.world.cache) {
+        let missing = references::missing_volume(self.pod, self.world.cache);
+        if let Some(problem) = missing.or_else(|| self.unmountable_volume()) {
             plan.upkeep(self.elapsed("mount").clamp(Duration::from_secs(1), MOUNT_RETRY));
             return plan.warn(self.pod, "FailedMount", problem);
         }
@@ -106,6 +112,23 @@ impl Play<'_> {
         }
         let step = containers::next(self, plan);
         plan.status(self.pod, self.status(step));
+    }
+
+    /// The claim that a fault keeps from being mounted, before the pod has begun: the event's text.
+    fn unmountable_volume(&self) -> Option<String> {
+        if self.pod.text("/status/phase") != "Pending" {
+            return None;
+        }
+        self.pod.list("/spec/volumes").iter().find_map(|volume| {
+            let claim = references::claim_name(self.pod, volume)?;
+            let claim = self.world.cache.get("PersistentVolumeClaim", self.pod.namespace(), &claim)?;
+            let fault = self.behaviour.broken_storage(claim.text("/spec/storageClassName"))?;
+            let name = volume.text("/name");
+            Some(format!(
+                "MountVolume.MountDevice failed for volume \"{name}\" : rpc error: code = Unavailable desc = storage is broken by fault {}",
+                fault.name
+            ))
+        })
     }
 
     /// The first status: everything waits.

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::super::controller::{Plan, Write};
 use super::super::fields::Fields;
-use super::containers::One;
 use super::Play;
+use super::containers::One;
 use crate::processes::{Launch, Outcome, Place, Signal, recipe};
 
 /// The exit code of a container whose end nobody saw, as kubelets tell it after their machine went down.

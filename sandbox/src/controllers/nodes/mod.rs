@@ -25,9 +25,12 @@ use super::fields::Fields;
 /// The annotation that takes a simulated node's kubelet down: no heartbeats, no pod moves on.
 pub const DOWN: &str = "sandbox.aegis.dev/down";
 
+/// The annotation that says which fault a node suffers (see `faults::nodes`): it is down as well.
+pub const FAULT: &str = "sandbox.aegis.dev/fault";
+
 /// Whether the node's kubelet stands still.
 pub fn is_down(node: &Value) -> bool {
-    node.annotation(DOWN) == "true"
+    node.annotation(DOWN) == "true" || !node.annotation(FAULT).is_empty()
 }
 
 /// Whether this is a node we play the kubelet of: one with a machine, whoever provides it. A bare Node object

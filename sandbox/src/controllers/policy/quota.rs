@@ -9,6 +9,7 @@ use crate::controllers::controller::{Change, Controller, Plan, World};
 use crate::controllers::fields::{Fields, Object, qualified};
 use crate::controllers::usage::Usage;
 use crate::controllers::{pods, quantity};
+use crate::faults;
 
 const KIND: &str = "ResourceQuota";
 
@@ -22,6 +23,7 @@ pub const CONTROLLER: Controller =
 fn wakes(change: &Change<'_>, cache: &Cache) -> Vec<Key> {
     match change.kind {
         KIND => change.itself(KIND),
+        faults::KIND => cache.list(KIND).map(|quota| Key::of(quota)).collect(),
         // Only what comes, goes or ends changes usage.
         "Pod" if change.previous.is_some() && !change.gone && !pods::is_finished(change.object) => Vec::new(),
         "Event" | "Lease.coordination.k8s.io" => Vec::new(),
@@ -34,7 +36,13 @@ fn reconcile(key: &Key, world: &World<'_>) -> Plan {
     let Some(quota) = world.cache.find(key).filter(|quota| !quota.is_terminating()) else { return plan };
     let hard = quota.at("/spec/hard").clone();
     let mut used = Map::new();
+    let faults = faults::in_cache(world.cache);
+    let is_full = faults.iter().any(|fault| fault.is("quota-full") && fault.namespace == quota.namespace());
     for (name, limit) in quota.entries("/spec/hard") {
+        if is_full {
+            used.insert(name.to_owned(), limit.clone());
+            continue;
+        }
         let amount = used_of(name, quota, world.cache);
         let binary = limit.as_str().is_some_and(|text| text.ends_with('i'))
             || name.contains("memory")

@@ -9,6 +9,7 @@ use super::{CLAIM, SELECTED, VOLUME, class, waits_for_pod};
 use crate::controllers::cache::{Cache, Key};
 use crate::controllers::controller::{Change, Controller, Plan, World, Write};
 use crate::controllers::fields::{Fields, set, set_key};
+use crate::faults;
 
 /// Makes volumes.
 pub const CONTROLLER: Controller =
@@ -17,7 +18,7 @@ pub const CONTROLLER: Controller =
 fn wakes(change: &Change<'_>, cache: &Cache) -> Vec<Key> {
     match change.kind {
         CLAIM => change.itself(CLAIM),
-        "StorageClass.storage.k8s.io" => {
+        "StorageClass.storage.k8s.io" | faults::KIND => {
             let pending = cache.list(CLAIM).filter(|claim| claim.text("/status/phase") != "Bound");
             pending.map(|claim| Key::of(claim)).collect()
         }
@@ -45,6 +46,19 @@ fn reconcile(key: &Key, world: &World<'_>) -> Plan {
             claim.name()
         );
         plan.note(claim, "Provisioning", message);
+    }
+    let faults = faults::in_cache(world.cache);
+    let broken = faults.iter().find(|fault| {
+        fault.is("storage") && fault.hits_namespace(claim.namespace()) && fault.hits_class(class.name())
+    });
+    if let Some(fault) = broken {
+        let message = format!(
+            "failed to provision volume with StorageClass \"{}\": rpc error: code = Unavailable desc = storage is broken by fault {}",
+            class.name(),
+            fault.name
+        );
+        plan.warn(claim, "ProvisioningFailed", message);
+        return plan;
     }
     match world.left_since(world.settings.provision_delay, claim.uid(), "provisioning") {
         Some(left) => plan.soon(left),

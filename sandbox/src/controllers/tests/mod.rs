@@ -3,6 +3,7 @@
 mod bench;
 mod cluster;
 mod deployments;
+mod faults;
 mod nodes;
 mod players;
 mod pods;

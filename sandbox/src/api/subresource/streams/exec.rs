@@ -35,11 +35,21 @@ impl Entry {
         let words: Vec<String> = call.query.all("command").map(str::to_owned).collect();
         let command = match (way, words.is_empty()) {
             ("attach", _) => None,
-            (_, true) => return Err(Status::bad_request("you must specify at least one command for the container")),
+            (_, true) => {
+                return Err(Status::bad_request("you must specify at least one command for the container"));
+            }
             (_, false) => Some(Recipe { command: words, ..process.recipe.clone() }),
         };
         // With a terminal there is one output.
-        let entry = Self { process, command, pod: pod.to_owned(), stdin, stdout, stderr: flag("stderr") && !tty, tty };
+        let entry = Self {
+            process,
+            command,
+            pod: pod.to_owned(),
+            stdin,
+            stdout,
+            stderr: flag("stderr") && !tty,
+            tty,
+        };
         match entry.stdin || entry.stdout || entry.stderr {
             true => Ok(entry),
             false => Err(Status::bad_request("you must specify at least 1 of stdin, stdout, stderr")),
@@ -77,8 +87,8 @@ async fn attach(process: &Arc<Running>, session: Session) -> Value {
             },
             sent = input.recv(), if listens => match sent {
                 Some(Input::Stdin(bytes)) => process.feed(Some(&bytes)).await,
-                Some(Input::End) => process.feed(None).await,
-                Some(Input::Resize(..)) => {}
+                Some(Input::End) if process.recipe.stdin_once => process.feed(None).await,
+                Some(Input::End | Input::Resize(..)) => {}
                 None => listens = false,
             },
             ended = process.ended() => return ended_with(ended.code),

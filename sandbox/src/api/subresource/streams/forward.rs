@@ -30,7 +30,13 @@ pub(super) async fn run(io: impl AsyncRead + AsyncWrite + Send + 'static, pod: S
                     let (to_port, bytes) = mpsc::channel(BACKLOG);
                     open.insert(id, to_port);
                     let error = errors.remove(&text("requestid"));
-                    let forward = Forward { port: text("port"), pod: pod.clone(), data: id, error, sender: sender.clone() };
+                    let forward = Forward {
+                        port: text("port"),
+                        pod: pod.clone(),
+                        data: id,
+                        error,
+                        sender: sender.clone(),
+                    };
                     tokio::spawn(forward.run(bytes));
                 }
             }

@@ -68,7 +68,8 @@ impl Api {
         let pod = pod.name().to_owned();
         match wish(call)? {
             Wish::WebSocket => {
-                let ports: Vec<u16> = call.query.all("ports").flat_map(|ports| ports.split(',')).flat_map(str::parse).collect();
+                let ports: Vec<u16> =
+                    call.query.all("ports").flat_map(|ports| ports.split(',')).flat_map(str::parse).collect();
                 let protocols = [TUNNEL, "v5.channel.k8s.io", "v4.channel.k8s.io"];
                 websocket::upgrade(call, &protocols, |socket, protocol| async move {
                     match protocol == TUNNEL {
@@ -131,9 +132,15 @@ where
     F: Future<Output = ()> + Send,
 {
     let offered = call.headers.get_all("x-stream-protocol-version");
-    let offered: Vec<&str> = offered.iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).map(str::trim).collect();
+    let offered: Vec<&str> = offered
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .collect();
     let Some(protocol) = protocols.iter().find(|protocol| offered.contains(protocol)) else {
-        let problem = format!("unable to upgrade: no protocol of {offered:?} is spoken here, but {protocols:?}");
+        let problem =
+            format!("unable to upgrade: no protocol of {offered:?} is spoken here, but {protocols:?}");
         return Err(Status::new(403, "Forbidden", problem));
     };
     let upgrade = call.upgrade.clone().ok_or_else(|| Status::bad_request("Upgrade request required"))?;

@@ -4,7 +4,7 @@
 //! Port-forward over channels uses two of them a port: data, and what went wrong.
 
 use axum::extract::FromRequestParts;
-use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::response::Response;
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::stream::{SplitSink, SplitStream};
@@ -46,7 +46,9 @@ where
     let handshake = handshake.protocols(protocols.iter().copied());
     let agreed = handshake.selected_protocol().and_then(|protocol| protocol.to_str().ok());
     let Some(agreed) = protocols.iter().copied().find(|protocol| agreed == Some(*protocol)) else {
-        return Err(Status::bad_request(format!("unable to upgrade: the protocols spoken here are {protocols:?}")));
+        return Err(Status::bad_request(format!(
+            "unable to upgrade: the protocols spoken here are {protocols:?}"
+        )));
     };
     Ok(handshake.on_upgrade(move |socket| run(socket, agreed)))
 }
@@ -69,7 +71,7 @@ pub(super) async fn run(socket: WebSocket, entry: Entry) {
     if let Ok(status) = running.await {
         let _ = to.send(message(STATUS, status.to_string().as_bytes())).await;
     }
-    let _ = to.send(Message::Close(None)).await;
+    let _ = to.send(goodbye()).await;
     reading.abort();
 }
 
@@ -93,6 +95,11 @@ async fn read(mut from: SplitStream<WebSocket>, input: mpsc::Sender<Input>) {
             return;
         }
     }
+}
+
+/// The normal end: clients take one without a code for a broken connection.
+fn goodbye() -> Message {
+    Message::Close(Some(CloseFrame { code: close_code::NORMAL, reason: "".into() }))
 }
 
 fn message(channel: u8, bytes: &[u8]) -> Message {
@@ -124,7 +131,7 @@ pub(super) fn as_bytes(socket: WebSocket) -> DuplexStream {
                 return;
             }
         }
-        let _ = to.send(Message::Close(None)).await;
+        let _ = to.send(goodbye()).await;
     });
     inner
 }
@@ -187,5 +194,5 @@ async fn write(mut to: SplitSink<WebSocket, Message>, mut outgoing: mpsc::Receiv
             return;
         }
     }
-    let _ = to.send(Message::Close(None)).await;
+    let _ = to.send(goodbye()).await;
 }
