@@ -236,9 +236,10 @@ impl Context {
     }
 
     /// How an embedded cluster is started.
-    pub(crate) fn sandbox_options(&self) -> Options {
+    pub(crate) fn sandbox_options(&self, name: &str) -> Options {
         let config = &self.settings.config.sandbox;
         Options {
+            topology: config.topology(name),
             tls: config.tls,
             time_scale: config.time_scale,
             allow_processes: config.allow_processes,
@@ -261,7 +262,7 @@ impl Context {
     /// Takes part in the cluster of a sandbox target.
     pub(crate) fn sandbox(&self, name: &str) -> Result<Sandbox, Failure> {
         let broken = |error: aegis_sandbox::serve::Error| self.no_sandbox(&error);
-        let sandbox = Sandbox::join(self.sandbox_folder(name), self.sandbox_options()).map_err(broken)?;
+        let sandbox = Sandbox::join(self.sandbox_folder(name), self.sandbox_options(name)).map_err(broken)?;
         self.runtime.block_on(sandbox.ready()).map_err(broken)?;
         Ok(sandbox)
     }

@@ -12,6 +12,7 @@
 //! | `patch` | the four patch types and field ownership |
 //! | `schema` | what objects look like: types, defaults, validation |
 //! | `serve` | a state directory as a running cluster, and taking over |
+//! | `picture`, `reach` | questions people ask: how does it look, who reaches whom |
 //! | `players` | what operators would do for the kinds of the platform |
 //! | `processes` | containers that really run, as processes of this machine |
 //! | `store` | objects, events, the log on disk |
@@ -27,9 +28,11 @@ pub mod controllers;
 pub mod faults;
 pub mod kinds;
 pub mod patch;
+pub mod picture;
 pub mod players;
 pub mod processes;
 mod protobuf;
+pub mod reach;
 pub mod schema;
 pub mod serve;
 pub mod store;

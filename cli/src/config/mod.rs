@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use aegis_engine::codes;
 use aegis_engine::error::CallError;
 use aegis_engine::text::{did_you_mean, list};
+use aegis_sandbox::serve::Topology;
 use aegis_stdlib::target::Target;
 use serde::{Deserialize, Serialize};
 
@@ -49,18 +50,45 @@ pub(crate) struct SandboxConfig {
     pub(crate) tls: bool,
     /// Whether pods that ask for it run their commands as processes of this machine.
     pub(crate) allow_processes: bool,
+    /// The nodes a new cluster begins with.
+    pub(crate) topology: Topology,
+    /// The same for single clusters: `sandbox:NAME` by its name.
+    pub(crate) clusters: BTreeMap<String, Topology>,
+}
+
+impl SandboxConfig {
+    /// The nodes a sandbox target begins with. A cluster of its own is in a region of its own name unless
+    /// the configuration says where it is.
+    pub(crate) fn topology(&self, target: &str) -> Topology {
+        let Some((_, name)) = target.split_once(':') else { return self.topology.clone() };
+        self.clusters.get(name).cloned().unwrap_or_else(|| Topology {
+            region: name.to_owned(),
+            zones: ["a", "b", "c"].map(|zone| format!("{name}-{zone}")).to_vec(),
+            ..self.topology.clone()
+        })
+    }
 }
 
 impl Default for SandboxConfig {
     fn default() -> Self {
-        Self { time_scale: 1.0, tls: true, allow_processes: false }
+        Self {
+            time_scale: 1.0,
+            tls: true,
+            allow_processes: false,
+            topology: Topology::default(),
+            clusters: BTreeMap::new(),
+        }
     }
 }
 
 impl Config {
     /// A target by name.
     pub(crate) fn target(&self, name: &str) -> Result<&Target, CallError> {
-        self.targets.get(name).ok_or_else(|| {
+        // `sandbox:seoul` is the target `sandbox` with a cluster of its own.
+        let several =
+            |(base, own): (&str, &str)| self.targets.get(base).filter(|base| base.sandbox && is_name(own));
+        let own = name.split_once(':').and_then(several);
+        self.targets.get(name).or(own).ok_or_else(|| {
             let names: Vec<&str> = self.targets.keys().map(String::as_str).collect();
             let hint = did_you_mean(name, names.iter().copied()).unwrap_or_else(|| {
                 format!("targets are {}; add `[targets.{name}]` to aegis.toml", list(&names))
@@ -68,6 +96,12 @@ impl Config {
             CallError::new(codes::TARGET, format!("there is no target `{name}`")).hint(hint)
         })
     }
+}
+
+/// Whether a text can name a cluster: it is part of a folder's name, a region's and a zone's.
+fn is_name(text: &str) -> bool {
+    !text.is_empty()
+        && text.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-')
 }
 
 /// The file of a project.

@@ -61,7 +61,9 @@ pub(super) fn blank(kind: &Kind) -> Value {
 
 /// Gives a new object what the server decides about its kind.
 pub(super) fn prepare_for_create(t: &Transaction<'_>, kind: &Kind, object: &mut Value) -> Result<(), Status> {
-    if kind.subresource("status").is_some() {
+    // Only nodes may come with a status: their kubelets post both at once.
+    let comes_with_status = kind.group.is_empty() && kind.kind == "Node";
+    if kind.subresource("status").is_some() && !comes_with_status {
         super::write::remove(object, "status");
     }
     if let Some(status) = first_status(&kind.kind).filter(|_| !kind.custom) {

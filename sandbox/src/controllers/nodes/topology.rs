@@ -6,8 +6,8 @@ use super::super::fields::{set, set_key};
 use super::super::names::fnv1a;
 
 /// How many nodes of what size where.
-#[derive(Debug, Clone, serde::Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Topology {
     /// Nodes with the control-plane role and its taint.
     pub control_planes: u16,
