@@ -232,7 +232,8 @@ impl Context {
 
     /// Folder of the cluster of a sandbox target.
     pub(crate) fn sandbox_folder(&self, name: &str) -> PathBuf {
-        self.state.join("clusters").join(name)
+        // A colon would end the path of a kubeconfig.
+        self.state.join("clusters").join(name.replace(':', "@"))
     }
 
     /// How an embedded cluster is started.
