@@ -14,6 +14,8 @@ use crate::recording::Recording;
 pub(crate) struct Motion {
     objects: HashSet<(u64, String)>,
     lists: HashSet<u64>,
+    /// Objects that went later.
+    going: HashSet<(u64, String)>,
 }
 
 impl Motion {
@@ -26,6 +28,14 @@ impl Motion {
             if !line.is_read() {
                 seen.clear();
                 lists.clear();
+            }
+            for event in line.watch_events.iter().flatten().filter(|event| event.kind == "DELETED") {
+                if let Some((uid, (_, lines))) =
+                    identity(&event.object).0.and_then(|uid| Some((uid, seen.get(uid)?)))
+                {
+                    motion.going.extend(lines.iter().map(|&line| (line, uid.to_owned())));
+                    motion.going.insert((line.seq, uid.to_owned()));
+                }
             }
             for object in line.objects() {
                 if let (Some(uid), Some(version)) = identity(object) {
@@ -55,6 +65,11 @@ impl Motion {
     /// Whether an object was in motion when a line showed it.
     pub(crate) fn moves(&self, line: u64, object: &Value) -> bool {
         identity(object).0.is_some_and(|uid| self.objects.contains(&(line, uid.to_owned())))
+    }
+
+    /// Whether an object that a line shows was about to go.
+    pub(crate) fn goes(&self, line: u64, object: &Value) -> bool {
+        identity(object).0.is_some_and(|uid| self.going.contains(&(line, uid.to_owned())))
     }
 
     /// Whether an object says itself that its controller has not done what it wishes.

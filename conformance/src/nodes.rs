@@ -79,7 +79,10 @@ fn seen(recording: &Recording, mut node: Value) -> Value {
     let objects = recording.lines.iter().flat_map(Line::objects);
     let shown = |object: &&Value| {
         object["metadata"]["name"] == node["metadata"]["name"]
-            && object["status"]["nodeInfo"].is_object()
+            && object["status"]["nodeInfo"]["kubeletVersion"]
+                .as_str()
+                .is_some_and(|version| !version.is_empty())
+            && object["status"]["addresses"].is_array()
             && object["spec"]["providerID"].is_string()
     };
     if let Some(object) = objects.into_iter().find(shown) {

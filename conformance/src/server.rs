@@ -1,10 +1,11 @@
 //! A sandbox as the recordings had their cluster: three control planes and six workers in three zones.
 //!
-//! A recording that tells of versions long forgotten was made on an old server, so it gets one: time
-//! runs fast until the sandbox has forgotten its first versions as well.
+//! A recording that tells of versions long forgotten was made on an old server, so it gets one: written to
+//! beyond those versions, and started again.
 
 use std::time::Duration;
 
+use aegis_sandbox::controllers::settings::{Effect, Rule};
 use aegis_sandbox::serve::{Settings, Topology};
 use aegis_sandbox::{Options, Sandbox};
 use anyhow::Context;
@@ -14,8 +15,8 @@ use crate::client::Client;
 use crate::nodes::nodes;
 use crate::recording::{Line, Recording};
 
-/// How fast time runs on a server that has to be old: its window of versions passes in a second.
-const FAST: f64 = 600.0;
+/// How many writes a server surely forgets when it starts again.
+const MORE_THAN_REMEMBERED: u64 = 1000;
 
 /// How long the real controller waits before it empties a namespace.
 const NAMESPACE_DELAY: Duration = Duration::from_secs(5);
@@ -31,36 +32,35 @@ impl Server {
     /// Starts a sandbox for a recording.
     pub(crate) async fn start(recording: &Recording) -> anyhow::Result<Self> {
         let directory = tempfile::tempdir()?;
-        let is_old = recording.lines.iter().any(|line| forgotten(line).is_some());
-        let time_scale = if is_old { FAST } else { 1.0 };
-        let settings = Settings { namespace_delay: NAMESPACE_DELAY, ..Settings::default() };
-        let options = Options {
-            settings,
-            topology: Topology { control_planes: 0, workers: 0, ..Topology::default() },
-            tls: false,
-            time_scale,
-            ..Options::default()
-        };
-        let sandbox = Sandbox::join(directory.path(), options)?;
+        let mut sandbox = Sandbox::join(directory.path(), options())?;
         sandbox.ready().await?;
-        let client = client(&sandbox)?;
+        let mut client = reach(&sandbox)?;
         prepare(&client, recording).await?;
-        if is_old {
-            let past = recording.lines.iter().filter_map(forgotten).max().unwrap_or_default();
+        if let Some(past) = recording.lines.iter().filter_map(forgotten).max() {
             age(&client, past).await?;
+            drop(sandbox);
+            sandbox = Sandbox::join(directory.path(), options())?;
+            sandbox.ready().await?;
+            client = reach(&sandbox)?;
         }
         Ok(Self { client, _sandbox: sandbox, _directory: directory })
     }
 }
 
-fn client(sandbox: &Sandbox) -> anyhow::Result<Client> {
+fn options() -> Options {
+    let mut settings = Settings { namespace_delay: NAMESPACE_DELAY, ..Settings::default() };
+    // The recordings' own convention for programs that fail.
+    settings.rules.push(Rule::command("exit 1", Effect::Exits(1)));
+    let topology = Topology { control_planes: 0, workers: 0, ..Topology::default() };
+    Options { settings, topology, tls: false, ..Options::default() }
+}
+
+fn reach(sandbox: &Sandbox) -> anyhow::Result<Client> {
     let kubeconfig = sandbox.kubeconfig();
-    let token = kubeconfig
-        .lines()
-        .find_map(|line| line.trim().strip_prefix("token: "))
-        .context("the kubeconfig holds no token")?;
+    let token = kubeconfig.lines().find_map(|line| line.trim().strip_prefix("token: "));
     let endpoint = sandbox.endpoint();
     let authority = endpoint.strip_prefix("http://").context("the sandbox speaks TLS")?;
+    let token = token.context("the kubeconfig holds no token")?;
     Ok(Client { authority: authority.to_owned(), token: token.to_owned() })
 }
 
@@ -95,20 +95,15 @@ fn forgotten(line: &Line) -> Option<u64> {
     is_gone.then(|| version.and_then(|version| version.parse().ok()).unwrap_or(1))
 }
 
-/// Writes until a version is past, and waits until it is forgotten.
+/// Writes until a version is long past. A server that starts again remembers its last events only.
 async fn age(client: &Client, past: u64) -> anyhow::Result<()> {
     let place = "/api/v1/namespaces/default/configmaps";
     let body = json!({"metadata": {"name": "age"}});
     client.ask(&client.as_administrator("POST", place, &body)).await?;
-    for count in 0..=past {
+    for count in 0..past + MORE_THAN_REMEMBERED {
         let patch = json!({"metadata": {"annotations": {"count": count.to_string()}}});
         client.ask(&client.as_administrator("PATCH", &format!("{place}/age"), &patch)).await?;
     }
     client.ask(&client.as_administrator("DELETE", &format!("{place}/age"), &json!({}))).await?;
-    let watch = format!("/api/v1/pods?watch=1&timeoutSeconds=1&resourceVersion={past}");
-    while client.get(&watch).await?["object"]["code"] != 410 {
-        client.ask(&client.as_administrator("POST", place, &body)).await?;
-        client.ask(&client.as_administrator("DELETE", &format!("{place}/age"), &json!({}))).await?;
-    }
     Ok(())
 }

@@ -8,7 +8,7 @@ mod watches;
 use serde_json::Value;
 
 use self::rules::Rule;
-pub(crate) use self::watches::{reached, watch};
+pub(crate) use self::watches::{Extent, reached, watch};
 use crate::client::Answer;
 use crate::learnt::{Learnt, words};
 use crate::motion::Motion;
@@ -44,23 +44,35 @@ pub(crate) fn answers(
     context: Context<'_>,
     learnt: &mut Learnt,
 ) -> Vec<Difference> {
+    let goes = context.motion.list_moves(context.seq) || context.motion.goes(context.seq, &recorded.body);
+    if context.is_read && goes && is_gone(recorded, here) {
+        return Vec::new();
+    }
     let mut comparison = Comparison::new(context, learnt);
     comparison.at("status", |c| c.values(&recorded.status.into(), &here.status.into()));
     comparison.at("content_type", |c| {
         c.values(&recorded.content_type.as_str().into(), &here.content_type.as_str().into());
     });
     comparison.at("headers", |c| c.headers(recorded, here));
-    comparison.at("body", |c| match (yaml(recorded), yaml(here)) {
+    comparison.at("body", |c| match (parsed(recorded), parsed(here)) {
         (Some(recorded), Some(here)) => c.object(&recorded, &here),
         _ => c.object(&recorded.body, &here.body),
     });
     comparison.differences
 }
 
-/// A YAML answer as what it means.
-fn yaml(answer: &Answer) -> Option<Value> {
-    let text = answer.body["@text"].as_str().filter(|_| answer.content_type.contains("yaml"))?;
-    serde_saphyr::from_str(text).ok()
+/// Whether an object that was going in the recording has gone here.
+fn is_gone(recorded: &Answer, here: &Answer) -> bool {
+    recorded.status == 200 && here.status == 404
+}
+
+/// A YAML answer, or one of JSON line by line, as what it means.
+fn parsed(answer: &Answer) -> Option<Value> {
+    let text = answer.body["@text"].as_str().filter(|text| !text.is_empty())?;
+    match answer.content_type.contains("yaml") {
+        true => serde_saphyr::from_str(text).ok(),
+        false => text.lines().map(|line| serde_json::from_str::<Value>(line).ok()).collect::<Option<Value>>(),
+    }
 }
 
 struct Comparison<'a> {
@@ -77,7 +89,8 @@ impl<'a> Comparison<'a> {
     }
 
     fn at(&mut self, part: &str, work: impl FnOnce(&mut Self)) {
-        self.place.push(part.to_owned());
+        // As in a JSON pointer, so that a place can be taken apart again.
+        self.place.push(part.replace('/', "~1"));
         work(self);
         self.place.pop();
     }
@@ -120,8 +133,9 @@ impl<'a> Comparison<'a> {
         if moves {
             let depth = self.place.len();
             let later = self.differences.split_off(before);
-            self.differences
-                .extend(later.into_iter().filter(|difference| !is_controllers(&difference.place, depth)));
+            let is_owned = recorded["metadata"]["ownerReferences"].is_array();
+            let counts = |difference: &Difference| !is_controllers(&difference.place, depth, is_owned);
+            self.differences.extend(later.into_iter().filter(counts));
         }
     }
 
@@ -159,7 +173,8 @@ impl<'a> Comparison<'a> {
             (Some(Value::Array(recorded)), Some(Value::Array(here))) if key == "sources" => {
                 let ours = |source: &&Value| !rules::is_foreign_source(source);
                 let recorded: Vec<Value> = recorded.iter().filter(ours).cloned().collect();
-                self.arrays(&recorded, here);
+                let here: Vec<Value> = here.iter().filter(ours).cloned().collect();
+                self.arrays(&recorded, &here);
             }
             (Some(Value::Array(recorded)), Some(Value::Array(here))) if key == "managedFields" => {
                 self.owners(recorded, here);
@@ -200,14 +215,17 @@ impl<'a> Comparison<'a> {
     /// A set of named objects.
     fn objects(&mut self, recorded: &[Value], here: &[Value]) {
         let moves = self.context.motion.list_moves(self.context.seq);
-        for (recorded, here) in pairs::paired(recorded, here, self.learnt) {
+        let real = |objects: &[Value]| -> Vec<Value> {
+            objects.iter().filter(|object| !pairs::is_imitation(object)).cloned().collect()
+        };
+        let (recorded, here) = (real(recorded), real(here));
+        for (recorded, here) in pairs::paired(&recorded, &here, self.learnt) {
             let name = pairs::name(recorded.or(here).unwrap_or(&Value::Null));
             self.at(&name, |c| match (recorded, here) {
                 (Some(recorded), Some(here)) if recorded.get("cells").is_some() => c.row(recorded, here),
                 (Some(recorded), Some(here)) => c.object(recorded, here),
                 (None, Some(_)) if c.context.is_capped => {}
-                (None, Some(here)) if pairs::is_imitation(here) => {}
-                (Some(recorded), None) if pairs::is_imitation(recorded) => {}
+                (Some(recorded), None) if c.context.motion.goes(c.context.seq, recorded) => {}
                 _ if moves => {}
                 (recorded, here) => c.differ(recorded, here),
             });
@@ -305,17 +323,19 @@ impl<'a> Comparison<'a> {
     }
 }
 
-/// Whether a place inside an object (which stands `depth` parts deep) is the controllers' to write.
-fn is_controllers(place: &str, depth: usize) -> bool {
+/// Whether a place inside an object (which stands `depth` parts deep) is the controllers' to write: of an object
+/// that a controller made, its size is as well.
+fn is_controllers(place: &str, depth: usize, is_owned: bool) -> bool {
     let parts: Vec<&str> = place.split('/').skip(depth).collect();
-    matches!(
-        parts[..],
-        ["status", ..]
-            | [
-                "metadata",
-                "managedFields" | "annotations" | "generation" | "resourceVersion" | "finalizers",
-                ..
-            ]
-            | ["metadata", "deletionTimestamp" | "deletionGracePeriodSeconds", ..]
-    )
+    match parts[..] {
+        ["status", ..] => true,
+        ["spec", "replicas"] => is_owned,
+        [
+            "metadata",
+            "managedFields" | "annotations" | "generation" | "resourceVersion" | "finalizers",
+            ..,
+        ] => true,
+        ["metadata", "deletionTimestamp" | "deletionGracePeriodSeconds", ..] => true,
+        _ => false,
+    }
 }

@@ -23,9 +23,10 @@ pub(super) fn paired<'a>(recorded: &'a [Value], here: &'a [Value], learnt: &Lear
     }
     for recorded in open {
         let candidates = left.iter().enumerate().filter_map(|(place, here)| Some((place, (*here)?)));
+        let translated = learnt.value_here(recorded);
         let best = candidates
             .filter(|(_, here)| alike(&name(recorded), &name(here)))
-            .min_by_key(|(_, here)| distance(recorded, here, &mut Vec::new()));
+            .min_by_key(|(_, here)| distance(&translated, here, &mut Vec::new()));
         let place = best.map(|(place, _)| place);
         pairs.push((Some(recorded), place.and_then(|place| left[place].take())));
     }

@@ -48,7 +48,9 @@ const PLACEMENTS: &[&str] = &[
 
 /// The rule for a place: the keys and indices on the way to it.
 pub(super) fn rule(place: &[String]) -> Rule {
-    let key = place.iter().rev().find(|part| part.parse::<usize>().is_err()).map_or("", String::as_str);
+    let key = place.iter().rev().find(|part| part.parse::<usize>().is_err());
+    let key = key.map_or_else(String::new, |key| key.replace("~1", "/"));
+    let key = key.as_str();
     let is_in = |part: &str| place.iter().any(|other| other == part);
     match key {
         "resourceVersion" => Rule::Version,
@@ -123,6 +125,8 @@ static MASKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         mask(r"\b\d+(ms|[smhd])(\d+[smh])? ago", "TIME ago"),
         mask(r"\?hash=[0-9A-F]+", "?hash=HASH"),
         mask(r":3[0-2]\d{3}/", ":PORT/"),
+        // The machine that the scheduler ran on.
+        mask(r"default-scheduler-[a-z0-9-]+", "default-scheduler-HOST"),
         mask(r"JTI=[0-9a-f-]+", "JTI"),
     ]
 });

@@ -9,6 +9,17 @@ use super::{Comparison, Context, Difference, pairs};
 use crate::learnt::Learnt;
 use crate::recording::Event;
 
+/// How much of two watches can be compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// All of it: the server ended both.
+    Whole,
+    /// The beginning: the recorder kept no more.
+    Beginning,
+    /// What each object came to: the client watched until it saw that, however it came about.
+    End,
+}
+
 /// What happened to one object.
 struct History<'a> {
     object: &'a Value,
@@ -19,7 +30,7 @@ struct History<'a> {
 pub(crate) fn watch(
     recorded: &[Event],
     here: &[Event],
-    is_prefix: bool,
+    extent: Extent,
     context: Context<'_>,
     learnt: &mut Learnt,
 ) -> Vec<Difference> {
@@ -27,7 +38,10 @@ pub(crate) fn watch(
     let objects = |histories: &[History<'_>]| -> Vec<Value> {
         histories.iter().map(|history| history.object.clone()).collect()
     };
-    let (old_objects, new_objects) = (objects(&old), objects(&new));
+    let (mut old_objects, mut new_objects) = (objects(&old), objects(&new));
+    // Of objects that are alike the first by name is the first by name, as in lists.
+    old_objects.sort_by_key(pairs::name);
+    new_objects.sort_by_key(pairs::name);
     let mut comparison = Comparison::new(context, learnt);
     let columns = |events: &[Event]| -> Vec<bool> {
         events
@@ -47,23 +61,28 @@ pub(crate) fn watch(
             let found = object.and_then(|object| histories.iter().find(|history| history.object == object));
             found.map(|history| history.runs.iter().map(|&event| event.clone()).collect()).unwrap_or_default()
         };
-        let (old_runs, mut new_runs) = (find(&old, recorded), find(&new, here));
-        if is_prefix {
-            new_runs.truncate(old_runs.len());
+        let (mut old_runs, mut new_runs) = (find(&old, recorded), find(&new, here));
+        match extent {
+            Extent::Whole => {}
+            Extent::Beginning => new_runs.truncate(old_runs.len()),
+            Extent::End => {
+                ending(&mut old_runs);
+                ending(&mut new_runs);
+            }
         }
         let name = pairs::name(recorded.or(here).unwrap_or(&Value::Null));
-        comparison.at(&name, |c| c.runs(&old_runs, &new_runs, is_prefix));
+        comparison.at(&name, |c| c.runs(&old_runs, &new_runs, extent));
     }
     comparison.differences
 }
 
 /// Whether the events so far end, for each object, as the recorded ones do.
 pub(crate) fn reached(recorded: &[Event], here: &[Event], context: Context<'_>, learnt: &Learnt) -> bool {
-    watch(recorded, here, true, context, &mut learnt.clone()).is_empty()
+    watch(recorded, here, Extent::End, context, &mut learnt.clone()).is_empty()
 }
 
 impl Comparison<'_> {
-    fn runs(&mut self, recorded: &[Event], here: &[Event], is_prefix: bool) {
+    fn runs(&mut self, recorded: &[Event], here: &[Event], extent: Extent) {
         let kinds = |events: &[Event]| -> Vec<Value> {
             events.iter().map(|event| event.kind.as_str().into()).collect()
         };
@@ -73,7 +92,7 @@ impl Comparison<'_> {
             return;
         }
         for (index, (old, new)) in recorded.iter().zip(here).enumerate() {
-            if is_prefix && self.context.is_capped && index + 1 == recorded.len() {
+            if extent == Extent::Beginning && index + 1 == recorded.len() {
                 continue;
             }
             self.at(&format!("{index} {}", old.kind), |c| c.event(&old.object, &new.object));
@@ -86,6 +105,21 @@ impl Comparison<'_> {
             _ => self.object(recorded, here),
         }
     }
+}
+
+/// The last event of an object, as whether it is there or gone.
+fn ending(runs: &mut Vec<Event>) {
+    // Of bookmarks the first tells something; later ones come when time has passed.
+    if runs.first().is_some_and(|event| event.kind == "BOOKMARK") {
+        return runs.truncate(1);
+    }
+    let last = runs.pop().map(|mut event| {
+        if event.kind == "MODIFIED" {
+            event.kind = "ADDED".into();
+        }
+        event
+    });
+    *runs = last.into_iter().collect();
 }
 
 /// The events of each object, equal ones in a row as their last where the object has a status.

@@ -70,6 +70,11 @@ pub struct Line {
     pub note: String,
 }
 
+/// Whether a text stands for one that the recorder did not keep.
+pub(crate) fn is_lost(text: &[u8]) -> bool {
+    text.starts_with(unpack::LOST.as_bytes())
+}
+
 /// One event of a watch.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Event {

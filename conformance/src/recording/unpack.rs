@@ -6,6 +6,8 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use anyhow::Context;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -49,6 +51,14 @@ fn long_text(line: &Value) -> Option<String> {
     (hex::encode(Sha256::digest(&whole)) == line["sha256"].as_str()?).then_some(whole)
 }
 
+/// What stands for a text that was not kept: base64, as data is, and the same wherever the text was.
+fn lost(id: &str) -> String {
+    STANDARD.encode(format!("{LOST} {id}"))
+}
+
+/// How the stand-in of a lost text begins.
+pub(super) const LOST: &str = "not recorded:";
+
 struct Parts<'a> {
     by_number: HashMap<u64, &'a Value>,
     blobs: HashMap<String, String>,
@@ -68,7 +78,7 @@ impl Parts<'_> {
             }
             Value::String(text) => match (text.strip_prefix("@same:"), text.strip_prefix("@blob:")) {
                 (Some(place), _) if place.contains('#') => self.same(place)?,
-                (_, Some(id)) => Value::from(self.blobs.get(id).unwrap_or(text).clone()),
+                (_, Some(id)) => Value::from(self.blobs.get(id).cloned().unwrap_or_else(|| lost(id))),
                 _ => value.clone(),
             },
             other => other.clone(),

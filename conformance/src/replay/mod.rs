@@ -1,8 +1,9 @@
 //! One scenario from its first line to its last, against a sandbox of its own.
 //!
 //! Lines are sent in recorded order. Where the recording waited, we wait for what it waited for: reads
-//! are asked again while the sandbox is still changing, watches that a client ended are followed until
-//! they show what the client saw, and before a line that came after a pause the sandbox may come to rest.
+//! are asked again while the sandbox is still changing, and watches that a client ended are followed until
+//! they show what the client saw. Where it paused, we pause as long and are never ahead of it: controllers
+//! that look every so often have looked as often.
 
 mod watching;
 
@@ -77,11 +78,13 @@ pub async fn replay(recording: &Recording) -> anyhow::Result<Scenario> {
         outcomes: HashMap::new(),
     };
     let mut last_end: f64 = 0.0;
+    let began = Instant::now();
     for line in &recording.lines {
         replay.finish_watches(line.t).await;
         let pause = Duration::try_from_secs_f64(line.t - last_end).unwrap_or_default();
         if pause > PAUSE {
-            replay.rest(pause).await;
+            let due = began + Duration::from_secs_f64(line.t);
+            tokio::time::sleep_until(due.max(Instant::now() + pause)).await;
         }
         replay.line(line).await;
         if !line.is_watch() {
@@ -223,15 +226,6 @@ impl<'a> Replay<'a> {
                 Context { seq: line.seq, is_capped: line.is_capped(), is_read: true, motion: &self.motion };
             let differences = watch.finish(&self.client, context, &mut self.learnt).await;
             self.outcomes.insert(line.seq, differences);
-        }
-    }
-
-    /// Waits until the cluster's version stands still, no longer than the recording paused.
-    async fn rest(&self, longest: Duration) {
-        let give_up = Instant::now() + longest;
-        let mut stillness = Stillness::default();
-        while Instant::now() < give_up && !stillness.lasts(&self.client).await {
-            tokio::time::sleep(LOOK).await;
         }
     }
 

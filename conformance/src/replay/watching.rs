@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::{LOOK, Stillness, failure};
 use crate::client::{Asked, Client, head};
-use crate::compare::{self, Context, Difference};
+use crate::compare::{self, Context, Difference, Extent};
 use crate::learnt::Learnt;
 use crate::recording::{Event, Line};
 
@@ -68,9 +68,43 @@ impl<'a> Watching<'a> {
         }
         let recorded = self.line.watch_events.as_deref().unwrap_or_default();
         self.wait(recorded, client, context, learnt).await;
-        let here = self.seen();
-        let is_prefix = self.line.is_capped() || !self.is_ended_by_server();
-        compare::watch(recorded, &here, is_prefix, context, learnt)
+        let mut here = self.seen();
+        let extent = match (self.line.is_capped(), self.is_ended_by_server()) {
+            (true, _) => Extent::Beginning,
+            (false, true) => Extent::Whole,
+            (false, false) => Extent::End,
+        };
+        if extent == Extent::End {
+            here = self.with_those_done(recorded, here, client, learnt).await;
+        }
+        compare::watch(recorded, &here, extent, context, learnt)
+    }
+
+    /// Adds objects that showed no event because they had come to their end before the watch began.
+    async fn with_those_done(
+        &self,
+        recorded: &[Event],
+        mut here: Vec<Event>,
+        client: &Client,
+        learnt: &Learnt,
+    ) -> Vec<Event> {
+        let name =
+            |event: &Event| learnt.text_here(event.object["metadata"]["name"].as_str().unwrap_or_default());
+        for (index, event) in recorded.iter().enumerate() {
+            let is_last = !recorded[index + 1..].iter().any(|later| name(later) == name(event));
+            let is_seen = here.iter().any(|seen| seen.object["metadata"]["name"] == name(event).as_str());
+            if !is_last || is_seen || name(event).is_empty() {
+                continue;
+            }
+            let path = learnt.text_here(&self.line.path);
+            let object = client.get(&format!("{path}/{}", name(event))).await.unwrap_or_default();
+            match object["kind"] == "Status" {
+                true if event.kind == "DELETED" => here.push(event.clone()),
+                true => {}
+                false => here.push(Event { kind: "ADDED".into(), object }),
+            }
+        }
+        here
     }
 
     fn is_ended_by_server(&self) -> bool {

@@ -1,7 +1,8 @@
 //! The bytes of a request's body.
 //!
-//! The recorder kept parsed JSON, so three things are made again from what it noted beside it: the second
-//! of two equal keys (the answer names the field), the rest of a long list (its length is noted), and
+//! The recorder kept parsed JSON, so four things are made again from what it noted beside it: the second
+//! of two equal keys (the answer names the field), the rest of a long list (its length is noted), a long protobuf
+//! body (as the JSON of what was answered), and
 //! YAML, whose keys are written plain because a quoted key is another key to a YAML 1.1 parser.
 
 use base64::Engine;
@@ -10,7 +11,7 @@ use serde_json::Value;
 
 use super::protobuf;
 use crate::learnt::Learnt;
-use crate::recording::Line;
+use crate::recording::{Line, is_lost};
 
 pub(super) fn body(line: &Line, learnt: &Learnt) -> Vec<u8> {
     let Some(recorded) = &line.req_body else {
@@ -20,7 +21,11 @@ pub(super) fn body(line: &Line, learnt: &Learnt) -> Vec<u8> {
         return learnt.text_here(text).into_bytes();
     }
     if let Some(text) = recorded["@base64"].as_str() {
-        return protobuf::here(&STANDARD.decode(text).unwrap_or_default(), learnt);
+        let bytes = STANDARD.decode(text).unwrap_or_default();
+        return match is_lost(&bytes) {
+            true => from_answer(line, learnt),
+            false => protobuf::here(&bytes, learnt),
+        };
     }
     let value = with_all_items(learnt.value_here(recorded), &line.req_note);
     if line.req_note.contains("YAML") {
@@ -30,6 +35,23 @@ pub(super) fn body(line: &Line, learnt: &Learnt) -> Vec<u8> {
         Some(field) => with_duplicate(&value, &field.split('.').collect::<Vec<_>>()).into_bytes(),
         None => value.to_string().into_bytes(),
     }
+}
+
+/// An object whose bytes were not kept is what the server answered, without what the server added.
+fn from_answer(line: &Line, learnt: &Learnt) -> Vec<u8> {
+    let mut object = line.body.clone().unwrap_or_default();
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        for field in ["uid", "resourceVersion", "creationTimestamp", "managedFields", "generation"] {
+            metadata.remove(field);
+        }
+    }
+    learnt.value_here(&object).to_string().into_bytes()
+}
+
+/// Whether a line's body was not kept.
+pub(super) fn is_made_again(line: &Line) -> bool {
+    let text = line.req_body.as_ref().and_then(|body| body["@base64"].as_str());
+    text.is_some_and(|text| is_lost(&STANDARD.decode(text).unwrap_or_default()))
 }
 
 /// `request list of 10001 operations, first 3 kept`: the numbers in the kept ones go on.

@@ -8,6 +8,9 @@ use crate::client::{Asked, Client};
 use crate::learnt::Learnt;
 use crate::recording::Line;
 
+/// Users of the recorded cluster by name, with their groups.
+const USERS: &[(&str, &[&str])] = &[("alice", &["dev", "qa"])];
+
 /// Who a request comes from: the users of a recording as the sandbox knows them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Speakers {
@@ -22,6 +25,7 @@ pub(crate) fn request(line: &Line, learnt: &Learnt, client: &Client, speakers: &
         for value in values.all() {
             let value = match (&**name, &line.accept_sent) {
                 ("Accept", Some(sent)) => sent.clone(),
+                ("Content-Type", _) if body::is_made_again(line) => "application/json".to_owned(),
                 ("If-None-Match", _) => learnt.opaque_here(value).unwrap_or(value).to_owned(),
                 _ => value.clone(),
             };
@@ -50,6 +54,8 @@ fn authority(line: &Line, client: &Client, speakers: &Speakers) -> Vec<(String, 
         user => {
             let mut headers = bearer(&client.token);
             headers.push(("Impersonate-User".to_owned(), user.to_owned()));
+            let groups = USERS.iter().find(|(name, _)| *name == user).map_or(&[][..], |(_, groups)| groups);
+            headers.extend(groups.iter().map(|group| ("Impersonate-Group".to_owned(), (*group).to_owned())));
             headers
         }
     }

@@ -228,7 +228,11 @@ impl<'a> TableShape<'a> {
     fn row(&self, item: &Object) -> Value {
         let object = match self.include {
             Include::Nothing => Value::Null,
-            Include::Metadata => partial(item, self.version),
+            Include::Metadata => {
+                let mut metadata = partial(item, self.version);
+                super::strategy::hide_in_tables(&mut metadata, &item["kind"]);
+                metadata
+            }
             Include::Object => Value::clone(item),
         };
         json!({"cells": self.printer.cells(item, self.now), "object": object})

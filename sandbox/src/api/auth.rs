@@ -29,19 +29,21 @@ pub struct User {
     pub uid: String,
     /// The groups.
     pub groups: Vec<String>,
+    /// Which credential they showed, such as the id of a token; empty when it has none.
+    pub credential: String,
 }
 
 impl User {
     /// A user with groups, authenticated.
     pub fn new(name: &str, groups: &[&str]) -> Self {
         let groups = groups.iter().chain(&["system:authenticated"]).map(|&group| group.into()).collect();
-        Self { name: name.into(), uid: String::new(), groups }
+        Self { name: name.into(), uid: String::new(), groups, credential: String::new() }
     }
 
     /// Somebody without a token.
     pub fn anonymous() -> Self {
         let groups = vec!["system:unauthenticated".into()];
-        Self { name: "system:anonymous".into(), uid: String::new(), groups }
+        Self { name: "system:anonymous".into(), uid: String::new(), groups, credential: String::new() }
     }
 
     /// A service account.
@@ -192,7 +194,13 @@ impl Api {
         let Some(name) = text("impersonate-user") else {
             return match groups.is_empty() {
                 true => Ok(user),
-                false => Err(Status::bad_request("requested groups without impersonating a user name")),
+                false => {
+                    let groups: Vec<String> = groups.iter().map(|group| format!("{group:?}")).collect();
+                    Err(Status::bad_request(format!(
+                        "requested &user.DefaultInfo{{Name:\"\", UID:\"\", Groups:[]string{{{}}}, Extra:map[string][]string(nil)}} without impersonating a user name",
+                        groups.join(", ")
+                    )))
+                }
             };
         };
         let attempt = Attempt {
@@ -212,7 +220,7 @@ impl Api {
             return Ok(User::service_account(namespace, account, ""));
         }
         let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
-        Ok(User::new(&name, &groups))
+        Ok(User { uid: text("impersonate-uid").unwrap_or_default(), ..User::new(&name, &groups) })
     }
 
     /// Refuses what the user may not do. This comes before the path is found to lead anywhere.

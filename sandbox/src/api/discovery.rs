@@ -54,7 +54,8 @@ impl Api {
         let kinds = self.store().kinds().all();
         let mut resources: Vec<Value> = Vec::new();
         for kind in kinds.iter().filter(|kind| kind.group == group && kind.version == version) {
-            resources.push(resource_entry(kind));
+            let stored = self.store().kinds().of(&kind.storage).filter(|_| kind.custom);
+            resources.push(resource_entry(kind, stored.as_deref().unwrap_or(kind)));
             resources
                 .extend(kind.subresources.iter().map(|subresource| subresource_entry(kind, subresource)));
         }
@@ -144,7 +145,7 @@ fn group_entry(name: &str, versions: &[String]) -> Value {
     json!({"name": name, "preferredVersion": versions.first(), "versions": versions})
 }
 
-fn resource_entry(kind: &Kind) -> Value {
+fn resource_entry(kind: &Kind, stored: &Kind) -> Value {
     let mut entry = json!({
         "name": kind.plural, "singularName": kind.singular, "namespaced": kind.namespaced,
         "kind": kind.kind, "verbs": kind.verbs,
@@ -156,7 +157,7 @@ fn resource_entry(kind: &Kind) -> Value {
         entry["categories"] = json!(kind.categories);
     }
     if kind.is_stored() {
-        entry["storageVersionHash"] = storage_hash(kind).into();
+        entry["storageVersionHash"] = storage_hash(stored).into();
     }
     entry
 }

@@ -106,6 +106,7 @@ impl Door for Api {
                 Part::Status if has_status => ("status", with_status_of(&old, object)),
                 Part::Status => ("", with_status_of(&old, object)),
                 Part::Finalizers => ("finalize", object),
+                Part::Scale => ("scale", object),
                 Part::Main if has_status && is_only_a_note(&old, &object) => ("status", object),
                 Part::Main => ("", object),
             };

@@ -27,7 +27,9 @@ impl Api {
         }
         if kind.kind != "SelfSubjectReview" && kind.kind != "Binding" {
             // What is asked is the specification; the rest of what a client sends is not looked at.
-            super::write::remove(&mut review["metadata"], "creationTimestamp");
+            for field in ["creationTimestamp", "generation"] {
+                super::write::remove(&mut review["metadata"], field);
+            }
             super::write::remove(&mut review, "status");
             let options = WriteOptions::read(&call.query, "CreateOptions")?;
             Draft::new(call, "", &options).own(None, &mut review, &self.store().ambient().timestamp());
@@ -38,7 +40,13 @@ impl Api {
                 let user = reviewed_user(&review["spec"], &kind.kind)?;
                 review["status"] = self.access(&user, &review["spec"]);
             }
-            "SelfSubjectRulesReview" => review["status"] = self.rules(&call.user, &review["spec"]),
+            "SelfSubjectRulesReview" => {
+                // The answer repeats nothing of the question.
+                let status = self.rules(&call.user, &review["spec"]);
+                review["metadata"] = json!({});
+                review["spec"] = json!({});
+                review["status"] = status;
+            }
             "SelfSubjectReview" => {
                 review["metadata"] = json!({"creationTimestamp": self.store().ambient().timestamp()});
                 review["status"] = json!({"userInfo": user_info(&call.user)});
@@ -119,6 +127,9 @@ fn user_info(user: &User) -> Value {
     if !user.uid.is_empty() {
         info["uid"] = user.uid.clone().into();
     }
+    if !user.credential.is_empty() {
+        info["extra"] = json!({"authentication.kubernetes.io/credential-id": [user.credential]});
+    }
     info
 }
 
@@ -134,7 +145,10 @@ fn reviewed_user(spec: &Value, kind: &str) -> Result<User, Status> {
     if name.is_empty() && groups.is_empty() {
         let cause =
             Cause::invalid("spec.user", &json!(""), "at least one of user or group must be specified");
-        return Err(Status::invalid_named("authorization.k8s.io", kind, "", &[cause]));
+        return Err(match kind {
+            "SubjectAccessReview" => Status::invalid_named("authorization.k8s.io", "", "", &[cause]),
+            _ => Status::invalid_named("authorization.k8s.io", kind, "", &[cause]),
+        });
     }
-    Ok(User { name, uid: String::new(), groups })
+    Ok(User { name, uid: String::new(), groups, credential: String::new() })
 }

@@ -7,7 +7,7 @@ mod scale;
 mod streams;
 mod token;
 
-pub(super) use self::pods::bind_in;
+pub(super) use self::pods::{TOPOLOGY, bind_in};
 
 use axum::response::Response;
 use serde_json::Value;

@@ -41,6 +41,9 @@ impl Api {
         let include = included(call)?;
         let storage = &call.path.kind.storage;
         let start = start_version(call)?;
+        if call.query.number("timeoutSeconds")?.is_some_and(|seconds| seconds < 0) {
+            return Ok(stream_response(Vec::new()));
+        }
         let replay = initial_events.unwrap_or(start.is_none());
         let list = self.store().list(storage, selection.namespace.as_deref());
         let version = if replay { list.version } else { start.unwrap_or(list.version) };
@@ -58,8 +61,19 @@ impl Api {
             Err(too_old) => return Ok(stream_response(vec![writer.too_old(too_old)])),
         };
         let (end, next_bookmark) = deadlines(call, self.store().ambient())?;
-        let mut stream =
-            Stream { watch, selection, frames: writer, bookmarks, end, next_bookmark, pending: Bytes::new() };
+        let mut stream = Stream {
+            watch,
+            selection,
+            frames: writer,
+            bookmarks,
+            bookmarked: None,
+            end,
+            next_bookmark,
+            pending: Bytes::new(),
+        };
+        if initial_events == Some(true) {
+            stream.bookmarked = Some(stream.watch.version());
+        }
         if replay {
             let items = list.items.iter().filter(|item| stream.selection.matches(item));
             pending.extend(items.cloned());
@@ -106,7 +120,7 @@ fn check_options(call: &Call) -> Result<Option<bool>, Status> {
             }
         }
     }
-    if initial_events == Some(true) && !query.flag("allowWatchBookmarks") {
+    if causes.is_empty() && initial_events == Some(true) && !query.flag("allowWatchBookmarks") {
         let detail = "sendInitialEvents requires setting allowWatchBookmarks to true";
         causes.push(Cause::forbidden("allowWatchBookmarks", detail));
     }
@@ -132,6 +146,8 @@ struct Stream {
     selection: Selection,
     frames: Frames,
     bookmarks: bool,
+    /// The version of the last bookmark: nobody needs the same one again.
+    bookmarked: Option<u64>,
     end: Instant,
     next_bookmark: Instant,
     pending: Bytes,
@@ -158,6 +174,9 @@ impl Stream {
                 },
                 () = tokio::time::sleep_until(stream.next_bookmark), if stream.bookmarks => {
                     stream.next_bookmark = Instant::now() + BOOKMARK_EVERY;
+                    if stream.bookmarked.replace(stream.watch.version()) == Some(stream.watch.version()) {
+                        continue;
+                    }
                     let chunk = stream.frames.bookmark(stream.watch.version(), false);
                     return Some((Ok(chunk), Some(stream)));
                 }
@@ -228,11 +247,10 @@ impl Frames {
     }
 
     fn bookmark(&mut self, version: u64, ends_initial_events: bool) -> Bytes {
-        let mut object = json!({
-            "kind": self.kind.kind,
-            "apiVersion": self.kind.api_version(),
-            "metadata": {"resourceVersion": version.to_string()},
-        });
+        let mut object = if self.kind.custom { json!({}) } else { super::strategy::empty(&self.kind) };
+        object["kind"] = self.kind.kind.clone().into();
+        object["apiVersion"] = self.kind.api_version().into();
+        object["metadata"] = json!({"resourceVersion": version.to_string()});
         if ends_initial_events {
             object["metadata"]["annotations"] = json!({"k8s.io/initial-events-end": "true"});
         }

@@ -28,6 +28,8 @@ pub enum Part {
     Main,
     /// The status alone.
     Status,
+    /// The size, through `scale`.
+    Scale,
     /// A namespace's `spec.finalizers`.
     Finalizers,
 }

@@ -32,7 +32,9 @@ impl Api for Bare {
     async fn replace(&self, _manager: &str, object: Value, part: Part) -> Result<Object, Refused> {
         let key = self.key(&object)?;
         let whole = match (part, self.0.get(&key)) {
-            (Part::Main | Part::Finalizers, Some(held)) => with_field(object, "status", held.get("status")),
+            (Part::Main | Part::Scale | Part::Finalizers, Some(held)) => {
+                with_field(object, "status", held.get("status"))
+            }
             (Part::Status, Some(held)) => {
                 let version = object.text("/metadata/resourceVersion").to_owned();
                 let mut whole = with_field(Value::clone(&held), "status", object.get("status"));

@@ -240,6 +240,8 @@ pub enum Write {
     Replace(Value),
     /// Replaces an object's status; refused when it changed since it was read.
     Status(Value),
+    /// Sets an object's size through its `scale`.
+    Scale(Value),
     /// Writes a namespace's `spec.finalizers`.
     Finalize(Value),
     /// Binds a pod to a node.

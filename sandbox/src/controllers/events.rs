@@ -123,6 +123,9 @@ impl Recorder {
         allowed.then(|| {
             let mut event = self.event(note, source, ambient);
             event["message"] = message.into();
+            if source == SCHEDULER {
+                name_as_events_v1(&mut event);
+            }
             self.remember(said, &event);
             Record::New(event)
         })
@@ -192,6 +195,21 @@ fn write_as_events_v1(event: &mut Value, note: &Note, ambient: &Ambient) {
     event["reportingInstance"] = "default-scheduler-aegis".into();
     if let Value::Object(fields) = event {
         fields.remove("count");
+    }
+}
+
+fn name_as_events_v1(event: &mut Value) {
+    event["apiVersion"] = "events.k8s.io/v1".into();
+    let Value::Object(fields) = event else { return };
+    for (core, grouped) in
+        [("involvedObject", "regarding"), ("message", "note"), ("reportingComponent", "reportingController")]
+    {
+        if let Some(value) = fields.remove(core) {
+            fields.insert(grouped.into(), value);
+        }
+    }
+    for field in ["source", "firstTimestamp", "lastTimestamp"] {
+        fields.remove(field);
     }
 }
 

@@ -203,6 +203,7 @@ impl Manager {
             },
             Write::Replace(object) => self.replace(manager, object, Part::Main, versions).await,
             Write::Status(object) => self.replace(manager, object, Part::Status, versions).await,
+            Write::Scale(object) => self.replace(manager, object, Part::Scale, versions).await,
             Write::Finalize(object) => self.replace(manager, object, Part::Finalizers, versions).await,
             Write::Bind { pod, node } => tolerate(self.api.bind(manager, &pod, &node).await),
             Write::Delete { object, grace, propagation } => {

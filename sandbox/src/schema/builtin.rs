@@ -225,8 +225,17 @@ fn child(type_name: &Arc<str>, field: &str, schema: &Value) -> Schema {
             Some(target) => named(target).shape().clone(),
             None => plain(&type_name, &field, &schema),
         };
-        if let (Shape::Object(object), Some(whole)) = (&mut shape, whole) {
-            object.atomic = whole;
+        match (&mut shape, whole) {
+            (Shape::Object(object), Some(whole)) => object.atomic = whole,
+            (Shape::Any, Some(true)) => {
+                let anything = Schema::lazy(|| Node { shape: Shape::Any, default: None, nullable: true });
+                shape = Shape::Object(ObjectShape {
+                    values: Some(anything),
+                    atomic: true,
+                    ..ObjectShape::default()
+                });
+            }
+            _ => {}
         }
         Node { shape, default: default.map(|text| json!(text)), nullable: false }
     })

@@ -111,6 +111,7 @@ const WHOLE_TYPES: &[&str] = &[
 
 /// Maps that are owned and replaced as one field.
 const WHOLE_FIELDS: &[(&str, &str)] = &[
+    ("apps.v1.ControllerRevision", "data"),
     ("core.v1.PodSpec", "nodeSelector"),
     ("core.v1.ReplicationControllerSpec", "selector"),
     ("core.v1.ServiceSpec", "selector"),

@@ -8,6 +8,45 @@ use crate::controllers::Topology;
 const NAMESPACES: &[&str] = &["default", "kube-node-lease", "kube-public", "kube-system"];
 const RBAC: &str = "rbac.authorization.k8s.io";
 
+/// The accounts that the controller manager's controllers speak with; that they are there is what clients see.
+const CONTROLLERS: &[&str] = &[
+    "attachdetach-controller",
+    "certificate-controller",
+    "clusterrole-aggregation-controller",
+    "cronjob-controller",
+    "daemon-set-controller",
+    "deployment-controller",
+    "device-taint-eviction-controller",
+    "disruption-controller",
+    "endpoint-controller",
+    "endpointslice-controller",
+    "endpointslicemirroring-controller",
+    "ephemeral-volume-controller",
+    "expand-controller",
+    "generic-garbage-collector",
+    "horizontal-pod-autoscaler",
+    "job-controller",
+    "legacy-service-account-token-cleaner",
+    "namespace-controller",
+    "node-controller",
+    "persistent-volume-binder",
+    "pod-garbage-collector",
+    "pv-protection-controller",
+    "pvc-protection-controller",
+    "replicaset-controller",
+    "replication-controller",
+    "resource-claim-controller",
+    "resourcequota-controller",
+    "root-ca-cert-publisher",
+    "service-account-controller",
+    "service-cidrs-controller",
+    "statefulset-controller",
+    "ttl-after-finished-controller",
+    "ttl-controller",
+    "validatingadmissionpolicy-status-controller",
+    "volumeattributesclass-protection-controller",
+];
+
 /// Who writes what every cluster begins with.
 const SERVER: &str = "kube-apiserver";
 
@@ -24,6 +63,8 @@ pub(super) fn begin(api: &Api, topology: &Topology) -> Result<(), Status> {
     objects.push((SERVER, priority_class("system-node-critical", 2_000_001_000)));
     objects.push((SERVER, default_class()));
     objects.push((SERVER, api_service()));
+    objects.push((SERVER, token_tracking(api)));
+    objects.extend(CONTROLLERS.iter().map(|name| ("kube-controller-manager", controller_account(name))));
     api.begin(objects)
 }
 
@@ -31,6 +72,20 @@ fn namespace(name: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Namespace",
         "metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}},
+    })
+}
+
+fn controller_account(name: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": "kube-system"}})
+}
+
+/// Since when the use of long-lived tokens is tracked: from the first day.
+fn token_tracking(api: &Api) -> Value {
+    let today: String = api.store().ambient().timestamp().chars().take(10).collect();
+    json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "kube-apiserver-legacy-service-account-token-tracking", "namespace": "kube-system"},
+        "data": {"since": today},
     })
 }
 

@@ -219,7 +219,7 @@ pub(super) fn mark_for_deletion(object: &mut Value, key: &Key, options: &DeleteO
     if !goes_in_its_own_way(key) {
         metadata["deletionGracePeriodSeconds"] = grace.into();
     }
-    if let Some(generation) = metadata["generation"].as_i64() {
+    if let Some(generation) = metadata["generation"].as_i64().filter(|_| !goes_in_its_own_way(key)) {
         metadata["generation"] = (generation + 1).into();
     }
     if is_namespace(key) {
@@ -227,9 +227,14 @@ pub(super) fn mark_for_deletion(object: &mut Value, key: &Key, options: &DeleteO
     }
 }
 
+/// Whether objects of a kind may take their time to stop.
+pub(super) fn has_grace(key: &Key) -> bool {
+    key.resource.group().is_empty() && key.resource.plural() == "pods"
+}
+
 /// Only pods have a grace period, and only while they run on a node.
 fn grace_seconds(object: &Value, key: &Key, options: &DeleteOptions) -> i64 {
-    let is_pod = key.resource.group().is_empty() && key.resource.plural() == "pods";
+    let is_pod = has_grace(key);
     let has_stopped = matches!(object["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
     let is_scheduled = object["spec"]["nodeName"].as_str().is_some_and(|node| !node.is_empty());
     if !is_pod || has_stopped || !is_scheduled {

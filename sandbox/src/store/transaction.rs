@@ -102,7 +102,13 @@ impl<'a> Transaction<'a> {
         if lifecycle::is_finished(key, &object) {
             // The last state is what was stored: an object that goes at once was never terminating.
             let last = Value::clone(&old);
-            return Ok(Deleted::Removed(self.record(EventKind::Deleted, key, last, Some(old))));
+            let gone = self.record(EventKind::Deleted, key, last, Some(old));
+            if !lifecycle::has_grace(key) {
+                return Ok(Deleted::Removed(gone));
+            }
+            // A kind with a grace period is answered as it was marked.
+            object["metadata"]["resourceVersion"] = gone["metadata"]["resourceVersion"].clone();
+            return Ok(Deleted::Removed(Arc::new(object)));
         }
         if object == *old {
             return Ok(Deleted::Marked(old));

@@ -156,9 +156,11 @@ pub(super) const TABLES: &[KindTable] = &[
         cells: admission_binding,
     },
 ];
+/// Printed from an older form of the type, which does not say that it never changes.
+const ROLE: &str = "RoleRef can reference a Role in the current namespace or a ClusterRole in the global namespace. If the RoleRef cannot be resolved, the Authorizer must return an error.";
 const BINDING: &[super::Column] = &[
     NAME,
-    column("Role", "string", 0, ".roleRef"),
+    column("Role", "string", 0, ROLE),
     AGE,
     column("Users", "string", 1, "Users in the roleBinding"),
     column("Groups", "string", 1, "Groups in the roleBinding"),

@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 
 use super::{Attempt, User};
 use crate::api::Api;
+use crate::api::status::Status;
+use crate::kinds::Kind;
 use crate::store::{Object, Resource};
 
 const GROUP: &str = "rbac.authorization.k8s.io";
@@ -42,6 +44,40 @@ impl Api {
         Decision { is_allowed: false, reason: String::new() }
     }
 
+    /// Refuses rules that give more than their writer has: nobody raises themselves.
+    pub(in crate::api) fn check_grant(&self, user: &User, kind: &Kind, object: &Value) -> Result<(), Status> {
+        let grants = kind.group == GROUP && matches!(&*kind.kind, "Role" | "ClusterRole");
+        if !grants || user.is_master() {
+            return Ok(());
+        }
+        let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
+        let may = |verb: &str| {
+            let attempt = Attempt {
+                verb: verb.into(),
+                group: GROUP.into(),
+                resource: kind.plural.clone(),
+                namespace: text("namespace"),
+                name: text("name"),
+                path: String::new(),
+            };
+            self.allows(user, &attempt).is_allowed
+        };
+        let held = self.rules_for(user, &text("namespace"));
+        let rules = object["rules"].as_array().into_iter().flatten();
+        let missing: Vec<String> = rules.filter(|rule| !is_covered(rule, &held)).map(shown).collect();
+        if missing.is_empty() || may("escalate") {
+            return Ok(());
+        }
+        let groups: Vec<String> = user.groups.iter().map(|group| format!("{group:?}")).collect();
+        let problem = format!(
+            "user {:?} (groups=[{}]) is attempting to grant RBAC permissions not currently held:\n{}",
+            user.name,
+            groups.join(" "),
+            missing.join("\n")
+        );
+        Err(Status::forbidden(kind, &text("name"), &problem))
+    }
+
     /// All rules that hold for a user in a namespace.
     pub(in crate::api) fn rules_for(&self, user: &User, namespace: &str) -> Vec<Value> {
         if user.is_master() {
@@ -51,11 +87,8 @@ impl Api {
             ];
         }
         let bindings = self.bindings(namespace);
-        bindings
-            .iter()
-            .filter(|binding| is_bound(binding, user))
-            .flat_map(|binding| self.rules_of(binding))
-            .collect()
+        let bound = bindings.iter().filter(|binding| is_bound(binding, user));
+        rules_of_anyone(user).into_iter().chain(bound.flat_map(|binding| self.rules_of(binding))).collect()
     }
 
     fn bindings(&self, namespace: &str) -> Vec<Object> {
@@ -79,6 +112,91 @@ impl Api {
         let role = self.store().get(&key);
         role.and_then(|role| role["rules"].as_array().cloned()).unwrap_or_default()
     }
+}
+
+/// Whether every single thing a rule allows is allowed by one of the rules held.
+fn is_covered(rule: &Value, held: &[Value]) -> bool {
+    const PARTS: [&str; 4] = ["verbs", "apiGroups", "resources", "nonResourceURLs"];
+    let values = |part: &str| match list(rule, part).map(str::to_owned).collect::<Vec<_>>() {
+        none if none.is_empty() => vec![String::new()],
+        some => some,
+    };
+    let parts = PARTS.map(values);
+    let single = |index: usize, rest: usize| (rest % parts[index].len(), rest / parts[index].len());
+    let count: usize = parts.iter().map(Vec::len).product();
+    (0..count).all(|number| {
+        let mut rest = number;
+        let chosen: Vec<&str> = (0..PARTS.len())
+            .map(|index| {
+                let (place, left) = single(index, rest);
+                rest = left;
+                parts[index][place].as_str()
+            })
+            .collect();
+        held.iter().any(|own| {
+            let has = |index: usize| {
+                chosen[index].is_empty() && list(own, PARTS[index]).next().is_none()
+                    || list(own, PARTS[index]).any(|value| value == "*" || value == chosen[index])
+            };
+            (0..PARTS.len()).all(has) && list(own, "resourceNames").next().is_none()
+        })
+    })
+}
+
+/// A rule as messages show it.
+fn shown(rule: &Value) -> String {
+    let names = [
+        ("apiGroups", "APIGroups"),
+        ("resources", "Resources"),
+        ("resourceNames", "ResourceNames"),
+        ("nonResourceURLs", "NonResourceURLs"),
+        ("verbs", "Verbs"),
+    ];
+    let parts = names.iter().filter(|(part, _)| rule[*part].is_array()).map(|(part, name)| {
+        let values: Vec<String> = list(rule, part).map(|value| format!("{value:?}")).collect();
+        format!("{name}:[{}]", values.join(" "))
+    });
+    format!("{{{}}}", parts.collect::<Vec<_>>().join(", "))
+}
+
+/// What everyone may do, as the rules of the roles that every cluster binds.
+fn rules_of_anyone(user: &User) -> Vec<Value> {
+    let paths = |paths: &[&str]| json!({"verbs": ["get"], "nonResourceURLs": paths});
+    let mut rules = vec![paths(PUBLIC)];
+    let is_in = |name: &str| user.groups.iter().any(|group| group == name);
+    if is_in("system:authenticated") {
+        let create = |group: &str, resources: &[&str]| json!({"verbs": ["create"], "apiGroups": [group], "resources": resources});
+        rules.splice(
+            0..0,
+            [
+                create("authorization.k8s.io", &["selfsubjectaccessreviews", "selfsubjectrulesreviews"]),
+                create("authentication.k8s.io", &["selfsubjectreviews"]),
+            ],
+        );
+        rules.push(paths(&["/.well-known", "/.well-known/*"]));
+        rules.push(paths(&[
+            "/api",
+            "/api/*",
+            "/apis",
+            "/apis/*",
+            "/healthz",
+            "/livez",
+            "/openapi",
+            "/openapi/*",
+            "/readyz",
+            "/version",
+            "/version/",
+        ]));
+    }
+    if is_in("system:serviceaccounts") {
+        rules.push(paths(&[
+            "/.well-known/openid-configuration",
+            "/.well-known/openid-configuration/",
+            "/openid/v1/jwks",
+            "/openid/v1/jwks/",
+        ]));
+    }
+    rules
 }
 
 fn allows_anyone(user: &User, attempt: &Attempt) -> bool {

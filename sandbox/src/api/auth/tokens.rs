@@ -68,7 +68,9 @@ impl Api {
             (place["namespace"].as_str()?, account["name"].as_str()?, account["uid"].as_str()?);
         // A token is worth as much as the account it was issued to.
         let stored = self.store().get(&Resource::core("serviceaccounts").key(namespace, name))?;
-        (stored["metadata"]["uid"] == uid).then(|| User::service_account(namespace, name, uid))
+        let credential = format!("JTI={}", claims["jti"].as_str().unwrap_or_default());
+        let user = User { credential, ..User::service_account(namespace, name, uid) };
+        (stored["metadata"]["uid"] == uid).then_some(user)
     }
 
     /// Issues a token for a service account; answers it with the moment it expires.

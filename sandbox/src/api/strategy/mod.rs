@@ -17,8 +17,10 @@ use crate::store::Transaction;
 
 /// Brings what a client may write in another form into the form that is stored.
 pub(super) fn normalize(kind: &Kind, object: &mut Value) {
-    if kind.group.is_empty() && kind.kind == "Secret" {
-        configuration::merge_string_data(object);
+    match (&*kind.group, &*kind.kind) {
+        ("", "Secret") => configuration::merge_string_data(object),
+        ("apps", "DaemonSet") => workload::count_templates(object),
+        _ => {}
     }
 }
 
@@ -39,6 +41,11 @@ pub(super) fn blank(kind: &Kind) -> Value {
         _ => json!({}),
     };
     let mut blank = json!({"kind": kind.kind, "apiVersion": kind.api_version(), "metadata": {}, "spec": spec, "status": {}});
+    if kind.kind == "EndpointSlice" {
+        for field in ["endpoints", "ports"] {
+            blank[field] = Value::Null;
+        }
+    }
     if kind.kind == "Event" {
         for field in [
             "eventTime",
@@ -59,6 +66,69 @@ pub(super) fn blank(kind: &Kind) -> Value {
     blank
 }
 
+/// Tables are made from a form of an object that keeps the template counter of a DaemonSet elsewhere.
+pub(super) fn hide_in_tables(partial: &mut Value, kind: &Value) {
+    if *kind == "DaemonSet" {
+        workload::hide_template_count(partial);
+    }
+}
+
+/// An object of a built-in kind of which nothing is set, as Go writes it: bookmarks are such objects. What
+/// kinds hold by value, and what they always write, shows.
+pub(super) fn empty(kind: &Kind) -> Value {
+    let template = json!({"metadata": {}, "spec": {"containers": null}});
+    let spec_and_status = |spec: Value, status: Value| json!({"spec": spec, "status": status});
+    match &*kind.kind {
+        "Pod" => spec_and_status(json!({"containers": null}), json!({})),
+        "Deployment" => {
+            let spec = json!({"replicas": 0, "selector": null, "template": template, "strategy": {}});
+            spec_and_status(spec, json!({}))
+        }
+        "ReplicaSet" => {
+            spec_and_status(json!({"selector": null, "template": template}), json!({"replicas": 0}))
+        }
+        "StatefulSet" => {
+            let spec =
+                json!({"selector": null, "template": template, "serviceName": "", "updateStrategy": {}});
+            spec_and_status(spec, json!({"replicas": 0, "availableReplicas": 0}))
+        }
+        "DaemonSet" => {
+            let status = json!({
+                "currentNumberScheduled": 0, "numberMisscheduled": 0, "desiredNumberScheduled": 0, "numberReady": 0,
+            });
+            spec_and_status(json!({"selector": null, "template": template, "updateStrategy": {}}), status)
+        }
+        "Job" => spec_and_status(json!({"template": template}), json!({})),
+        "CronJob" => {
+            let job = json!({"metadata": {}, "spec": {"template": template}});
+            spec_and_status(json!({"schedule": "", "jobTemplate": job}), json!({}))
+        }
+        "Service" | "Ingress" => spec_and_status(json!({}), json!({"loadBalancer": {}})),
+        "PersistentVolumeClaim" => spec_and_status(json!({"resources": {}}), json!({})),
+        "NetworkPolicy" => json!({"spec": {"podSelector": {}}}),
+        "PodDisruptionBudget" => {
+            let status =
+                json!({"disruptionsAllowed": 0, "currentHealthy": 0, "desiredHealthy": 0, "expectedPods": 0});
+            spec_and_status(json!({}), status)
+        }
+        "HorizontalPodAutoscaler" => spec_and_status(
+            json!({"scaleTargetRef": {"kind": "", "name": ""}, "maxReplicas": 0}),
+            json!({"desiredReplicas": 0, "currentMetrics": null}),
+        ),
+        "CustomResourceDefinition" => {
+            let names = json!({"plural": "", "kind": ""});
+            let status = json!({"conditions": null, "acceptedNames": names, "storedVersions": null});
+            spec_and_status(json!({"group": "", "names": names, "scope": "", "versions": null}), status)
+        }
+        "Role" | "ClusterRole" => json!({"rules": null}),
+        "RoleBinding" | "ClusterRoleBinding" => json!({"roleRef": {"apiGroup": "", "kind": "", "name": ""}}),
+        "Namespace" | "PersistentVolume" => spec_and_status(json!({}), json!({})),
+        "StorageClass" => json!({"provisioner": ""}),
+        "Lease" => json!({"spec": {}}),
+        _ => json!({}),
+    }
+}
+
 /// Gives a new object what the server decides about its kind.
 pub(super) fn prepare_for_create(t: &Transaction<'_>, kind: &Kind, object: &mut Value) -> Result<(), Status> {
     // Only nodes may come with a status: their kubelets post both at once.
@@ -72,7 +142,15 @@ pub(super) fn prepare_for_create(t: &Transaction<'_>, kind: &Kind, object: &mut 
     match (&*kind.group, &*kind.kind) {
         ("", "Namespace") => namespace::prepare_for_create(object),
         ("", "Service") => service::prepare_for_create(t, object)?,
-        ("", "Pod") => workload::prepare_pod(object),
+        ("", "Pod") => {
+            workload::prepare_pod(object);
+            workload::label_place(t, object);
+        }
+        ("", "PersistentVolume") => {
+            object["status"] = json!({"phase": "Pending"});
+            tell_phase_change(t, &Value::Null, object);
+        }
+        ("apps", "DaemonSet") => workload::prepare_daemon_set(None, object),
         ("batch", "Job") => workload::prepare_job(object),
         ("apiextensions.k8s.io", "CustomResourceDefinition") => super::custom::prepare_for_create(object),
         _ => {}
@@ -85,8 +163,21 @@ pub(super) fn prepare_for_update(t: &Transaction<'_>, kind: &Kind, old: &Value, 
     match (&*kind.group, &*kind.kind) {
         ("", "Namespace") => namespace::prepare_for_update(old, new),
         ("", "Service") => service::prepare_for_update(t, old, new),
+        ("", "PersistentVolume") => tell_phase_change(t, old, new),
+        ("apps", "DaemonSet") => workload::prepare_daemon_set(Some(old), new),
         ("apiextensions.k8s.io", "CustomResourceDefinition") => super::custom::prepare_for_update(new),
         _ => {}
+    }
+}
+
+/// A volume remembers when its phase last changed.
+fn tell_phase_change(t: &Transaction<'_>, old: &Value, new: &mut Value) {
+    let time = match old["status"]["phase"] == new["status"]["phase"] {
+        true => old["status"]["lastPhaseTransitionTime"].clone(),
+        false => t.ambient().timestamp().into(),
+    };
+    if !time.is_null() {
+        new["status"]["lastPhaseTransitionTime"] = time;
     }
 }
 

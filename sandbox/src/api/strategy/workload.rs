@@ -4,13 +4,22 @@
 use serde_json::{Value, json};
 
 use crate::api::status::Cause;
+use crate::api::subresource::TOPOLOGY;
 use crate::api::write::remove;
 use crate::kinds::Kind;
 use crate::store::selector::LabelSelector;
+use crate::store::{Resource, Transaction};
 
 /// A new pod waits, and has the class that its requests and limits give it.
 pub(super) fn prepare_pod(object: &mut Value) {
     object["status"] = json!({"phase": "Pending", "qosClass": quality_class(&object["spec"])});
+    if object["spec"]["schedulingGates"].as_array().is_some_and(|gates| !gates.is_empty()) {
+        object["status"]["conditions"] = json!([{
+            "type": "PodScheduled", "status": "False", "reason": "SchedulingGated",
+            "message": "Scheduling is blocked due to non-empty scheduling gates",
+            "lastProbeTime": null, "lastTransitionTime": object["metadata"]["creationTimestamp"],
+        }]);
+    }
 }
 
 /// `Guaranteed` when every container limits cpu and memory to what it requests, `BestEffort` when
@@ -40,6 +49,50 @@ fn quality_class(spec: &Value) -> &'static str {
     }
 }
 
+/// The counter of template changes that old clients look for: it is there before anybody writes it.
+const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
+
+/// Gives a DaemonSet its counter.
+pub(super) fn count_templates(object: &mut Value) {
+    let annotations = &mut object["metadata"]["annotations"];
+    if annotations[TEMPLATE_GENERATION].is_null() {
+        annotations[TEMPLATE_GENERATION] = "0".into();
+    }
+}
+
+/// Takes the counter away, and the annotations when it was the only one.
+pub(super) fn hide_template_count(object: &mut Value) {
+    let annotations = &mut object["metadata"]["annotations"];
+    remove(annotations, TEMPLATE_GENERATION);
+    if annotations.as_object().is_some_and(serde_json::Map::is_empty) {
+        remove(&mut object["metadata"], "annotations");
+    }
+}
+
+/// The counter begins at one and follows the template.
+pub(super) fn prepare_daemon_set(old: Option<&Value>, new: &mut Value) {
+    let count = |set: &Value| {
+        let text = set["metadata"]["annotations"][TEMPLATE_GENERATION].as_str().unwrap_or_default();
+        text.parse::<u64>().unwrap_or_default()
+    };
+    let next = match old {
+        None => 1,
+        Some(old) => count(old) + u64::from(old["spec"]["template"] != new["spec"]["template"]),
+    };
+    new["metadata"]["annotations"][TEMPLATE_GENERATION] = next.to_string().into();
+}
+
+/// A pod that is made on a node has the node's place in its labels, like one that is bound to it.
+pub(super) fn label_place(t: &Transaction<'_>, pod: &mut Value) {
+    let node = pod["spec"]["nodeName"].as_str().unwrap_or_default();
+    let Some(node) = t.get(&Resource::core("nodes").key("", node)) else { return };
+    for label in TOPOLOGY {
+        if let Some(value) = node["metadata"]["labels"][label].as_str() {
+            pod["metadata"]["labels"][label] = value.into();
+        }
+    }
+}
+
 /// A Job finds its pods by its own uid, unless it was given a selector by hand.
 pub(super) fn prepare_job(object: &mut Value) {
     if object["spec"]["manualSelector"] == true {
@@ -55,6 +108,9 @@ pub(super) fn prepare_job(object: &mut Value) {
         ("job-name", &name),
     ] {
         object["spec"]["template"]["metadata"]["labels"][label] = value.clone();
+    }
+    if object["metadata"]["labels"].as_object().is_none_or(serde_json::Map::is_empty) {
+        object["metadata"]["labels"] = object["spec"]["template"]["metadata"]["labels"].clone();
     }
 }
 
@@ -82,6 +138,11 @@ pub(super) fn pod_problems(old: Option<&Value>, new: &Value) -> Vec<Cause> {
     vec![Cause::forbidden("spec", detail)]
 }
 
+fn mismatch(new: &Value) -> Cause {
+    let labels = &new["spec"]["template"]["metadata"]["labels"];
+    Cause::invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`")
+}
+
 /// A workload's selector never changes and selects its own template.
 pub(super) fn selector_problems(kind: &Kind, old: Option<&Value>, new: &Value) -> Vec<Cause> {
     if !matches!(&*kind.kind, "Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet" | "Job") {
@@ -89,12 +150,19 @@ pub(super) fn selector_problems(kind: &Kind, old: Option<&Value>, new: &Value) -
     }
     let mut causes = Vec::new();
     let selector = &new["spec"]["selector"];
-    match LabelSelector::from_object(selector) {
-        None => causes.push(Cause::required("spec.selector", "")),
+    let is_made = kind.kind == "Job" && new["spec"]["manualSelector"] != true;
+    let own = |selector: &Value| selector["matchLabels"].as_object().map_or(0, serde_json::Map::len);
+    if is_made && old.is_none() && (own(selector) != 1 || selector["matchExpressions"].is_array()) {
+        causes.push(Cause::invalid("spec.selector", selector, "`selector` not auto-generated"));
+    }
+    let selected = LabelSelector::from_object(selector);
+    if selected.is_none() {
+        causes.push(Cause::required("spec.selector", ""));
+    }
+    match selected {
+        None => causes.push(mismatch(new)),
         Some(selector) if !selector.matches(&new["spec"]["template"]) => {
-            let labels = &new["spec"]["template"]["metadata"]["labels"];
-            let detail = "`selector` does not match template `labels`";
-            causes.push(Cause::invalid("spec.template.metadata.labels", labels, detail));
+            causes.push(mismatch(new));
         }
         Some(_) => {}
     }
@@ -161,6 +229,9 @@ pub(super) fn autoscaler_to_v1(object: &mut Value) {
     }
     remove(&mut object["spec"], "behavior");
     if object["status"].is_object() {
+        if object["status"]["currentReplicas"].is_null() {
+            object["status"]["currentReplicas"] = 0.into();
+        }
         remove(&mut object["status"], "conditions");
     }
 }

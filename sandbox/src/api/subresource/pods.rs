@@ -10,7 +10,8 @@ use crate::api::{Api, Call};
 use crate::store::{Resource, Transaction};
 
 /// Labels that a pod gets from the node it is bound to.
-const TOPOLOGY: [&str; 2] = ["topology.kubernetes.io/region", "topology.kubernetes.io/zone"];
+pub(in crate::api) const TOPOLOGY: [&str; 2] =
+    ["topology.kubernetes.io/region", "topology.kubernetes.io/zone"];
 
 impl Api {
     /// Puts a pod on a node.

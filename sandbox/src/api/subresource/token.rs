@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::api::answer::value_response;
 use crate::api::status::{Cause, Status};
+use crate::api::write::user_agent;
 use crate::api::{Api, Call, decode};
 
 const DEFAULT_SECONDS: i64 = 3600;
@@ -14,6 +15,7 @@ impl Api {
     pub(super) fn token(&self, call: &Call) -> Result<Response, Status> {
         let account = self.find(call)?;
         let mut request = decode::object(&call.headers, &call.body, &call.path.kind)?.object;
+        let asks_audiences = request["spec"]["audiences"].is_array();
         let spec = &mut request["spec"];
         let seconds = spec["expirationSeconds"].as_i64().unwrap_or(DEFAULT_SECONDS);
         if seconds < SHORTEST_SECONDS {
@@ -38,6 +40,7 @@ impl Api {
             "metadata": {
                 "name": metadata["name"], "namespace": metadata["namespace"], "uid": metadata["uid"],
                 "creationTimestamp": self.store().ambient().timestamp(),
+                "managedFields": [asked(call, asks_audiences, &self.store().ambient().timestamp())],
             },
             "spec": {
                 "audiences": audiences, "expirationSeconds": seconds, "boundObjectRef": spec["boundObjectRef"],
@@ -46,4 +49,16 @@ impl Api {
         });
         value_response(call, 201, &answer)
     }
+}
+
+/// The entry of whoever asked: the lifetime has a default, audiences have none.
+fn asked(call: &Call, asks_audiences: bool, time: &str) -> Value {
+    let mut spec = json!({"f:expirationSeconds": {}});
+    if asks_audiences {
+        spec["f:audiences"] = json!({});
+    }
+    json!({
+        "manager": user_agent(call), "operation": "Update", "apiVersion": "authentication.k8s.io/v1", "time": time,
+        "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": spec}, "subresource": "token",
+    })
 }

@@ -119,7 +119,9 @@ pub(super) fn keep_other_parts(draft: &Draft<'_>, old: &Object, new: &mut Value)
     }
     let wished = new["metadata"].take();
     if !draft.kind.custom {
-        for field in ["annotations", "finalizers", "ownerReferences"] {
+        // The status of a node is written with all of its metadata.
+        let labels = (draft.kind.kind == "Node").then_some("labels");
+        for field in ["annotations", "finalizers", "ownerReferences"].into_iter().chain(labels) {
             copy_field(&wished, &mut merged["metadata"], field);
         }
     }

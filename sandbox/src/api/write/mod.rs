@@ -99,6 +99,7 @@ impl Api {
         let options = WriteOptions::read(&call.query, "CreateOptions")?;
         let mut draft = Draft::new(call, "", &options);
         let object = read_object(&mut draft)?;
+        self.check_grant(&call.user, &call.path.kind, &object)?;
         let object = self.commit(&options, |t| create_in(t, &mut draft, object))?;
         let object = without_version_of_dry_run(object, &options);
         Ok(with_warnings(object_response(call, 201, &served(&object, &call.path.kind))?, &draft.warnings))
@@ -178,7 +179,7 @@ fn without_version_of_dry_run(object: Object, options: &WriteOptions) -> Object 
     Arc::new(object)
 }
 /// The default manager: what the client calls itself, up to the version.
-fn user_agent(call: &Call) -> String {
+pub(in crate::api) fn user_agent(call: &Call) -> String {
     let agent =
         call.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or("unknown");
     let name = agent.split('/').next().unwrap_or_default();

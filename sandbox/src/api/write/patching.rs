@@ -75,7 +75,8 @@ pub(super) fn patch_in(
     if patch_type == PatchType::Strategic {
         check_types_of_strategic(draft, &patched)?;
     }
-    check_patched(draft, &mut patched)?;
+    let shown = shown(draft, &patched, patch_type);
+    check_patched(draft, &mut patched, &shown)?;
     check_kept_identity(draft, old, &patched)?;
     update_in(t, draft, old, patched)
 }
@@ -91,7 +92,7 @@ fn check_types_of_strategic(draft: &Draft<'_>, patched: &Value) -> Result<(), St
 }
 
 /// A patched object is read like a sent one, but its mistakes are told differently.
-pub(super) fn check_patched(draft: &mut Draft<'_>, patched: &mut Value) -> Result<(), Status> {
+pub(super) fn check_patched(draft: &mut Draft<'_>, patched: &mut Value, shown: &str) -> Result<(), Status> {
     let call = draft.call;
     let name = call.name();
     if patched["metadata"]["name"].as_str() != Some(name) {
@@ -101,8 +102,6 @@ pub(super) fn check_patched(draft: &mut Draft<'_>, patched: &mut Value) -> Resul
         let cause = Cause::invalid("patch", &json!(shown), problem);
         Status::invalid_named("", "", "", &[cause])
     };
-    let shown = shown(draft, patched);
-    let shown = shown.as_str();
     check_kind(patched, draft.kind).map_err(|status| {
         let (_, problem) = status.message.split_once(": ").unwrap_or_default();
         let problem = problem.to_owned();
@@ -117,9 +116,13 @@ pub(super) fn check_patched(draft: &mut Draft<'_>, patched: &mut Value) -> Resul
     check_namespace(call, patched)
 }
 
-/// A patched object as a message shows it: its members by name, each in the order of its type.
-fn shown(draft: &Draft<'_>, patched: &Value) -> String {
+/// A patched object as a message shows it: its members by name, each in the order of its type; what a
+/// strategic patch made is all by name.
+fn shown(draft: &Draft<'_>, patched: &Value, patch_type: PatchType) -> String {
     let kind = draft.kind;
+    if patch_type == PatchType::Strategic {
+        return patched.to_string();
+    }
     let member = |(name, value): (&String, &Value)| {
         let text = match kind.custom {
             true => value.to_string(),

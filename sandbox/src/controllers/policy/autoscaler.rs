@@ -77,7 +77,7 @@ fn scale(scaler: &Object, target: &Object, world: &World<'_>, plan: &mut Plan) {
     if findings.desired != current {
         let mut wanted = Value::clone(target);
         set(&mut wanted, "/spec/replicas", findings.desired.into());
-        plan.push(Write::Replace(wanted));
+        plan.push(Write::Scale(wanted));
         let why = if findings.desired > current { "above" } else { "below" };
         plan.note(
             scaler,
@@ -234,8 +234,10 @@ fn status(scaler: &Object, current: i64, findings: &Findings, world: &World<'_>)
     for condition in &findings.conditions {
         set_condition(&mut conditions, condition, &now, json!({}));
     }
-    let mut status =
-        json!({ "currentReplicas": current, "desiredReplicas": findings.desired, "conditions": conditions });
+    let mut status = json!({ "desiredReplicas": findings.desired, "conditions": conditions });
+    if current > 0 {
+        status["currentReplicas"] = current.into();
+    }
     status["currentMetrics"] =
         if findings.metrics.is_empty() { Value::Null } else { findings.metrics.clone().into() };
     let last = scaler.text("/status/lastScaleTime");

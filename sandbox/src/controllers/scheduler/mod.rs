@@ -63,10 +63,15 @@ fn is_waiting(pod: &Value) -> bool {
     pods::is_active(pod) && pod.list("/spec/schedulingGates").is_empty()
 }
 
+/// Whether a pod is left to us: one that names another scheduler waits for that.
+fn is_ours(pod: &Value) -> bool {
+    matches!(pod.text("/spec/schedulerName"), "" | "default-scheduler")
+}
+
 fn reconcile(key: &Key, world: &World<'_>) -> Plan {
     let mut plan = Plan::nothing();
     let Some(pod) = world.cache.find(key).filter(|pod| pods::is_active(pod)) else { return plan };
-    if !pod.text("/spec/nodeName").is_empty() {
+    if !pod.text("/spec/nodeName").is_empty() || !is_ours(pod) {
         return plan;
     }
     if !pod.list("/spec/schedulingGates").is_empty() {

@@ -228,7 +228,7 @@ fn keep_volume(volume: &Object, world: &World<'_>, plan: &mut Plan) {
         None => "Released",
     };
     if volume.text("/status/phase") != phase {
-        let status = json!({ "phase": phase, "lastPhaseTransitionTime": world.timestamp() });
+        let status = json!({ "phase": phase });
         plan.status(volume, status);
     }
     if phase == "Released"

@@ -164,6 +164,24 @@ fn horizontal_pod_autoscaler(object: &mut Object) {
         "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}]);
     if let Some(Value::Object(spec)) = object.get_mut("spec") {
         default(spec, "metrics", utilization);
+        if let Some(Value::Object(behavior)) = spec.get_mut("behavior") {
+            scaling_behavior(behavior);
+        }
+    }
+}
+
+/// Who says something about scaling gets the rest of the rules written out.
+fn scaling_behavior(behavior: &mut Object) {
+    let policy = |kind: &str, value: u32| json!({"type": kind, "value": value, "periodSeconds": 15});
+    let (up, down) = (json!([policy("Pods", 4), policy("Percent", 100)]), json!([policy("Percent", 100)]));
+    for (direction, window, policies) in [("scaleUp", Some(0), up), ("scaleDown", None, down)] {
+        default(behavior, direction, json!({}));
+        let Some(Value::Object(rules)) = behavior.get_mut(direction) else { continue };
+        if let Some(window) = window {
+            default(rules, "stabilizationWindowSeconds", json!(window));
+        }
+        default(rules, "selectPolicy", json!("Max"));
+        default(rules, "policies", policies);
     }
 }
 

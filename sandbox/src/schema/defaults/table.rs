@@ -103,6 +103,8 @@ pub(super) const ROWS: &[Row] = &[
 #[rustfmt::skip]
 pub(super) const KIND_ROWS: &[Row] = &[
     ("ClusterRole", "rules", "null"),
+    ("EndpointSlice", "endpoints", "null"),
+    ("EndpointSlice", "ports", "null"),
     ("PriorityClass", "preemptionPolicy", r#""PreemptLowerPriority""#),
     ("Role", "rules", "null"),
     ("Secret", "type", r#""Opaque""#),
@@ -117,7 +119,8 @@ pub(super) const FIRST_STATUS: &[(&str, &str)] = &[
     ("CronJob", "{}"),
     ("DaemonSet", r#"{"currentNumberScheduled":0,"numberMisscheduled":0,"desiredNumberScheduled":0,"numberReady":0}"#),
     ("Deployment", "{}"),
-    ("HorizontalPodAutoscaler", r#"{"currentReplicas":0,"desiredReplicas":0}"#),
+    ("Node", r#"{"daemonEndpoints":{"kubeletEndpoint":{"Port":0}},"nodeInfo":{"machineID":"","systemUUID":"","bootID":"","kernelVersion":"","osImage":"","containerRuntimeVersion":"","kubeletVersion":"","kubeProxyVersion":"","operatingSystem":"","architecture":""}}"#),
+    ("HorizontalPodAutoscaler", r#"{"desiredReplicas":0,"currentMetrics":null}"#),
     ("Ingress", r#"{"loadBalancer":{}}"#),
     ("Job", "{}"),
     ("Namespace", r#"{"phase":"Active"}"#),
