@@ -51,7 +51,14 @@ impl Api {
         }
         self.store().transaction(|t| {
             for (options, call, object) in calls {
-                create_in(t, &mut Draft::new(&call, "", &options), object)?;
+                let status = object["status"].clone();
+                let created = create_in(t, &mut Draft::new(&call, "", &options), object)?;
+                // A new object has no status of its own: it is written as by whoever reports it.
+                if status.is_object() && call.path.kind.subresource("status").is_some() {
+                    let mut reported = Value::clone(&created);
+                    reported["status"] = status;
+                    update_in(t, &mut Draft::new(&call, "status", &options), &created, reported)?;
+                }
             }
             Ok(())
         })

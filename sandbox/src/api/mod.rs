@@ -70,6 +70,11 @@ use crate::kinds::Kind;
 use crate::processes::Processes;
 use crate::store::Store;
 
+/// An object in the version its kind is stored in.
+pub(crate) fn stored(object: serde_json::Value, kind: &Kind) -> serde_json::Value {
+    strategy::to_storage(object, kind)
+}
+
 /// The largest body of a request, as a real server limits it.
 pub const BODY_LIMIT: usize = 3 << 20;
 

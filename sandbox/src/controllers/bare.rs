@@ -26,6 +26,8 @@ impl Bare {
 impl Api for Bare {
     async fn create(&self, _manager: &str, object: Value) -> Result<Object, Refused> {
         let key = self.key(&object)?;
+        let kind = self.0.kinds().of_object(&object);
+        let object = kind.map_or(object.clone(), |kind| crate::api::stored(object, &kind));
         self.0.create(&key, object).map_err(refused)
     }
 

@@ -29,7 +29,7 @@ pub(super) fn job(name: &str) -> Value {
     set_key(&mut template, "/metadata/labels", "batch.kubernetes.io/job-name", name);
     json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name, "namespace": "default"},
         "spec": {"parallelism": 1, "completions": 1, "backoffLimit": 6, "completionMode": "NonIndexed", "suspend": false,
-        "selector": {"matchLabels": {"app": name}}, "template": template}, "status": {}})
+        "manualSelector": true, "selector": {"matchLabels": {"app": name}}, "template": template}, "status": {}})
 }
 
 fn conditions(object: &Value) -> Vec<String> {
