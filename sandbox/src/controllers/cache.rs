@@ -46,7 +46,12 @@ pub struct Cache {
     by_uid: HashMap<String, Key>,
     owned: HashMap<String, BTreeSet<Key>>,
     on_node: HashMap<String, BTreeSet<Key>>,
+    /// Pods without a node that have claims.
+    claimants: BTreeSet<Key>,
+    /// Pods with a node that keep others away from it.
+    apart: BTreeSet<Key>,
     usage: HashMap<String, Usage>,
+    offered: HashMap<String, Usage>,
     no_usage: Usage,
 }
 
@@ -138,6 +143,41 @@ impl Cache {
         self.usage.get(node).unwrap_or(&self.no_usage)
     }
 
+    /// What a node offers to pods.
+    pub fn offered(&self, node: &str) -> &Usage {
+        self.offered.get(node).unwrap_or(&self.no_usage)
+    }
+
+    /// The pods without a node that have claims: their volumes may be on their way to one.
+    pub fn claimants(&self) -> impl Iterator<Item = &Object> {
+        self.claimants.iter().filter_map(|key| self.find(key))
+    }
+
+    /// The pods with a node whose required anti-affinity may keep others away from it.
+    pub fn apart(&self) -> impl Iterator<Item = &Object> {
+        self.apart.iter().filter_map(|key| self.find(key))
+    }
+
+    /// Keeps the indexes over pods in step with one of them.
+    fn place(&mut self, key: &Key, pod: &Object) {
+        let node = pod.text("/spec/nodeName");
+        if node.is_empty() && pod.list("/spec/volumes").iter().any(is_claim) {
+            self.claimants.insert(key.clone());
+        }
+        if !node.is_empty() && !pod.list(KEPT_APART).is_empty() {
+            self.apart.insert(key.clone());
+        }
+        self.on_node.entry(node.to_owned()).or_default().insert(key.clone());
+        self.account(pod, 1);
+    }
+
+    fn displace(&mut self, key: &Key, pod: &Object) {
+        self.claimants.remove(key);
+        self.apart.remove(key);
+        forget(&mut self.on_node, pod.text("/spec/nodeName"), key);
+        self.account(pod, -1);
+    }
+
     fn account(&mut self, pod: &Object, times: i128) {
         let node = pod.text("/spec/nodeName");
         if !node.is_empty() && !super::pods::is_finished(pod) {
@@ -155,10 +195,12 @@ impl Cache {
         for owner in object.list("/metadata/ownerReferences") {
             self.owned.entry(owner.text("/uid").to_owned()).or_default().insert(key.clone());
         }
-        if key.kind == "Pod" {
-            let node = object.text("/spec/nodeName").to_owned();
-            self.on_node.entry(node).or_default().insert(key.clone());
-            self.account(&object, 1);
+        match key.kind.as_str() {
+            "Pod" => self.place(&key, &object),
+            "Node" => {
+                self.offered.insert(key.name.clone(), Usage::of_node(&object));
+            }
+            _ => {}
         }
         self.by_uid.insert(object.uid().to_owned(), key.clone());
         self.kinds.entry(key.kind).or_default().insert((key.namespace, key.name), object);
@@ -173,13 +215,24 @@ impl Cache {
         for owner in object.list("/metadata/ownerReferences") {
             forget(&mut self.owned, owner.text("/uid"), key);
         }
-        if key.kind == "Pod" {
-            forget(&mut self.on_node, object.text("/spec/nodeName"), key);
-            self.account(&object, -1);
+        match key.kind.as_str() {
+            "Pod" => self.displace(key, &object),
+            "Node" => {
+                self.offered.remove(&key.name);
+            }
+            _ => {}
         }
         self.by_uid.remove(object.uid());
         Some(object)
     }
+}
+
+/// Where a pod says which others it must not be with.
+const KEPT_APART: &str = "/spec/affinity/podAntiAffinity/requiredDuringSchedulingIgnoredDuringExecution";
+
+/// Whether a pod's volume comes from a claim.
+fn is_claim(volume: &Value) -> bool {
+    volume.get("persistentVolumeClaim").is_some() || volume.get("ephemeral").is_some()
 }
 
 /// Whether a controller may adopt it; kept as owned by the uid nobody has.

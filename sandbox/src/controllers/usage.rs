@@ -45,6 +45,13 @@ impl Usage {
         usage
     }
 
+    /// What a node offers to pods.
+    pub fn of_node(node: &Value) -> Self {
+        let mut usage = Self::default();
+        usage.take(node.at("/status/allocatable"));
+        usage
+    }
+
     /// The amount of one resource.
     pub fn get(&self, resource: &str) -> i128 {
         self.0.get(resource).copied().unwrap_or_default()
@@ -74,11 +81,6 @@ impl Usage {
             *held = (*held).max(*amount);
         }
     }
-}
-
-/// How much of a resource a node offers to pods.
-pub fn allocatable(node: &Value, resource: &str) -> i128 {
-    node.at("/status/allocatable").get(resource).map_or(0, quantity::milli)
 }
 
 #[cfg(test)]

@@ -39,8 +39,8 @@ struct Spread<'a> {
 }
 
 impl<'a> Others<'a> {
-    pub(super) fn of(pod: &'a Object, cache: &Cache, nodes: &[&Object]) -> Self {
-        let placed = Placed::around(pod, cache);
+    pub(super) fn of(pod: &'a Object, cache: &'a Cache, nodes: &[&Object]) -> Self {
+        let placed = Placed { pod, cache };
         let terms = |kind: &str, strength: &str| pod.list(&format!("/spec/affinity/{kind}/{strength}"));
         let near = terms("podAffinity", REQUIRED).iter().map(|term| {
             let counts = placed.count(pod, term);
@@ -127,10 +127,9 @@ impl<'a> Spread<'a> {
         for node in nodes.iter().filter(|node| has_label(node, key) && filters::wants(pod, node)) {
             counts.entry(node.label(key).to_owned()).or_default();
         }
-        for (other, node) in &placed.pods {
-            let counted = other.namespace() == pod.namespace()
-                && !other.is_terminating()
-                && selector::matches(constraint.at("/labelSelector"), other);
+        for (other, node) in placed.pods(Some(placed.pod.namespace())) {
+            let counted =
+                !other.is_terminating() && selector::matches(constraint.at("/labelSelector"), other);
             if let Some(count) = counts.get_mut(node.label(key)).filter(|_| counted) {
                 *count += 1;
             }
@@ -165,30 +164,43 @@ impl<'a> Spread<'a> {
     }
 }
 
-/// Every pod that takes room, with its node.
+/// The pods that take room, as one pod that looks for a node sees them.
 struct Placed<'a> {
-    pods: Vec<(&'a Object, &'a Object)>,
+    pod: &'a Object,
     cache: &'a Cache,
 }
 
 impl<'a> Placed<'a> {
+    /// Pods with their nodes: those of one namespace, or of all.
+    fn pods(&self, namespace: Option<&'a str>) -> impl Iterator<Item = (&'a Object, &'a Object)> + use<'a> {
+        let cache = self.cache;
+        let pods: Box<dyn Iterator<Item = &'a Object>> = match namespace {
+            Some(namespace) => Box::new(cache.list_in("Pod", namespace)),
+            None => Box::new(cache.list("Pod")),
+        };
+        let bound = pods.filter(|other| !other.text("/spec/nodeName").is_empty());
+        let bound =
+            bound.filter_map(|other| Some((other, cache.get("Node", "", other.text("/spec/nodeName"))?)));
+        let promised =
+            self.promised().filter(move |(other, _)| namespace.is_none_or(|name| other.namespace() == name));
+        bound.chain(promised).filter(|(other, _)| !pods::is_finished(other))
+    }
+
     /// A pod whose volumes are on their way counts where they will be: real schedulers assume it there as well, or
     /// two that must stay apart would get volumes in a zone with room for one of them.
-    fn around(pod: &Object, cache: &'a Cache) -> Self {
-        let bound =
-            cache.list("Node").flat_map(|node| cache.pods_on(node.name()).map(move |pod| (pod, node)));
-        let promised = cache.pods_on("").filter(|other| other.uid() != pod.uid()).filter_map(|other| {
+    fn promised(&self) -> impl Iterator<Item = (&'a Object, &'a Object)> + use<'a> {
+        let (cache, uid) = (self.cache, self.pod.uid());
+        cache.claimants().filter(move |other| other.uid() != uid).filter_map(|other| {
             let node = volumes::promised_node(other, cache)?;
             Some((other, cache.get("Node", "", node)?))
-        });
-        let pods = bound.chain(promised).filter(|(pod, _)| !pods::is_finished(pod)).collect();
-        Self { pods, cache }
+        })
     }
 
     fn count(&self, pod: &Object, term: &Value) -> HashMap<String, i64> {
         let key = term.text("/topologyKey");
+        let own = term.list("/namespaces").is_empty() && term.at("/namespaceSelector").is_null();
         let mut counts = HashMap::new();
-        for (other, node) in &self.pods {
+        for (other, node) in self.pods(own.then(|| self.pod.namespace())) {
             if has_label(node, key) && matches_term(pod, other, term, self.cache) {
                 *counts.entry(node.label(key).to_owned()).or_default() += 1;
             }
@@ -198,8 +210,11 @@ impl<'a> Placed<'a> {
 
     fn barred(&self, pod: &Object) -> Vec<(String, String)> {
         let path = format!("/spec/affinity/podAntiAffinity/{REQUIRED}");
+        let bound = self.cache.apart().filter(|other| !pods::is_finished(other));
+        let bound = bound
+            .filter_map(|other| Some((other, self.cache.get("Node", "", other.text("/spec/nodeName"))?)));
         let mut barred = Vec::new();
-        for (other, node) in &self.pods {
+        for (other, node) in bound.chain(self.promised()) {
             for term in other.list(&path).iter().filter(|term| matches_term(other, pod, term, self.cache)) {
                 let key = term.text("/topologyKey");
                 barred.push((key.to_owned(), node.label(key).to_owned()));
@@ -225,6 +240,12 @@ impl<'a> Placed<'a> {
         }
         (nodes, zones)
     }
+}
+
+/// Whether it matters to a pod where others are.
+pub(super) fn looks_at_others(pod: &Value) -> bool {
+    pod.at("/spec/affinity/podAffinity").is_object()
+        || !pod.list("/spec/topologySpreadConstraints").is_empty()
 }
 
 /// Whether `other` is one of the pods that a term of `pod` means.

@@ -5,9 +5,7 @@ use serde_json::Value;
 use super::super::controller::World;
 use super::super::fields::{Fields, Object};
 use super::super::selector;
-use super::super::usage::{self, Usage};
-use super::affinity::Others;
-use super::volumes;
+use super::{Search, volumes};
 
 const TAINTS: &str = "node(s) had untolerated taint(s)";
 const UNSCHEDULABLE: &str = "node(s) were unschedulable";
@@ -15,7 +13,8 @@ const AFFINITY: &str = "node(s) didn't match Pod's node affinity/selector";
 const PORTS: &str = "node(s) didn't have free ports for the requested pod ports";
 
 /// Why a node cannot take a pod; none when it can.
-pub(super) fn refuse(pod: &Object, node: &Object, others: &Others<'_>, world: &World<'_>) -> Option<String> {
+pub(super) fn refuse(search: &Search<'_>, node: &Object) -> Option<String> {
+    let Search { pod, world, .. } = search;
     if node.flag("/spec/unschedulable") && !tolerates_key(pod, "node.kubernetes.io/unschedulable") {
         return Some(UNSCHEDULABLE.to_owned());
     }
@@ -30,9 +29,9 @@ pub(super) fn refuse(pod: &Object, node: &Object, others: &Others<'_>, world: &W
         return Some(AFFINITY.to_owned());
     }
     ports_taken(pod, node, world)
-        .or_else(|| too_small(pod, node, world))
+        .or_else(|| too_small(search, node))
         .or_else(|| volumes::refuse(pod, node, world.cache))
-        .or_else(|| others.refuse(pod, node))
+        .or_else(|| search.others.refuse(pod, node))
 }
 
 fn is_tolerated(pod: &Value, taint: &Value) -> bool {
@@ -78,13 +77,11 @@ pub(super) fn term_holds(term: &Value, node: &Value) -> bool {
         && fields.iter().all(|wanted| selector::expression(wanted, &names))
 }
 
-fn too_small(pod: &Object, node: &Object, world: &World<'_>) -> Option<String> {
-    let wanted = Usage::of_pod(pod);
-    let used = world.cache.usage(node.name());
-    let short = wanted.0.iter().find(|(resource, amount)| {
-        let offered = usage::allocatable(node, resource);
-        **amount > 0 && used.get(resource) + **amount > offered
-    })?;
+fn too_small(search: &Search<'_>, node: &Object) -> Option<String> {
+    let (used, offered) = (search.world.cache.usage(node.name()), search.world.cache.offered(node.name()));
+    let mut wanted = search.wanted.0.iter();
+    let short = wanted
+        .find(|(resource, amount)| **amount > 0 && used.get(resource) + **amount > offered.get(resource))?;
     Some(match short.0.as_str() {
         "pods" => "Too many pods".to_owned(),
         resource => format!("Insufficient {resource}"),

@@ -23,39 +23,57 @@ use super::conditions::{Condition, set_condition};
 use super::controller::{Change, Controller, Plan, World, Write};
 use super::fields::{Fields, Object, set};
 use super::pods;
+use super::usage::Usage;
 
 /// Schedules.
 pub const CONTROLLER: Controller =
     Controller { name: "default-scheduler", manager: "kube-scheduler", wakes, reconcile };
 
-/// Any change that may make room wakes every waiting pod; a pod's own change wakes it.
+/// A pod's own change wakes it. Pods that found no node are woken by what may help them; one that was not
+/// looked at yet has its turn anyway.
 fn wakes(change: &Change<'_>, cache: &Cache) -> Vec<Key> {
-    let makes_room = match change.kind {
-        "Pod" => {
-            if !change.gone && change.object.text("/spec/nodeName").is_empty() {
-                let spec = |object: &Object| object.at("/spec").clone();
-                let is_news = change.previous.is_none_or(|held| spec(held) != spec(change.object));
-                return if is_news { vec![change.key()] } else { Vec::new() };
-            }
-            change.gone || pods::is_finished(change.object) || is_new_on_node(change)
+    let waiting = || cache.pods_on("").filter(|pod| is_waiting(pod));
+    match change.kind {
+        "Pod" if !change.gone && change.object.text("/spec/nodeName").is_empty() => {
+            let spec = |object: &Object| object.at("/spec").clone();
+            let is_news = change.previous.is_none_or(|held| spec(held) != spec(change.object));
+            if is_news { vec![change.key()] } else { Vec::new() }
         }
-        "Node" => change.previous.is_none_or(|held| {
-            ["/spec", "/metadata/labels", "/status/allocatable"]
-                .iter()
-                .any(|path| held.at(path) != change.object.at(path))
-        }),
-        "PersistentVolumeClaim" | "PersistentVolume" | "StorageClass.storage.k8s.io" => true,
-        _ => false,
-    };
-    if !makes_room {
-        return Vec::new();
+        "Pod" if change.gone || pods::is_finished(change.object) => {
+            keys(waiting().filter(|pod| was_refused(pod)))
+        }
+        "Pod" if is_new_on_node(change) => {
+            keys(waiting().filter(|pod| was_refused(pod) && affinity::looks_at_others(pod)))
+        }
+        "Node" if is_other_node(change) => keys(waiting().filter(|pod| was_refused(pod))),
+        "PersistentVolumeClaim" | "PersistentVolume" | "StorageClass.storage.k8s.io" => {
+            keys(cache.claimants().filter(|pod| is_waiting(pod)))
+        }
+        _ => Vec::new(),
     }
-    cache.pods_on("").filter(|pod| is_waiting(pod)).map(|pod| Key::of(pod)).collect()
+}
+
+fn keys<'a>(pods: impl Iterator<Item = &'a Object>) -> Vec<Key> {
+    pods.map(|pod| Key::of(pod)).collect()
 }
 
 /// A pod that was just bound may be what another one's affinity waits for.
 fn is_new_on_node(change: &Change<'_>) -> bool {
     change.previous.is_some_and(|held| held.text("/spec/nodeName").is_empty())
+}
+
+/// Whether a node changed in what pods look at.
+fn is_other_node(change: &Change<'_>) -> bool {
+    change.previous.is_none_or(|held| {
+        ["/spec", "/metadata/labels", "/status/allocatable"]
+            .iter()
+            .any(|path| held.at(path) != change.object.at(path))
+    })
+}
+
+/// Whether a pod was told that there is no node for it.
+fn was_refused(pod: &Value) -> bool {
+    pod.condition("PodScheduled").is_some_and(|held| held.text("/status") == "False")
 }
 
 /// Whether a pod without a node could get one.
@@ -96,39 +114,62 @@ fn bind(pod: &Object, node: &str, plan: &mut Plan) {
     plan.note(pod, "Scheduled", message);
 }
 
+/// A pod that looks for a node, with what is the same for every node.
+struct Search<'a> {
+    pod: &'a Object,
+    wanted: Usage,
+    others: affinity::Others<'a>,
+    nodes: Vec<&'a Object>,
+    world: &'a World<'a>,
+}
+
+impl<'a> Search<'a> {
+    fn of(pod: &'a Object, world: &'a World<'a>) -> Self {
+        let nodes: Vec<&Object> = world.cache.list("Node").collect();
+        let others = affinity::Others::of(pod, world.cache, &nodes);
+        Self { pod, wanted: Usage::of_pod(pod), others, nodes, world }
+    }
+
+    /// The nodes that can take it, and how often there was which reason that others cannot.
+    fn possible(&self) -> (Vec<&'a Object>, BTreeMap<String, usize>) {
+        let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
+        let mut possible = Vec::new();
+        for node in &self.nodes {
+            match filters::refuse(self, node) {
+                None => possible.push(*node),
+                Some(why) => *reasons.entry(why).or_default() += 1,
+            }
+        }
+        (possible, reasons)
+    }
+
+    fn best(&self, possible: &[&'a Object]) -> Option<String> {
+        scores::best(self, possible).map(|node| node.name().to_owned())
+    }
+}
+
 /// The best node; none while a claim is being bound; an error says why there is no node.
 fn place(pod: &Object, world: &World<'_>) -> Result<Option<String>, String> {
-    let nodes: Vec<&Object> = world.cache.list("Node").collect();
-    let total = nodes.len();
+    let search = Search::of(pod, world);
+    let total = search.nodes.len();
     if let Some(problem) = volumes::problem(pod, world.cache) {
         return Err(format!("0/{total} nodes are available: {problem}. {}", no_help(total)));
     }
-    let spread = affinity::Others::of(pod, world.cache, &nodes);
-    let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
-    let mut possible = Vec::new();
-    for node in nodes {
-        match filters::refuse(pod, node, &spread, world) {
-            None => possible.push(node),
-            Some(why) => *reasons.entry(why).or_default() += 1,
-        }
-    }
+    let (possible, reasons) = search.possible();
     match volumes::chosen_node(pod, world.cache) {
         _ if possible.is_empty() => Err(explain(&reasons, total)),
         Some(chosen) if possible.iter().any(|node| node.name() == chosen) => {
             Ok(volumes::all_bound(pod, world.cache).then(|| chosen.to_owned()))
         }
         _ if !volumes::all_bound(pod, world.cache) => Ok(None),
-        _ => Ok(scores::best(pod, &possible, &spread, world).map(|node| node.name().to_owned())),
+        _ => Ok(search.best(&possible)),
     }
 }
 
 /// The node for a pod whose claims wait for it.
 fn node_for_claims(pod: &Object, world: &World<'_>) -> Option<String> {
-    let nodes: Vec<&Object> = world.cache.list("Node").collect();
-    let spread = affinity::Others::of(pod, world.cache, &nodes);
-    let possible: Vec<&Object> =
-        nodes.into_iter().filter(|node| filters::refuse(pod, node, &spread, world).is_none()).collect();
-    scores::best(pod, &possible, &spread, world).map(|node| node.name().to_owned())
+    let search = Search::of(pod, world);
+    search.best(&search.possible().0)
 }
 
 fn explain(reasons: &BTreeMap<String, usize>, total: usize) -> String {

@@ -2,36 +2,28 @@
 
 use serde_json::Value;
 
-use super::super::controller::World;
 use super::super::fields::{Fields, Object};
-use super::super::usage::{self, Usage};
-use super::affinity::Others;
-use super::filters;
+use super::{Search, filters};
 
 /// The best node. Equal ones are told apart by name, so that a scenario has one outcome.
-pub(super) fn best<'a>(
-    pod: &Object,
-    possible: &[&'a Object],
-    others: &Others<'_>,
-    world: &World<'_>,
-) -> Option<&'a Object> {
-    let wanted = Usage::of_pod(pod);
+pub(super) fn best<'a>(search: &Search<'_>, possible: &[&'a Object]) -> Option<&'a Object> {
     possible
         .iter()
         .copied()
-        .map(|node| (score(pod, node, &wanted, others, world), node))
+        .map(|node| (score(search, node), node))
         .max_by(|(a, left), (b, right)| a.cmp(b).then_with(|| right.name().cmp(left.name())))
         .map(|(_, node)| node)
 }
 
 /// Each part gives 0 to 100; spreading and wishes weigh double, as by default.
-fn score(pod: &Object, node: &Object, wanted: &Usage, others: &Others<'_>, world: &World<'_>) -> i128 {
-    let used = world.cache.usage(node.name());
+fn score(search: &Search<'_>, node: &Object) -> i128 {
+    let (pod, cache) = (search.pod, search.world.cache);
+    let (used, offers) = (cache.usage(node.name()), cache.offered(node.name()));
     let free = |resource: &str| {
-        let offered = usage::allocatable(node, resource).max(1);
+        let offered = offers.get(resource).max(1);
         // A pod that asks for nothing still counts a little: the scheduler's own default request.
-        let asked = wanted.get(resource).max(if resource == "cpu" { 100 } else { 200 * 1024 * 1024 * 1000 });
-        ((offered - used.get(resource) - asked).max(0) * 100) / offered
+        let least = if resource == "cpu" { 100 } else { 200 * 1024 * 1024 * 1000 };
+        ((offered - used.get(resource) - search.wanted.get(resource).max(least)).max(0) * 100) / offered
     };
     let unwanted = node
         .list("/spec/taints")
@@ -42,7 +34,7 @@ fn score(pod: &Object, node: &Object, wanted: &Usage, others: &Others<'_>, world
     let crowd = used.get("pods") / 1000;
     (free("cpu") + free("memory")) / 2 - crowd - 300 * unwanted
         + 2 * wished(pod, node)
-        + 2 * others.score(pod, node)
+        + 2 * search.others.score(pod, node)
 }
 
 /// The weights of the preferred node affinity that hold.
