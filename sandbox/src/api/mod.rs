@@ -50,11 +50,13 @@ mod subresource;
 mod watch;
 mod write;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
+use futures::FutureExt;
 use http::{HeaderMap, Method, Request};
 use hyper::upgrade::OnUpgrade;
 
@@ -81,6 +83,9 @@ pub const BODY_LIMIT: usize = 3 << 20;
 /// Built-in kinds that the played release warns about: group, kind, and since when with what instead.
 const DEPRECATED: &[(&str, &str, &str)] =
     &[("", "ComponentStatus", "v1.19+"), ("", "Endpoints", "v1.33+; use discovery.k8s.io/v1 EndpointSlice")];
+
+/// What a client is told when the sandbox itself broke off; nothing of the request was stored.
+pub const DEFECT: &str = "the sandbox broke off while it answered; its log says where";
 
 /// Answers requests from a store; cheap to clone.
 #[derive(Clone)]
@@ -139,9 +144,10 @@ impl Api {
         &self.0.identity
     }
 
-    /// Answers one request.
+    /// Answers one request. A defect met on the way is an answer too, as the real server recovers from its own.
     pub async fn handle(&self, request: Request<Body>) -> Response {
-        match self.answer(request).await {
+        let answer = AssertUnwindSafe(self.answer(request)).catch_unwind().await;
+        match answer.unwrap_or_else(|_| Err(Status::internal(DEFECT))) {
             Ok(response) => response,
             Err(status) => status.into_response(),
         }

@@ -224,11 +224,17 @@ pub(super) fn check_applied(draft: &mut Draft<'_>, config: &mut Value) -> Result
         )));
     }
     match config["metadata"]["name"].as_str().unwrap_or_default() {
-        "" => config["metadata"]["name"] = call.name().into(),
+        // Metadata that is no map is told by the schema.
+        "" if is_map_or_absent(&config["metadata"]) => config["metadata"]["name"] = call.name().into(),
+        "" => {}
         _ => check_name(call, config)?,
     }
     // The namespace of the path is given to the merged object; the configuration stays as sent.
     check_namespace(call, &mut config.clone())
+}
+
+fn is_map_or_absent(value: &Value) -> bool {
+    value.is_object() || value.is_null()
 }
 
 pub(in crate::api) fn from_patch(error: patch::PatchError) -> Status {
