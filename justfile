@@ -33,6 +33,10 @@ deny:
 reference:
     cargo run -q -p aegis -- docs --markdown docs/reference
 
+# Requests nobody would write, against the sandbox; CI makes 20,000 of them.
+fuzz inputs="1000000":
+    AEGIS_FUZZ_INPUTS={{inputs}} cargo test --release -p aegis-sandbox --test fuzz -- --nocapture
+
 # Speed against this machine's own floor.
 bench *arguments:
     cargo build --release -p aegis -p aegis-benches

@@ -8,6 +8,7 @@
 
 mod custom;
 mod faults;
+mod killed;
 mod metrics;
 mod objects;
 mod processes;

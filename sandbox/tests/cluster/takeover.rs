@@ -10,7 +10,7 @@ use crate::{client, config_map, config_maps};
 const DIRECTORY: &str = "AEGIS_SANDBOX_TAKEOVER_DIRECTORY";
 
 /// Another process that takes part in the cluster until it is killed: this very binary.
-fn join_in_another_process(directory: &std::path::Path) -> Child {
+pub(crate) fn join_in_another_process(directory: &std::path::Path) -> Child {
     Command::new(std::env::current_exe().unwrap())
         .args(["--ignored", "--exact", "takeover::takes_part_until_killed"])
         .env(DIRECTORY, directory)
