@@ -1,5 +1,6 @@
 //! Asking a server over HTTP or HTTPS: the cluster's own API, and admission webhooks.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -22,6 +23,8 @@ const LIMIT: usize = 64 << 20;
 pub(crate) struct Request<'a> {
     pub(crate) method: &'a str,
     pub(crate) url: &'a str,
+    /// Where to connect in place of the URL's host.
+    pub(crate) connect: Option<SocketAddr>,
     /// Who the server's certificate must come from, as PEM.
     pub(crate) authority: Option<&'a str>,
     pub(crate) token: Option<&'a str>,
@@ -51,7 +54,10 @@ pub(crate) async fn send(request: &Request<'_>) -> Result<(u16, Bytes), Error> {
     let host = url.host().ok_or_else(wrong)?.trim_matches(['[', ']']).to_owned();
     let is_tls = url.scheme_str() == Some("https");
     let port = url.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
-    let stream = TcpStream::connect((host.as_str(), port)).await?;
+    let stream = match request.connect {
+        Some(address) => TcpStream::connect(address).await?,
+        None => TcpStream::connect((host.as_str(), port)).await?,
+    };
     let _ = stream.set_nodelay(true);
     if !is_tls {
         return exchange(stream, request, &url).await;

@@ -169,9 +169,12 @@ verbs! {
     ];
     /// The embedded Kubernetes cluster.
     Sandbox = sandbox, [
-        "aegis sandbox up",
-        "aegis sandbox kubeconfig",
+        "aegis sandbox up --workers 12 --allow-processes",
         "aegis sandbox status",
+        "aegis sandbox kubectl -- get pods -A",
+        "aegis sandbox fault add node-kill zone=seoul-a lasts=10m",
+        "aegis sandbox reach shop/web shop/db:5432",
+        "aegis sandbox status --target sandbox:tokyo",
     ];
     /// Print completions for a shell.
     Completions = completions, ["aegis completions bash"];

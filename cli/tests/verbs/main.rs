@@ -6,4 +6,5 @@
 mod authors;
 mod operators;
 mod project;
+mod sandbox;
 mod terminal;

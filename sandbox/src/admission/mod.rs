@@ -4,8 +4,9 @@
 //! adds a warning, or refuses. Admission runs after defaulting and before validation; what it fills in
 //! belongs to no field manager. Addresses of Services are handed out where Services are written.
 //!
-//! Not played: webhooks that are called by URL, and CEL functions beyond the standard ones.
+//! Not played: CEL functions beyond the standard ones.
 
+mod answer;
 mod defaults;
 mod limit_range;
 mod limits;
@@ -16,6 +17,8 @@ mod priority;
 mod quota;
 mod service_account;
 mod webhook;
+
+pub use self::answer::Webhooks;
 
 use crate::kinds::Kind;
 use crate::store::{Object, Resource, Transaction};
@@ -46,6 +49,12 @@ pub struct Request<'a> {
     pub old: Option<&'a Value>,
     /// The cluster as the write finds it.
     pub store: &'a Transaction<'a>,
+    /// Who asks, as webhooks are told it.
+    pub user: Value,
+    /// Whether nothing will be stored.
+    pub dry_run: bool,
+    /// What webhooks have said about this write.
+    pub webhooks: &'a Webhooks,
 }
 
 /// Why a write was refused.
@@ -68,6 +77,19 @@ pub enum Denial {
         /// What the policy says.
         sentence: String,
     },
+    /// A webhook said no.
+    #[error("{sentence}")]
+    Refused {
+        /// The HTTP status.
+        code: u16,
+        /// The reason it gave; empty for none.
+        reason: String,
+        /// The whole sentence.
+        sentence: String,
+    },
+    /// A webhook has to be asked before the write can go on.
+    #[error("an admission webhook has to be asked first")]
+    Unasked,
     /// 500: a webhook could not be called; the sentence after `Internal error occurred: `.
     #[error("{0}")]
     Webhook(String),
@@ -91,9 +113,10 @@ const UNITS: &[Unit] = &[
     Unit { name: "DefaultStorageClass", admit: defaults::claims_have_a_class },
     Unit { name: "StorageObjectInUseProtection", admit: defaults::volumes_in_use_are_kept },
     Unit { name: "DefaultIngressClass", admit: defaults::ingresses_have_a_class },
+    Unit { name: "MutatingAdmissionWebhook", admit: webhook::mutate },
     Unit { name: "PodSecurity", admit: pod_security::admit },
     Unit { name: "ValidatingAdmissionPolicy", admit: policy::admit },
-    Unit { name: "AdmissionWebhooks", admit: webhook::admit },
+    Unit { name: "ValidatingAdmissionWebhook", admit: webhook::validate },
     Unit { name: "ResourceQuota", admit: quota::admit },
 ];
 

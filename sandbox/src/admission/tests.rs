@@ -33,7 +33,18 @@ fn write(
     let outcome = store.rehearse(|t| {
         let operation = if old.is_some() { Operation::Update } else { Operation::Create };
         let namespace = if kind.namespaced { "ns" } else { "" };
-        let request = Request { operation, kind: &kind, namespace, subresource: "", old, store: t };
+        let webhooks = Webhooks::default();
+        let request = Request {
+            operation,
+            kind: &kind,
+            namespace,
+            subresource: "",
+            old,
+            store: t,
+            user: Value::Null,
+            dry_run: false,
+            webhooks: &webhooks,
+        };
         Ok::<_, Error>(admit(&request, &mut object))
     });
     (object, outcome.unwrap())

@@ -1,37 +1,80 @@
-//! Admission webhooks: who would be asked, and what the sandbox takes for the answer.
+//! Admission webhooks: who is asked, and what the answer does.
 //!
-//! A webhook behind a Service answers "allowed" once the Service has a ready pod, or when no pod can ever
-//! stand behind it; before that it fails as it does on a real cluster, and its failure policy decides.
-//! Webhooks given by URL are not called: they always fail, loudly.
+//! A webhook by URL is called, and so is one behind a Service whose pod runs a program (a process pod). One
+//! behind a Service of simulated pods is taken to answer "allowed" once a pod is ready, or when no pod can ever
+//! stand there; before that it fails as it does on a real cluster, and its failure policy decides. Istio's
+//! injector does its part when it is taken to answer.
+//!
+//! A write holds the store, and nobody may wait for a server meanwhile: a question that has no answer yet stops
+//! the write, is asked, and the write is made again with the answer (see `Webhooks`).
 
-use super::{Denial, Operation, Request, items};
+use super::answer::Question;
+use super::{Denial, Operation, Request, answer, items, name_of};
+use crate::players::injection;
 use crate::store::selector::LabelSelector;
 use crate::store::{Object, Resource};
 use serde_json::Value;
 
 const GROUP: &str = "admissionregistration.k8s.io";
 
-pub(super) fn admit(request: &Request<'_>, object: &mut Value, _: &mut Vec<String>) -> Result<(), Denial> {
+pub(super) fn mutate(
+    request: &Request<'_>,
+    object: &mut Value,
+    warnings: &mut Vec<String>,
+) -> Result<(), Denial> {
+    each(request, "mutatingwebhookconfigurations", object, warnings)
+}
+
+pub(super) fn validate(
+    request: &Request<'_>,
+    object: &mut Value,
+    warnings: &mut Vec<String>,
+) -> Result<(), Denial> {
+    each(request, "validatingwebhookconfigurations", object, warnings)
+}
+
+fn each(
+    request: &Request<'_>,
+    plural: &str,
+    object: &mut Value,
+    warnings: &mut Vec<String>,
+) -> Result<(), Denial> {
     // Configurations cannot keep themselves from being changed.
     if request.kind.group == GROUP {
         return Ok(());
     }
-    for plural in ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"] {
-        for configuration in request.all(GROUP, plural) {
-            for webhook in items(&configuration, "/webhooks") {
-                ask(request, webhook, object)?;
+    for configuration in request.all(GROUP, plural) {
+        for webhook in items(&configuration, "/webhooks") {
+            let place = format!("{plural}/{}", name_of(&configuration));
+            if concerns(request, webhook, object) {
+                ask(request, &place, webhook, object, warnings)?;
             }
         }
     }
     Ok(())
 }
 
-fn ask(request: &Request<'_>, webhook: &Value, object: &Value) -> Result<(), Denial> {
-    if !concerns(request, webhook, object) {
-        return Ok(());
-    }
-    let Err(problem) = call(request, webhook) else { return Ok(()) };
+fn ask(
+    request: &Request<'_>,
+    place: &str,
+    webhook: &Value,
+    object: &mut Value,
+    warnings: &mut Vec<String>,
+) -> Result<(), Denial> {
     let name = webhook["name"].as_str().unwrap_or_default();
+    let problem = match call(request, place, webhook, object) {
+        Call::Assumed => {
+            if place.starts_with("mutating") && injection::is_injector(webhook) && request.creates("", "Pod")
+            {
+                injection::inject(object);
+                request.webhooks.note_change();
+            }
+            return Ok(());
+        }
+        Call::Unasked => return Err(Denial::Unasked),
+        Call::Answered(Ok(review)) => return answer::take(request, place, name, &review, object, warnings),
+        Call::Answered(Err(problem)) | Call::Fails(problem) => problem,
+    };
     if webhook["failurePolicy"] == "Ignore" {
         tracing::debug!(webhook = name, problem, "an admission webhook is ignored");
         return Ok(());
@@ -97,28 +140,79 @@ fn resource_matches(request: &Request<'_>, pattern: &str) -> bool {
     same(resource, &request.kind.plural) && same(subresource, request.subresource)
 }
 
-/// Asks the webhook; the error is what the server says about the call.
-fn call(request: &Request<'_>, webhook: &Value) -> Result<(), String> {
+/// How a webhook stands towards a write.
+enum Call {
+    /// It cannot be called and is taken to say yes.
+    Assumed,
+    /// It has to be asked, which nobody can do while the store is held.
+    Unasked,
+    /// It was asked.
+    Answered(Result<Value, String>),
+    /// It cannot be called, and would not be on a real cluster.
+    Fails(String),
+}
+
+fn call(request: &Request<'_>, place: &str, webhook: &Value, object: &Value) -> Call {
     let config = &webhook["clientConfig"];
+    let timeout = webhook["timeoutSeconds"].as_u64().unwrap_or(10);
+    let really = |url: &str, connect: Option<u16>| {
+        let key = format!("{place}/{}", name_of_webhook(webhook));
+        let question = || Question {
+            key: key.clone(),
+            url: url.to_owned(),
+            connect,
+            bundle: config["caBundle"].as_str().unwrap_or_default().to_owned(),
+            timeout: std::time::Duration::from_secs(timeout),
+            review: answer::review(request, object),
+        };
+        request.webhooks.answer_of(&key, question).map_or(Call::Unasked, Call::Answered)
+    };
     if let Some(url) = config["url"].as_str() {
-        return Err(format!("Post {url:?}: the sandbox does not call webhooks by URL"));
+        return really(&format!("{url}?timeout={timeout}s"), None);
     }
     let service = &config["service"];
     let text = |field: &str| service[field].as_str().unwrap_or_default();
     let (name, namespace) = (text("name"), text("namespace"));
-    let address = format!(
-        "https://{name}.{namespace}.svc:{}{}?timeout={}s",
-        service["port"].as_i64().unwrap_or(443),
-        text("path"),
-        webhook["timeoutSeconds"].as_i64().unwrap_or(10)
-    );
+    let port = service["port"].as_i64().unwrap_or(443);
+    let address = format!("https://{name}.{namespace}.svc:{port}{}?timeout={timeout}s", text("path"));
     let Some(found) = request.find("", "services", namespace, name) else {
-        return Err(format!("Post {address:?}: service {name:?} not found"));
+        return Call::Fails(format!("Post {address:?}: service {name:?} not found"));
     };
-    match can_answer(request, &found, namespace) {
-        true => Ok(()),
-        false => Err(format!("Post {address:?}: no endpoints available for service {name:?}")),
+    if let Some(local) = program_behind(request, &found, namespace, port) {
+        return really(&address, Some(local));
     }
+    match can_answer(request, &found, namespace) {
+        true => Call::Assumed,
+        false => Call::Fails(format!("Post {address:?}: no endpoints available for service {name:?}")),
+    }
+}
+
+fn name_of_webhook(webhook: &Value) -> &str {
+    webhook["name"].as_str().unwrap_or_default()
+}
+
+/// The port of this machine where a pod behind a Service runs a program, if one does.
+fn program_behind(request: &Request<'_>, service: &Value, namespace: &str, port: i64) -> Option<u16> {
+    let selector = LabelSelector::equal_to(&service["spec"]["selector"]);
+    let pods = request.store.list(&Resource::new("", "pods"), Some(namespace));
+    let annotation = &crate::processes::ANNOTATION;
+    let pod = pods.iter().find(|pod| {
+        !selector.is_empty()
+            && selector.matches(pod)
+            && pod["metadata"]["annotations"][*annotation] == "true"
+            && is_ready(pod)
+    })?;
+    let asked = items(service, "/spec/ports").iter().find(|held| held["port"].as_i64() == Some(port))?;
+    let number = match &asked["targetPort"] {
+        Value::String(name) => items(pod, "/spec/containers")
+            .iter()
+            .flat_map(|container| items(container, "/ports"))
+            .find(|held| held["name"] == **name)?["containerPort"]
+            .as_i64(),
+        Value::Number(number) => number.as_i64(),
+        _ => Some(port),
+    };
+    number.and_then(|number| u16::try_from(number).ok())
 }
 
 /// A ready pod stands behind the Service, or none ever can.

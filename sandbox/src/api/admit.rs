@@ -6,6 +6,18 @@ use super::status::Status;
 use crate::admission::{self, Denial, Request};
 use crate::store::Resource;
 
+/// Reasons that webhooks may give and clients know.
+const REASONS: [&str; 8] = [
+    "BadRequest",
+    "Forbidden",
+    "Invalid",
+    "Conflict",
+    "NotFound",
+    "Unauthorized",
+    "TooManyRequests",
+    "InternalError",
+];
+
 /// Lets a write pass, perhaps changed and with warnings, or refuses it.
 pub(super) fn admit(request: &Request<'_>, object: &mut Value) -> Result<Vec<String>, Status> {
     let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
@@ -39,6 +51,11 @@ fn refuse(request: &Request<'_>, name: &str, denial: &Denial) -> Status {
             let refusal = Status::forbidden(request.kind, name, &sentence).with_causes(causes);
             Status { code, reason, ..refusal }
         }
+        Denial::Refused { code, reason, .. } => {
+            let reason = REASONS.into_iter().find(|known| known == reason).unwrap_or_default();
+            Status::new(*code, reason, sentence)
+        }
+        Denial::Unasked => Status::internal(sentence),
         Denial::Webhook(_) => {
             let causes = json!([{"message": sentence}]);
             Status::new(500, "InternalError", format!("Internal error occurred: {sentence}"))

@@ -9,6 +9,7 @@ use super::route::ObjectPath;
 use super::status::Status;
 use super::write::{Draft, create_in, update_in};
 use super::{Api, Call, User};
+use crate::admission::Webhooks;
 use crate::controllers::api::{Api as Door, Deletion, Part, Refused};
 use crate::store::{DeleteOptions, Object, Propagation};
 
@@ -33,6 +34,7 @@ impl Api {
             body: bytes::Bytes::new(),
             user: User::new(&format!("system:{manager}"), &[super::auth::MASTERS]),
             upgrade: None,
+            webhooks: Webhooks::default(),
             now: self.store().ambient().now().as_second(),
         })
     }
@@ -99,27 +101,39 @@ impl Door for Api {
         object_type.read(&mut object).map_err(Status::bad_request)?;
         object_type.fill_defaults(&mut object);
         let options = WriteOptions::read(&call.query, "CreateOptions")?;
-        let mut draft = Draft::new(&call, "", &options);
-        Ok(self.commit(&options, |t| create_in(t, &mut draft, object))?)
+        loop {
+            let mut draft = Draft::new(&call, "", &options);
+            let outcome = self.commit(&options, |t| create_in(t, &mut draft, object.clone()));
+            if !call.webhooks.ask_next().await {
+                return Ok(outcome?);
+            }
+        }
     }
 
     async fn replace(&self, manager: &str, object: Value, part: Part) -> Result<Object, Refused> {
         let call = self.inside_call(manager, &object)?;
         let options = WriteOptions::read(&call.query, "UpdateOptions")?;
         let has_status = call.path.kind.subresource("status").is_some();
-        Ok(self.commit(&options, |t| {
-            let old = t.get(&call.key()).ok_or_else(|| Status::not_found(&call.path.kind, call.name()))?;
-            let (subresource, new) = match part {
-                Part::Status if has_status => ("status", with_status_of(&old, object)),
-                Part::Status => ("", with_status_of(&old, object)),
-                Part::Finalizers => ("finalize", object),
-                Part::Scale => ("scale", object),
-                Part::Main if has_status && is_only_a_note(&old, &object) => ("status", object),
-                Part::Main => ("", object),
-            };
-            let mut draft = Draft::new(&call, subresource, &options);
-            update_in(t, &mut draft, &old, new)
-        })?)
+        loop {
+            let object = object.clone();
+            let outcome = self.commit(&options, |t| {
+                let old =
+                    t.get(&call.key()).ok_or_else(|| Status::not_found(&call.path.kind, call.name()))?;
+                let (subresource, new) = match part {
+                    Part::Status if has_status => ("status", with_status_of(&old, object)),
+                    Part::Status => ("", with_status_of(&old, object)),
+                    Part::Finalizers => ("finalize", object),
+                    Part::Scale => ("scale", object),
+                    Part::Main if has_status && is_only_a_note(&old, &object) => ("status", object),
+                    Part::Main => ("", object),
+                };
+                let mut draft = Draft::new(&call, subresource, &options);
+                update_in(t, &mut draft, &old, new)
+            });
+            if !call.webhooks.ask_next().await {
+                return Ok(outcome?);
+            }
+        }
     }
 
     async fn bind(&self, manager: &str, pod: &Value, node: &str) -> Result<(), Refused> {

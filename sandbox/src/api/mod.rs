@@ -67,6 +67,7 @@ pub use self::status::{Cause, Status};
 use self::auth::Attempt;
 use self::query::Query;
 use self::route::{ObjectPath, Route};
+use crate::admission::Webhooks;
 use crate::faults::requests::Dice;
 use crate::kinds::Kind;
 use crate::processes::Processes;
@@ -108,6 +109,8 @@ struct Call {
     user: User,
     /// The connection behind the request, for those who want to speak something else over it.
     upgrade: Option<OnUpgrade>,
+    /// What admission webhooks say about it.
+    webhooks: Webhooks,
     /// When it came, in seconds since 1970.
     now: i64,
 }
@@ -178,30 +181,41 @@ impl Api {
                 let body = read_body(body).await?;
                 let (method, headers) = (parts.method, parts.headers);
                 let now = self.store().ambient().now().as_second();
-                self.objects(Call { method, path, query, headers, body, user, upgrade, now }).await
+                let webhooks = Webhooks::default();
+                self.objects(Call { method, path, query, headers, body, user, upgrade, webhooks, now }).await
             }
         }
     }
 
+    /// A write that a webhook has to be asked about is made again with its answer.
     async fn objects(&self, call: Call) -> Result<Response, Status> {
-        let verb = Verb::of(&call)?;
+        loop {
+            let outcome = self.once(&call).await;
+            if !call.webhooks.ask_next().await {
+                return outcome;
+            }
+        }
+    }
+
+    async fn once(&self, call: &Call) -> Result<Response, Status> {
+        let verb = Verb::of(call)?;
         if let Some(subresource) = &call.path.subresource {
             let subresource = subresource.clone();
-            return self.subresource(&call, verb, &subresource).await;
+            return self.subresource(call, verb, &subresource).await;
         }
         let warnings: Vec<String> = self.deprecation(&call.path.kind).into_iter().collect();
         if !call.path.kind.is_stored() {
-            return Ok(answer::with_warnings(self.review(&call)?, &warnings));
+            return Ok(answer::with_warnings(self.review(call)?, &warnings));
         }
         let response = match verb {
-            Verb::Get => self.get(&call),
-            Verb::List => self.list(&call).await,
-            Verb::Watch => self.watch(&call),
-            Verb::Create => self.create(&call),
-            Verb::Update => self.update(&call),
-            Verb::Patch => self.patch(&call),
-            Verb::Delete => self.delete(&call),
-            Verb::DeleteCollection => self.delete_collection(&call),
+            Verb::Get => self.get(call),
+            Verb::List => self.list(call).await,
+            Verb::Watch => self.watch(call),
+            Verb::Create => self.create(call),
+            Verb::Update => self.update(call),
+            Verb::Patch => self.patch(call),
+            Verb::Delete => self.delete(call),
+            Verb::DeleteCollection => self.delete_collection(call),
         }?;
         Ok(answer::with_warnings(response, &warnings))
     }

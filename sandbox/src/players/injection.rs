@@ -32,7 +32,14 @@ pub fn inject(pod: &mut Value) {
         pod.list("/spec/containers").iter().any(|container| container.text("/name") == "istio-proxy");
     if !filled && !has_proxy {
         let mut inits = pod.list("/spec/initContainers").to_vec();
-        inits.push(json!({ "name": "istio-proxy", "image": PROXY, "restartPolicy": "Always", "args": ["proxy", "sidecar"] }));
+        inits.push(json!({
+            "name": "istio-proxy", "image": PROXY, "restartPolicy": "Always", "args": ["proxy", "sidecar"],
+            // As strict as a restricted namespace wants it, like the real one.
+            "securityContext": {
+                "allowPrivilegeEscalation": false, "privileged": false, "readOnlyRootFilesystem": true,
+                "runAsNonRoot": true, "runAsUser": 1337, "runAsGroup": 1337, "capabilities": { "drop": ["ALL"] },
+            },
+        }));
         set(pod, "/spec/initContainers", inits.into());
     }
     let status =

@@ -156,6 +156,7 @@ impl Sandbox {
         let request = client::Request {
             method,
             url: &format!("{}{path}", self.endpoint()),
+            connect: None,
             authority: Some(self.directory.credentials.authority()),
             token: Some(&self.directory.credentials.token),
             body: body.map(Value::to_string),

@@ -15,6 +15,7 @@ mod processes;
 mod takeover;
 mod tools;
 mod watching;
+mod webhooks;
 
 use aegis_sandbox::{Options, Sandbox};
 use k8s_openapi::api::core::v1::ConfigMap;

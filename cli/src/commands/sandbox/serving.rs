@@ -29,6 +29,8 @@ pub(super) fn answering(folder: &Path) -> Option<String> {
 }
 
 pub(super) fn up(context: &Context, folder: &Path, target: &str, start: &Start) -> Result<Exit, Failure> {
+    // What is wrong with the flags is said here, not in a log.
+    start.options(context, target)?;
     if answering(folder).is_none() {
         let mut child = spawn(context, folder, target, start)?;
         context.runtime.block_on(started(folder, &mut child))?;

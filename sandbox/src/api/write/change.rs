@@ -6,6 +6,7 @@ use super::creation::settle;
 use super::{Draft, remove};
 use crate::admission::{Operation, Request};
 use crate::api::admit::admit as ask_admission;
+use crate::api::reviews::user_info;
 use crate::api::status::{Cause, Status};
 use crate::api::{metadata, strategy};
 use crate::patch;
@@ -172,8 +173,14 @@ pub(super) fn admit(
         subresource: draft.subresource,
         old,
         store: t,
+        user: user_info(&draft.call.user),
+        dry_run: draft.options.dry_run,
+        webhooks: &draft.call.webhooks,
     };
     let warnings = ask_admission(&request, object)?;
+    if draft.call.webhooks.take_change() {
+        draft.object_type().fill_defaults(object);
+    }
     draft.warnings.extend(warnings);
     Ok(())
 }
