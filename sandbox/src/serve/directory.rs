@@ -46,11 +46,15 @@ impl Directory {
         }
         let lock = open_lock(&root.join("lock"))?;
         lock.try_lock().map_err(|_| Error::InUse(root.to_owned()))?;
-        let store = root.join("store");
-        match fs::remove_dir_all(&store) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(file_error(&store, source)),
-            _ => Ok(()),
+        for folder in ["store", "processes"].map(|name| root.join(name)) {
+            match fs::remove_dir_all(&folder) {
+                Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(file_error(&folder, source));
+                }
+                _ => {}
+            }
         }
+        Ok(())
     }
 
     pub(super) fn store(&self) -> PathBuf {
