@@ -17,6 +17,7 @@ libraries! {
     "std/manifest" = "lib/manifest";
     "std/order" = "lib/order";
     "std/removal" = "lib/removal";
+    "std/settings" = "lib/settings";
     "std/platform/argo_cd" = "platform/argo_cd";
     "std/platform/baseline" = "platform/baseline";
     "std/platform/calico" = "platform/calico";

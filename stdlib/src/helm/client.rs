@@ -218,7 +218,7 @@ impl Helm {
         chart: &Chart,
         render: &command::Render<'_>,
     ) -> Result<String, CallError> {
-        let line = command::template(place, &chart.path, render);
+        let line = command::template(&self.tool(context).await?.version, place, &chart.path, render);
         let finished = self.run(context, &line, Run::offline()).await?;
         complete(&finished)?;
         Ok(finished.stdout.text())

@@ -11,6 +11,9 @@ use semver::Version;
 /// The oldest helm whose JSON output and flags are known to fit.
 pub(super) const OLDEST: Version = Version::new(3, 12, 0);
 
+/// The first helm that can be told to leave a chart's schema alone.
+const SCHEMA_SKIPPED: Version = Version::new(3, 16, 0);
+
 /// Revisions kept of a release: helm's own default.
 pub(super) const HISTORY: u32 = 10;
 
@@ -98,6 +101,7 @@ pub(super) struct Upgrade<'a> {
     pub(super) create_namespace: bool,
     pub(super) reuse_values: bool,
     pub(super) skip_crds: bool,
+    pub(super) skip_schema: bool,
     pub(super) force: bool,
     pub(super) take_ownership: bool,
     pub(super) history: u32,
@@ -117,12 +121,11 @@ pub(super) fn upgrade(helm: &Version, upgrade: &Upgrade<'_>) -> Line {
         .flag(upgrade.reuse_values, "--reuse-values")
         .flag(!upgrade.reuse_values, "--reset-values")
         .flag(upgrade.skip_crds, "--skip-crds")
+        .flag(upgrade.skip_schema && *helm >= SCHEMA_SKIPPED, "--skip-schema-validation")
         .flag(upgrade.force, if four { "--force-replace" } else { "--force" })
-        // `--take-ownership` came with 3.17; conflicts exist only where the server applies.
-        .flag(upgrade.take_ownership && *helm >= Version::new(3, 17, 0), "--take-ownership")
-        .flag(upgrade.take_ownership && four, "--force-conflicts");
-    // A replacement is made by the client: helm 4 refuses it together with server-side apply.
-    let line = if four && upgrade.force { line.option("--server-side", "false") } else { line };
+        // `--take-ownership` came with 3.17.
+        .flag(upgrade.take_ownership && *helm >= Version::new(3, 17, 0), "--take-ownership");
+    let line = applied_by_helm(helm, line);
     line.option("--history-max", upgrade.history.to_string()).maybe("--description", upgrade.description)
 }
 
@@ -133,9 +136,16 @@ fn with_manner(line: Line, manner: &Manner) -> Line {
         .option("--timeout", duration(manner.timeout))
 }
 
+/// Both helms compare three ways (last revision, this one, the cluster) and leave alone what others wrote since. Left to
+/// itself helm 4 lets the server apply, which refuses every upgrade of a chart that states a field which an operator
+/// fills in later, such as the `caBundle` of a webhook.
+fn applied_by_helm(helm: &Version, line: Line) -> Line {
+    if helm.major >= 4 { line.option("--server-side", "false") } else { line }
+}
+
 /// `helm rollback`.
-pub(super) fn rollback(place: &Place, revision: u64, manner: &Manner) -> Line {
-    let line = Line::new(&["rollback", &place.name, &revision.to_string()]);
+pub(super) fn rollback(helm: &Version, place: &Place, revision: u64, manner: &Manner) -> Line {
+    let line = applied_by_helm(helm, Line::new(&["rollback", &place.name, &revision.to_string()]));
     with_manner(line, manner)
         .option("--namespace", &place.namespace)
         .option("--history-max", HISTORY.to_string())
@@ -151,8 +161,9 @@ pub(super) fn uninstall(place: &Place, manner: &Manner, keep_history: bool) -> L
 }
 
 /// `helm test`.
-pub(super) fn test(place: &Place, timeout: Duration, only: &[String]) -> Line {
-    Line::new(&["test", &place.name, "--logs"])
+pub(super) fn test(place: &Place, timeout: Duration, only: &[String], logs: bool) -> Line {
+    Line::new(&["test", &place.name])
+        .flag(logs, "--logs")
         .option("--namespace", &place.namespace)
         .option("--timeout", duration(timeout))
         .each("--filter", only.iter().map(|name| format!("name={name}")))
@@ -164,17 +175,19 @@ pub(super) struct Render<'a> {
     pub(super) values: &'a [std::path::PathBuf],
     pub(super) upgrade: bool,
     pub(super) skip_crds: bool,
+    pub(super) skip_schema: bool,
     pub(super) kube_version: Option<String>,
     pub(super) api_versions: Vec<String>,
 }
 
 /// `helm template`: renders without asking the cluster anything.
-pub(super) fn template(place: &Place, chart: &Path, render: &Render<'_>) -> Line {
+pub(super) fn template(helm: &Version, place: &Place, chart: &Path, render: &Render<'_>) -> Line {
     Line::new(&["template", &place.name, &chart.to_string_lossy()])
         .option("--namespace", &place.namespace)
         .each("--values", render.values.iter().map(|file| file.to_string_lossy()))
         .flag(render.upgrade, "--is-upgrade")
         .flag(!render.skip_crds, "--include-crds")
+        .flag(render.skip_schema && *helm >= SCHEMA_SKIPPED, "--skip-schema-validation")
         .maybe("--kube-version", render.kube_version.as_deref())
         .each("--api-versions", &render.api_versions)
 }
@@ -222,6 +235,7 @@ mod tests {
             create_namespace: true,
             reuse_values: false,
             skip_crds: false,
+            skip_schema: false,
             force: false,
             take_ownership: false,
             history: HISTORY,
@@ -237,11 +251,17 @@ mod tests {
                       --values=/tmp/v.json";
         let rest = "--create-namespace --reset-values --history-max=10";
         assert_eq!(line(Version::new(3, 12, 0), |_| ()), format!("{common} --atomic {rest}"));
-        assert_eq!(line(Version::new(4, 1, 4), |_| ()), format!("{common} --rollback-on-failure {rest}"));
+        let rest_of_4 = "--create-namespace --reset-values --server-side=false --history-max=10";
+        assert_eq!(
+            line(Version::new(4, 1, 4), |_| ()),
+            format!("{common} --rollback-on-failure {rest_of_4}")
+        );
         let take = |upgrade: &mut Upgrade<'_>| upgrade.take_ownership = true;
         assert!(!line(Version::new(3, 16, 0), take).contains("ownership"));
         assert!(line(Version::new(3, 17, 0), take).contains("--take-ownership"));
-        assert!(line(Version::new(4, 0, 0), take).contains("--take-ownership --force-conflicts"));
+        let lax = |upgrade: &mut Upgrade<'_>| upgrade.skip_schema = true;
+        assert!(!line(Version::new(3, 15, 0), lax).contains("schema"));
+        assert!(line(Version::new(3, 16, 0), lax).contains("--skip-schema-validation"));
         let force = |upgrade: &mut Upgrade<'_>| upgrade.force = true;
         assert!(line(Version::new(3, 17, 0), force).contains(" --force "));
         assert!(line(Version::new(4, 0, 0), force).contains("--force-replace --server-side=false"));
@@ -256,8 +276,8 @@ mod tests {
     #[test]
     fn rollback_and_uninstall_wait_by_the_same_switches() {
         assert_eq!(
-            rollback(&place(), 3, &manner()).words().join(" "),
-            "rollback web 3 --wait --timeout=300000ms --namespace=shop --history-max=10 --cleanup-on-fail"
+            rollback(&Version::new(4, 1, 4), &place(), 3, &manner()).words().join(" "),
+            "rollback web 3 --server-side=false --wait --timeout=300000ms --namespace=shop --history-max=10 --cleanup-on-fail"
         );
         let hasty = Manner { wait: false, hooks: false, ..manner() };
         assert_eq!(

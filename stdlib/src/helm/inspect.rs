@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::command::Place;
 use super::install::scope;
 use super::manifest;
 use super::pending::Repair;
@@ -15,21 +16,45 @@ use super::readiness::unready;
 use super::release::Release;
 use super::releases::Releases;
 
-/// `helm::status`.
-pub(super) struct Status;
-
-/// Arguments of `helm::status`.
+/// Which release. Flattened into the arguments of every read of one; `deny_unknown_fields` does not go together with
+/// that, and the registry refuses unknown options by the schema anyway.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct StatusArguments {
+pub(super) struct Named {
     /// Name of the release.
     name: String,
     /// Namespace of the release; the target's by default.
     #[serde(default)]
     namespace: Option<String>,
+}
+
+impl Named {
+    fn scope(&self) -> Option<String> {
+        Some(scope(&self.name, self.namespace.as_deref()))
+    }
+
+    async fn place(&self, releases: &Releases<'_>) -> Result<Place, CallError> {
+        releases.place(&self.name, self.namespace.as_deref()).await
+    }
+}
+
+/// Which revision of which release.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+pub(super) struct Revision {
+    #[serde(flatten)]
+    of: Named,
     /// Revision; the newest by default.
     #[serde(default)]
     revision: Option<u64>,
+}
+
+/// `helm::status`.
+pub(super) struct Status;
+
+/// Arguments of `helm::status`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+pub(super) struct StatusArguments {
+    #[serde(flatten)]
+    release: Revision,
     /// Answer the release's objects, too.
     #[serde(default)]
     objects: bool,
@@ -56,13 +81,13 @@ impl HostFunction for Status {
     }
 
     fn scope(arguments: &StatusArguments) -> Option<String> {
-        Some(scope(&arguments.name, arguments.namespace.as_deref()))
+        arguments.release.of.scope()
     }
 
     async fn perform(context: &Context, arguments: StatusArguments) -> Result<Value, CallError> {
         let releases = Releases::of(context)?;
-        let place = releases.place(&arguments.name, arguments.namespace.as_deref()).await?;
-        let release = releases.revision(&place, arguments.revision).await?;
+        let place = arguments.release.of.place(&releases).await?;
+        let release = releases.revision(&place, arguments.release.revision).await?;
         let history = releases.history(&place).await?;
         let mut answer = release.describe();
         answer["pending"] = json!(Repair::needed(&history).is_some());
@@ -95,20 +120,9 @@ fn masked(mut object: Value) -> Value {
 /// `helm::history`.
 pub(super) struct History;
 
-/// Arguments of `helm::history`.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct HistoryArguments {
-    /// Name of the release.
-    name: String,
-    /// Namespace of the release; the target's by default.
-    #[serde(default)]
-    namespace: Option<String>,
-}
-
 #[async_trait]
 impl HostFunction for History {
-    type Arguments = HistoryArguments;
+    type Arguments = Named;
 
     fn describe() -> Description {
         Description {
@@ -123,13 +137,13 @@ impl HostFunction for History {
         }
     }
 
-    fn scope(arguments: &HistoryArguments) -> Option<String> {
-        Some(scope(&arguments.name, arguments.namespace.as_deref()))
+    fn scope(release: &Named) -> Option<String> {
+        release.scope()
     }
 
-    async fn perform(context: &Context, arguments: HistoryArguments) -> Result<Value, CallError> {
+    async fn perform(context: &Context, release: Named) -> Result<Value, CallError> {
         let releases = Releases::of(context)?;
-        let place = releases.place(&arguments.name, arguments.namespace.as_deref()).await?;
+        let place = release.place(&releases).await?;
         let history = releases.history(&place).await?;
         if history.is_empty() {
             return Err(super::errors::no_release(&place));
@@ -143,16 +157,9 @@ pub(super) struct Values;
 
 /// Arguments of `helm::values`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub(super) struct ValuesArguments {
-    /// Name of the release.
-    name: String,
-    /// Namespace of the release; the target's by default.
-    #[serde(default)]
-    namespace: Option<String>,
-    /// Revision; the newest by default.
-    #[serde(default)]
-    revision: Option<u64>,
+    #[serde(flatten)]
+    release: Revision,
     /// With the chart's defaults beneath.
     #[serde(default)]
     all: bool,
@@ -176,13 +183,13 @@ impl HostFunction for Values {
     }
 
     fn scope(arguments: &ValuesArguments) -> Option<String> {
-        Some(scope(&arguments.name, arguments.namespace.as_deref()))
+        arguments.release.of.scope()
     }
 
     async fn perform(context: &Context, arguments: ValuesArguments) -> Result<Value, CallError> {
         let releases = Releases::of(context)?;
-        let place = releases.place(&arguments.name, arguments.namespace.as_deref()).await?;
-        let release = releases.revision(&place, arguments.revision).await?;
+        let place = arguments.release.of.place(&releases).await?;
+        let release = releases.revision(&place, arguments.release.revision).await?;
         Ok(if arguments.all { release.computed_values() } else { release.config() })
     }
 }

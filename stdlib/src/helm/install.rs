@@ -81,10 +81,13 @@ pub(super) struct Arguments {
     /// Leave the chart's `crds/` folder out.
     #[serde(default)]
     pub(super) skip_crds: bool,
+    /// Do not hold the values against the chart's schema (helm 3.16 or newer; older ones always do).
+    #[serde(default)]
+    pub(super) skip_schema: bool,
     /// Replace objects that cannot be changed in place. They are gone for a moment.
     #[serde(default)]
     force: bool,
-    /// Take over objects and fields that belong to somebody else (helm 3.17 or newer).
+    /// Take over objects that belong to another release or to nobody's (helm 3.17 or newer).
     #[serde(default)]
     take_ownership: bool,
     /// Repair a release that another process left half done, however recently.
@@ -216,6 +219,7 @@ async fn by_helm(
             create_namespace: arguments.create_namespace,
             reuse_values: arguments.reuse_values,
             skip_crds: arguments.skip_crds,
+            skip_schema: arguments.skip_schema,
             force: arguments.force,
             take_ownership: arguments.take_ownership,
             history: arguments.history,

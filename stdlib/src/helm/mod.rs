@@ -47,6 +47,9 @@ that off.
 listed under `[targets.NAME.helm.repositories]` takes the place of the one a component names. `digest` pins the
 archive's SHA-256.
 
+**helm 4** is told to compare three ways, as helm 3 does (`--server-side=false`): fields that others filled in since,
+such as the `caBundle` of a webhook, stay theirs and are no conflict.
+
 **Values** reach helm in files that only this user can read. No value stands on a command line.
 
 **helm's own state** (repositories, caches) is kept under the state directory; the user's is neither read nor

@@ -14,6 +14,7 @@ use super::release::Release;
 use super::releases::{Releases, deployed};
 use super::render::{self, Rendering, Source, Wanted};
 use super::stand_in::{self, Provides};
+use crate::k8s::objects::Objects;
 
 /// What a call would meet and make.
 pub(super) struct Outlook {
@@ -23,6 +24,8 @@ pub(super) struct Outlook {
     source: Source,
     rendering: Rendering,
     config: Value,
+    /// How many custom resource definitions would be made.
+    defined: usize,
 }
 
 impl Outlook {
@@ -38,8 +41,13 @@ impl Outlook {
             (Source::Chart(chart), _) => {
                 let values = ValueFiles::write(&context.project, &arguments.values_files, Some(&config))?;
                 let upgrade = deployed(&history).is_some();
-                let wanted =
-                    Wanted { place: &place, values: &values, upgrade, skip_crds: arguments.skip_crds };
+                let wanted = Wanted {
+                    place: &place,
+                    values: &values,
+                    upgrade,
+                    skip_crds: arguments.skip_crds,
+                    skip_schema: arguments.skip_schema,
+                };
                 Rendering::of(context, &helm, chart, &wanted).await?
             }
             (Source::StandIn(_), provides) => declared(arguments, &place, provides)?,
@@ -49,7 +57,31 @@ impl Outlook {
             None => Vec::new(),
         };
         let difference = Difference::between(&live, &rendering.objects, &place.namespace);
-        Ok(Self { place, history, difference, source, rendering, config })
+        let mut outlook = Self { place, history, difference, source, rendering, config, defined: 0 };
+        outlook.defined = outlook.missing_definitions(&releases.objects).await?;
+        Ok(outlook)
+    }
+
+    /// How many definitions would be made. They are no part of a release: helm brings those of a `crds/` folder along
+    /// when it installs, never when it upgrades.
+    async fn missing_definitions(&self, objects: &Objects<'_>) -> Result<usize, CallError> {
+        if matches!(self.source, Source::Chart(_)) && deployed(&self.history).is_some() {
+            return Ok(0);
+        }
+        let mut missing = 0;
+        for definition in &self.rendering.definitions {
+            missing += usize::from(objects.find(definition, "").await?.is_none());
+        }
+        Ok(missing)
+    }
+
+    fn changes(&self) -> String {
+        let defined = match self.defined {
+            0 => return self.difference.summary(),
+            1 => "1 kind defined".to_owned(),
+            several => format!("{several} kinds defined"),
+        };
+        if self.difference.is_empty() { defined } else { format!("{defined}, {}", self.difference.summary()) }
     }
 
     pub(super) async fn plan(self, context: &Context, arguments: &Arguments) -> Result<Plan, CallError> {
@@ -79,9 +111,9 @@ impl Outlook {
                 live.chart(),
                 live.chart_version(),
                 live.revision(),
-                self.difference.summary()
+                self.changes()
             ),
-            None => format!("install {chart} {version} as {}: {}", self.place, self.difference.summary()),
+            None => format!("install {chart} {version} as {}: {}", self.place, self.changes()),
         };
         let repair = Repair::needed(&self.history).map(|repair| format!("; {}", repair.planned()));
         let stand_in = match &self.source {
@@ -95,7 +127,7 @@ impl Outlook {
         let whole = Repair::needed(&self.history).is_none();
         let same =
             self.history.last().is_some_and(|latest| self.is_content_of(latest) && latest.is_deployed());
-        whole && same && self.difference.is_empty()
+        whole && same && self.difference.is_empty() && self.defined == 0
     }
 
     /// True when a revision has the chart and the values of this call.

@@ -107,8 +107,9 @@ async fn by_helm(
     repair: &Repair,
 ) -> Result<(), CallError> {
     let manner = Manner { wait: false, wait_for_jobs: false, timeout: ABANDONED_AFTER, hooks: false };
+    let version = &helm.tool(context).await?.version;
     let line = match repair {
-        Repair::Rollback { to, .. } => command::rollback(place, *to, &manner),
+        Repair::Rollback { to, .. } => command::rollback(version, place, *to, &manner),
         Repair::Uninstall { .. } => command::uninstall(place, &manner, false),
     };
     helm.run(context, &line, Run::on(claim, ABANDONED_AFTER)?).await.map(|_| ())

@@ -128,6 +128,15 @@ impl Release {
         all
     }
 
+    /// True when a test's pod is deleted as soon as it succeeds, and its logs with it.
+    pub(super) fn loses_test_logs(&self) -> bool {
+        let has = |hook: &Value, list: &str, wanted: &str| {
+            hook[list].as_array().is_some_and(|items| items.iter().any(|item| item == wanted))
+        };
+        let mut hooks = self.0["hooks"].as_array().into_iter().flatten();
+        hooks.any(|hook| has(hook, "events", "test") && has(hook, "delete_policies", "hook-succeeded"))
+    }
+
     pub(super) fn is_stand_in(&self) -> bool {
         let annotations = self.0.pointer("/chart/metadata/annotations");
         annotations.and_then(|annotations| annotations[STAND_IN].as_str()) == Some("true")

@@ -64,6 +64,7 @@ pub(super) struct Wanted<'a> {
     pub(super) values: &'a ValueFiles,
     pub(super) upgrade: bool,
     pub(super) skip_crds: bool,
+    pub(super) skip_schema: bool,
 }
 
 impl Rendering {
@@ -79,6 +80,7 @@ impl Rendering {
             values: &wanted.values.files,
             upgrade: wanted.upgrade,
             skip_crds: wanted.skip_crds,
+            skip_schema: wanted.skip_schema,
             kube_version: Some(objects.version().await?).filter(|version| !version.is_empty()),
             api_versions: objects.served().await?,
         };

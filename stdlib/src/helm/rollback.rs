@@ -145,7 +145,7 @@ impl HostFunction for Rollback {
                 hooks: arguments.hooks,
             };
             let run = Run::on(&claim, longest(arguments.timeout.into()))?;
-            let line = command::rollback(place, revision, &manner);
+            let line = command::rollback(&helm.tool(context).await?.version, place, revision, &manner);
             watched(context, place, helm.run(context, &line, run)).await?;
         }
         claim.end()?;

@@ -48,6 +48,9 @@ pub(super) struct Arguments {
     /// Leave the chart's `crds/` folder out.
     #[serde(default)]
     skip_crds: bool,
+    /// Do not hold the values against the chart's schema.
+    #[serde(default)]
+    skip_schema: bool,
     /// Kubernetes version that templates see, `v1.34.0`; helm's own default otherwise.
     #[serde(default)]
     kube_version: Option<String>,
@@ -96,6 +99,7 @@ impl HostFunction for Template {
             values: &files.files,
             upgrade: false,
             skip_crds: arguments.skip_crds,
+            skip_schema: arguments.skip_schema,
             kube_version: arguments.kube_version.clone(),
             api_versions: arguments.api_versions.clone(),
         };

@@ -70,11 +70,14 @@ impl HostFunction for Test {
         let helm = context.service::<Helm>()?;
         let releases = Releases::of(context)?;
         let place = releases.place(&arguments.name, arguments.namespace.as_deref()).await?;
-        let stand_in = releases.latest(&place).await?.is_stand_in();
+        let latest = releases.latest(&place).await?;
+        let stand_in = latest.is_stand_in();
         let mut log = String::new();
         if !stand_in {
             let claim = helm.claim(context, &place).await?;
-            let line = command::test(&place, arguments.timeout.into(), &arguments.only);
+            // helm 3 calls a test failed whose logs are gone.
+            let logs = !latest.loses_test_logs();
+            let line = command::test(&place, arguments.timeout.into(), &arguments.only, logs);
             let run = Run::on(&claim, longest(arguments.timeout.into()))?;
             log = helm.run(context, &line, run).await?.stdout.last_lines(LOG_LINES).join("\n");
         }
