@@ -3,14 +3,14 @@
 use axum::response::Response;
 use http::{HeaderMap, Method, header};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::accept::{Format, format_of, not_acceptable, wishes};
 use super::answer::{json_response, set_header, text_response, without_type};
-use super::discovery::tagged;
+use super::discovery::{tagged, with_tag};
 use super::query::Query;
 use super::status::Status;
 use super::{Api, openapi};
+use crate::store::Resource;
 
 /// The Kubernetes version whose behaviour is played.
 pub(super) const VERSION: (&str, &str, &str) = ("1", "36", "v1.36.2");
@@ -18,13 +18,11 @@ pub(super) const VERSION: (&str, &str, &str) = ("1", "36", "v1.36.2");
 /// The build of that version whose answers the sandbox is held against.
 const COMMIT: &str = "8e16b12fda5b1dccc41a6de48b3e356cc7d5048b";
 
-/// The protobuf form of the second version's schemas, as it is asked for and as it is named in the answer.
-const OPENAPI_2_ASKED: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
-const OPENAPI_2_ANSWERED: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
-
 /// The dates that stand for contents: 2020, and three years from there.
 const FIRST_DATE: i64 = 1_577_836_800;
 const DATES: u32 = 3 * 365 * 86_400;
+
+const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
 
 const TEXT: &str = "text/plain; charset=utf-8";
 /// The checks that a real server's health pages know by name, in the order it shows them. All of them are one
@@ -70,6 +68,17 @@ const CHECKS: &[&str] = &[
 ];
 
 impl Api {
+    /// The version page: the server is as old as the oldest control-plane node it runs on. What it does is what the
+    /// version played does, whichever it tells.
+    pub(super) fn version(&self) -> Value {
+        let nodes = self.store().list(&Resource::core("nodes"), None).items;
+        let planes = nodes.iter().filter(|node| node["metadata"]["labels"].get(CONTROL_PLANE).is_some());
+        let told = planes.filter_map(|node| node["status"]["nodeInfo"]["kubeletVersion"].as_str());
+        version_page(
+            told.min_by_key(|version| minor_of(version)).filter(|told| !told.is_empty()).unwrap_or(VERSION.2),
+        )
+    }
+
     /// Answers a page.
     pub(super) fn page(
         &self,
@@ -81,7 +90,7 @@ impl Api {
         let words: Vec<&str> = segments.iter().map(String::as_str).collect();
         let page = match words[..] {
             [] | [""] => super::answer::negotiated(headers, 200, &self.paths()),
-            ["version"] => Ok(json_response(200, &version())),
+            ["version"] => Ok(json_response(200, &self.version())),
             ["healthz" | "livez" | "readyz"] => Ok(health(words[0], query)),
             [page @ ("healthz" | "livez" | "readyz"), ref check @ ..]
                 if !check.is_empty() && is_checked(page, &check.join("/")) =>
@@ -93,7 +102,10 @@ impl Api {
             ["api", version] => self.group_version("", version, headers),
             ["apis", group] => self.group(group, headers),
             ["apis", group, version] => self.group_version(group, version, headers),
-            ["openapi", "v2"] => self.openapi_2(headers),
+            ["openapi", "v2"] => {
+                check_reads_json(headers)?;
+                Ok(with_tag(headers, "application/json", &openapi::version_2(self.store().kinds())))
+            }
             ["openapi", "v3"] => Ok(with_date(headers, TEXT, &self.openapi_index())),
             ["openapi", "v3", ref path @ ..] => self.openapi_group(path, query, headers),
             [".well-known", "openid-configuration"] => Ok(json_response(200, &openid(headers))),
@@ -160,19 +172,6 @@ impl Api {
         json!({"paths": paths})
     }
 
-    /// Everything in one document, as JSON or in the form that kubectl prefers.
-    fn openapi_2(&self, headers: &HeaderMap) -> Result<Response, Status> {
-        let document = openapi::version_2(self.store().kinds());
-        let text = format!("{document}\n");
-        let tag = hex::encode_upper(Sha256::digest(&text));
-        let wants_protobuf = wishes(headers).first().is_some_and(|wish| wish.media == OPENAPI_2_ASKED);
-        if wants_protobuf {
-            return Ok(tagged(headers, OPENAPI_2_ANSWERED, openapi::protobuf::encode(&document), &tag));
-        }
-        check_reads_json(headers)?;
-        Ok(tagged(headers, "application/json", text, &tag))
-    }
-
     fn openapi_group(&self, path: &[&str], query: &Query, headers: &HeaderMap) -> Result<Response, Status> {
         check_reads_json(headers)?;
         let kinds = self.store().kinds();
@@ -188,7 +187,7 @@ impl Api {
             _ => (None, String::new()),
         };
         let Some(document) = document else { return Ok(without_type(404)) };
-        let mut response = tagged(headers, "application/json", format!("{document}\n"), &hash);
+        let mut response = tagged(headers, "application/json", &format!("{document}\n"), &hash);
         if query.get("hash").is_some_and(|wanted| wanted != hash) {
             response = text_response(301, "application/json", String::new());
             set_header(&mut response, header::LOCATION, &format!("/openapi/v3/{name}?hash={hash}"));
@@ -220,15 +219,21 @@ fn check_reads_json(headers: &HeaderMap) -> Result<(), Status> {
     }
 }
 
-/// The version page.
-pub(super) fn version() -> Value {
-    let (major, minor, version) = VERSION;
+/// The version page of a server of this version.
+fn version_page(version: &str) -> Value {
+    let minor = minor_of(version);
+    let (major, _, played) = VERSION;
+    let commit = if version == played { COMMIT } else { "" };
     json!({
-        "major": major, "minor": minor, "emulationMajor": major, "emulationMinor": minor,
-        "minCompatibilityMajor": major, "minCompatibilityMinor": "35",
-        "gitVersion": version, "gitCommit": COMMIT, "gitTreeState": "clean", "buildDate": "1970-01-01T00:00:00Z",
+        "major": major, "minor": minor.to_string(), "emulationMajor": major, "emulationMinor": minor.to_string(),
+        "minCompatibilityMajor": major, "minCompatibilityMinor": minor.saturating_sub(1).to_string(),
+        "gitVersion": version, "gitCommit": commit, "gitTreeState": "clean", "buildDate": "1970-01-01T00:00:00Z",
         "goVersion": "go1.27.3", "compiler": "gc", "platform": format!("{}/{}", std::env::consts::OS, go_arch()),
     })
+}
+
+fn minor_of(version: &str) -> u32 {
+    version.split('.').nth(1).and_then(|minor| minor.parse().ok()).unwrap_or_default()
 }
 
 fn go_arch() -> &'static str {
