@@ -16,7 +16,7 @@ fn settings(lane) {
     #{
         lane: lane, sandbox: true, domain: "platform.test", pod_cidr: "10.0.0.0/8", acme_email: "", alerts: "both",
         slack_channel: "#alerts", alert_email: "a@platform.test", smtp_server: "smtp:587", smtp_user: "b@platform.test",
-        s3_endpoint: "", s3_region: "a", s3_dr_region: "b", backup_bucket: "c", secrets: #{}, selected: ["istio"],
+        s3_endpoint: "", s3_region: "a", s3_dr_region: "b", backup_bucket: "c", manifests: "", secrets: #{}, selected: ["istio"],
     }
 }
 "##;

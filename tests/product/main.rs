@@ -6,6 +6,7 @@
 mod boundaries;
 mod campaign;
 mod cluster;
+mod components;
 mod documents;
 mod outside;
 mod plans;

@@ -9,7 +9,8 @@ struct Up<'a>(&'a Project, &'a str);
 
 impl<'a> Up<'a> {
     fn start(project: &'a Project, target: &'a str, more: &[&str]) -> Self {
-        let arguments: Vec<&str> = ["sandbox", "up", "--target", target].iter().chain(more).copied().collect();
+        let arguments: Vec<&str> =
+            ["sandbox", "up", "--target", target].iter().chain(more).copied().collect();
         project.aegis(&arguments).ended(0);
         Self(project, target)
     }
@@ -31,7 +32,8 @@ fn faults(project: &Project) -> Vec<String> {
 fn a_fault_is_seen_by_every_process_until_it_is_cleared() {
     let project = Project::new(&[]);
     let _up = Up::start(&project, "sandbox", &[]);
-    let added = project.aegis(&["sandbox", "fault", "add", "node-kill", "zone=seoul-a", "--name", "dark"]).ended(0);
+    let added =
+        project.aegis(&["sandbox", "fault", "add", "node-kill", "zone=seoul-a", "--name", "dark"]).ended(0);
     assert_eq!(added.out, "dark\n");
     assert_eq!(faults(&project), ["dark"]);
     let status = project.aegis(&["sandbox", "status"]).ended(0).out;
@@ -58,7 +60,10 @@ step(\"drill\", #{ on_failure: \"undo\" }, || {
 ";
     let project = Project::new(&[("runbooks/drill.rhai", broken)]);
     let plan = project.aegis(&["plan", "runbooks/drill.rhai"]);
-    assert!(format!("{}{}", plan.out, plan.talk).contains("break on purpose: unready (selector app=web)"), "{plan:?}");
+    assert!(
+        format!("{}{}", plan.out, plan.talk).contains("break on purpose: unready (selector app=web)"),
+        "{plan:?}"
+    );
     let run = project.aegis(&["run", "runbooks/drill.rhai"]).ended(1);
     assert!(run.talk.contains("the drill is over"), "{}", run.talk);
     assert!(faults(&project).is_empty(), "{}", run.talk);
@@ -68,7 +73,10 @@ step(\"drill\", #{ on_failure: \"undo\" }, || {
 fn nothing_is_broken_on_purpose_where_people_work() {
     let project = Project::new(&[
         ("aegis.toml", "[targets.prod]\nkubernetes.kubeconfig = \"none\"\n"),
-        ("runbooks/a.rhai", "runbook(#{ title: \"A\", needs: [\"sandbox:change\"] });\nsandbox::fault(\"storage\");\n"),
+        (
+            "runbooks/a.rhai",
+            "runbook(#{ title: \"A\", needs: [\"sandbox:change\"] });\nsandbox::fault(\"storage\");\n",
+        ),
     ]);
     let run = project.aegis(&["run", "runbooks/a.rhai", "--target", "prod"]);
     assert!(run.exit != 0 && run.talk.contains("target `prod` is no sandbox"), "{}", run.talk);
@@ -85,16 +93,24 @@ k8s::apply(#{ apiVersion: \"v1\", kind: \"Namespace\", metadata: #{ name: \"shop
 ";
     let project = Project::new(&[("aegis.toml", toml), ("runbooks/make.rhai", make)]);
     let status = |target: &str| -> Value {
-        project.aegis(&["sandbox", "status", "--target", target, "--output", "json"]).ended(0).json()[0].clone()
+        project.aegis(&["sandbox", "status", "--target", target, "--output", "json"]).ended(0).json()[0]
+            .clone()
     };
     project.aegis(&["run", "runbooks/make.rhai", "--target", "sandbox:tokyo"]).ended(0);
-    let _seoul = Up::start(&project, "sandbox:seoul", &["--workers", "1", "--zones", "a,b", "--node-version", "v1.35.0"]);
+    let _seoul = Up::start(
+        &project,
+        "sandbox:seoul",
+        &["--workers", "1", "--zones", "a,b", "--node-version", "v1.35.0"],
+    );
     let _tokyo = Up::start(&project, "sandbox:tokyo", &[]);
     let (seoul, tokyo) = (status("sandbox:seoul"), status("sandbox:tokyo"));
     assert_ne!(seoul["endpoint"], tokyo["endpoint"]);
     let zone = |status: &Value, index: usize| status["cluster"]["zones"][index].clone();
     assert_eq!((&zone(&seoul, 0)["region"], &zone(&seoul, 1)["zone"]), (&"seoul".into(), &"b".into()));
-    assert_eq!((&zone(&tokyo, 0)["region"], zone(&tokyo, 0)["nodes"].as_array().unwrap().len()), (&"japan".into(), 5));
+    assert_eq!(
+        (&zone(&tokyo, 0)["region"], zone(&tokyo, 0)["nodes"].as_array().unwrap().len()),
+        (&"japan".into(), 5)
+    );
     let wrong = project.aegis(&["sandbox", "status", "--target", "sandbox:Tokyo"]);
     assert!(wrong.exit != 0 && wrong.talk.contains("there is no target `sandbox:Tokyo`"), "{}", wrong.talk);
     let wrong = project.aegis(&["sandbox", "up", "--topology", "none.toml"]);
