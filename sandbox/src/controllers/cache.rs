@@ -48,6 +48,8 @@ pub struct Cache {
     on_node: HashMap<String, BTreeSet<Key>>,
     /// Pods without a node that have claims.
     claimants: BTreeSet<Key>,
+    /// Pods that were told that there is no node for them.
+    refused: BTreeSet<Key>,
     /// Pods with a node that keep others away from it.
     apart: BTreeSet<Key>,
     usage: HashMap<String, Usage>,
@@ -153,6 +155,11 @@ impl Cache {
         self.claimants.iter().filter_map(|key| self.find(key))
     }
 
+    /// The pods that were told that there is no node for them.
+    pub fn refused(&self) -> impl Iterator<Item = &Object> {
+        self.refused.iter().filter_map(|key| self.find(key))
+    }
+
     /// The pods with a node whose required anti-affinity may keep others away from it.
     pub fn apart(&self) -> impl Iterator<Item = &Object> {
         self.apart.iter().filter_map(|key| self.find(key))
@@ -164,6 +171,9 @@ impl Cache {
         if node.is_empty() && pod.list("/spec/volumes").iter().any(is_claim) {
             self.claimants.insert(key.clone());
         }
+        if node.is_empty() && is_refused(pod) {
+            self.refused.insert(key.clone());
+        }
         if !node.is_empty() && !pod.list(KEPT_APART).is_empty() {
             self.apart.insert(key.clone());
         }
@@ -173,6 +183,7 @@ impl Cache {
 
     fn displace(&mut self, key: &Key, pod: &Object) {
         self.claimants.remove(key);
+        self.refused.remove(key);
         self.apart.remove(key);
         forget(&mut self.on_node, pod.text("/spec/nodeName"), key);
         self.account(pod, -1);
@@ -229,6 +240,11 @@ impl Cache {
 
 /// Where a pod says which others it must not be with.
 const KEPT_APART: &str = "/spec/affinity/podAntiAffinity/requiredDuringSchedulingIgnoredDuringExecution";
+
+/// Whether a pod was told that there is no node for it.
+fn is_refused(pod: &Value) -> bool {
+    pod.condition("PodScheduled").is_some_and(|held| held.text("/status") == "False")
+}
 
 /// Whether a pod's volume comes from a claim.
 fn is_claim(volume: &Value) -> bool {

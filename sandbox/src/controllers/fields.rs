@@ -98,8 +98,19 @@ pub trait Fields {
 
 impl Fields for Value {
     fn at(&self, path: &str) -> &Value {
-        self.pointer(path).unwrap_or(&NOTHING)
+        // The library's own walk makes a text for every part, in case it is escaped; most are not.
+        let found = if path.contains('~') { self.pointer(path) } else { plain(self, path) };
+        found.unwrap_or(&NOTHING)
     }
+}
+
+/// The value at a path whose parts hold no escapes.
+fn plain<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
+    path.split('/').skip(1).try_fold(value, |value, part| match value {
+        Value::Object(map) => map.get(part),
+        Value::Array(items) => items.get(part.parse::<usize>().ok()?),
+        _ => None,
+    })
 }
 
 /// Sets the value at a `/`-separated path, making maps on the way. Keys may not hold a `/`.

@@ -32,20 +32,16 @@ pub const CONTROLLER: Controller =
 /// A pod's own change wakes it. Pods that found no node are woken by what may help them; one that was not
 /// looked at yet has its turn anyway.
 fn wakes(change: &Change<'_>, cache: &Cache) -> Vec<Key> {
-    let waiting = || cache.pods_on("").filter(|pod| is_waiting(pod));
+    let refused = || cache.refused().filter(|pod| is_waiting(pod));
     match change.kind {
         "Pod" if !change.gone && change.object.text("/spec/nodeName").is_empty() => {
             let spec = |object: &Object| object.at("/spec").clone();
             let is_news = change.previous.is_none_or(|held| spec(held) != spec(change.object));
             if is_news { vec![change.key()] } else { Vec::new() }
         }
-        "Pod" if change.gone || pods::is_finished(change.object) => {
-            keys(waiting().filter(|pod| was_refused(pod)))
-        }
-        "Pod" if is_new_on_node(change) => {
-            keys(waiting().filter(|pod| was_refused(pod) && affinity::looks_at_others(pod)))
-        }
-        "Node" if is_other_node(change) => keys(waiting().filter(|pod| was_refused(pod))),
+        "Pod" if change.gone || pods::is_finished(change.object) => keys(refused()),
+        "Pod" if is_new_on_node(change) => keys(refused().filter(|pod| affinity::looks_at_others(pod))),
+        "Node" if is_other_node(change) => keys(refused()),
         "PersistentVolumeClaim" | "PersistentVolume" | "StorageClass.storage.k8s.io" => {
             keys(cache.claimants().filter(|pod| is_waiting(pod)))
         }
@@ -69,11 +65,6 @@ fn is_other_node(change: &Change<'_>) -> bool {
             .iter()
             .any(|path| held.at(path) != change.object.at(path))
     })
-}
-
-/// Whether a pod was told that there is no node for it.
-fn was_refused(pod: &Value) -> bool {
-    pod.condition("PodScheduled").is_some_and(|held| held.text("/status") == "False")
 }
 
 /// Whether a pod without a node could get one.
