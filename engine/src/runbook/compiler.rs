@@ -25,8 +25,11 @@ const FUNCTIONS: usize = 10_000;
 const MODULES: usize = 1_000;
 /// Bytes of one string: a large manifest fits, a runaway concatenation does not.
 const STRING_BYTES: usize = 16 << 20;
-/// Items of one array, keys of one map.
-const ITEMS: usize = 1_000_000;
+/// Items of one array with everything in it: the pods of a large cluster fit. Rhai counts them all at every
+/// change, so a loop that pushes without an end takes seconds to get here, and would take hours to get to more.
+const ARRAY_ITEMS: usize = 1 << 18;
+/// Keys of one map with everything in it.
+const MAP_KEYS: usize = 4 << 20;
 
 def_package! {
     /// What scripts get from Rhai: everything but time, which comes from host functions.
@@ -50,8 +53,8 @@ pub fn compiler() -> Engine {
         .set_max_functions(FUNCTIONS)
         .set_max_modules(MODULES)
         .set_max_string_size(STRING_BYTES)
-        .set_max_array_size(ITEMS)
-        .set_max_map_size(ITEMS)
+        .set_max_array_size(ARRAY_ITEMS)
+        .set_max_map_size(MAP_KEYS)
         .set_max_operations(0)
         .set_strict_variables(false)
         .set_fail_on_invalid_map_property(false)
