@@ -23,22 +23,23 @@ impl Motion {
     pub(crate) fn of(recording: &Recording) -> Self {
         let mut motion = Self::default();
         let mut seen: HashMap<String, (String, Vec<u64>)> = HashMap::new();
+        let mut shown: HashMap<String, Vec<u64>> = HashMap::new();
         let mut lists: HashMap<(String, String), (Vec<String>, Vec<u64>)> = HashMap::new();
         for line in &recording.lines {
             if !line.is_read() {
                 seen.clear();
+                shown.clear();
                 lists.clear();
             }
             for event in line.watch_events.iter().flatten().filter(|event| event.kind == "DELETED") {
-                if let Some((uid, (_, lines))) =
-                    identity(&event.object).0.and_then(|uid| Some((uid, seen.get(uid)?)))
-                {
-                    motion.going.extend(lines.iter().map(|&line| (line, uid.to_owned())));
-                    motion.going.insert((line.seq, uid.to_owned()));
-                }
+                let Some(uid) = identity(&event.object).0 else { continue };
+                let lines = shown.get(uid).into_iter().flatten();
+                motion.going.extend(lines.map(|&line| (line, uid.to_owned())));
+                motion.going.insert((line.seq, uid.to_owned()));
             }
             for object in line.objects() {
                 if let (Some(uid), Some(version)) = identity(object) {
+                    shown.entry(uid.to_owned()).or_default().push(line.seq);
                     let (last, lines) = seen.entry(uid.to_owned()).or_default();
                     if !lines.is_empty() && last != version {
                         motion.objects.extend(lines.drain(..).map(|line| (line, uid.to_owned())));
@@ -69,7 +70,15 @@ impl Motion {
 
     /// Whether an object that a line shows was about to go.
     pub(crate) fn goes(&self, line: u64, object: &Value) -> bool {
-        identity(object).0.is_some_and(|uid| self.going.contains(&(line, uid.to_owned())))
+        let is_held = object["metadata"]["finalizers"].is_array();
+        let is_terminating = object["metadata"]["deletionTimestamp"].is_string();
+        is_terminating && !is_held
+            || identity(object).0.is_some_and(|uid| self.going.contains(&(line, uid.to_owned())))
+    }
+
+    /// Whether an object says itself that pods of it are still stopping.
+    pub(crate) fn is_draining(object: &Value) -> bool {
+        object["status"]["terminatingReplicas"].as_i64().is_some_and(|count| count > 0)
     }
 
     /// Whether an object says itself that its controller has not done what it wishes.

@@ -21,6 +21,10 @@ const MORE_THAN_REMEMBERED: u64 = 1000;
 /// How long the real controller waits before it empties a namespace.
 const NAMESPACE_DELAY: Duration = Duration::from_secs(5);
 
+/// How long the recordings' played kubelet took to start and to stop a pod.
+const CONTAINER_START: Duration = Duration::from_millis(300);
+const STOP_DELAY: Duration = Duration::from_millis(360);
+
 /// A running sandbox and the way to it.
 pub(crate) struct Server {
     pub(crate) client: Client,
@@ -48,7 +52,12 @@ impl Server {
 }
 
 fn options() -> Options {
-    let mut settings = Settings { namespace_delay: NAMESPACE_DELAY, ..Settings::default() };
+    let mut settings = Settings {
+        namespace_delay: NAMESPACE_DELAY,
+        container_start: CONTAINER_START,
+        stop_delay: STOP_DELAY,
+        ..Settings::default()
+    };
     // The recordings' own convention for programs that fail.
     settings.rules.push(Rule::command("exit 1", Effect::Exits(1)));
     let topology = Topology { control_planes: 0, workers: 0, ..Topology::default() };

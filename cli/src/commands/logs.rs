@@ -38,7 +38,7 @@ impl Logs {
             if !executed {
                 break;
             }
-            std::thread::sleep(LOOK);
+            case.context.runtime.block_on(async { tokio::time::sleep(LOOK).await });
         }
         if self.follow && !global.json() {
             tell_where_it_stands(&case)?;

@@ -21,6 +21,8 @@ const TICK: Duration = Duration::from_millis(120);
 pub(crate) struct Live {
     bars: MultiProgress,
     under_way: Mutex<Vec<Moving>>,
+    /// How far calls are: a read tells that before the journal has its beginning.
+    progress: Mutex<BTreeMap<String, String>>,
     lines: Plain,
     colour: bool,
     /// A person is being asked: nothing moves, lines are written as they are.
@@ -39,7 +41,7 @@ impl Live {
     pub(crate) fn new(colour: bool) -> Self {
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
         let (under_way, lines, paused) = (Mutex::default(), Plain::default(), AtomicBool::new(false));
-        Self { bars, under_way, lines, colour, paused }
+        Self { bars, under_way, progress: Mutex::default(), lines, colour, paused }
     }
 
     /// Remembers what earlier processes recorded; what they left open moves again.
@@ -62,6 +64,7 @@ impl Live {
         match event {
             Event::Recorded(entry) => self.learn(entry),
             Event::Progress { call, text } => {
+                self.progress().insert(call.clone(), text.clone());
                 if let Some(moving) = self.under_way().iter().find(|moving| moving.key == *call) {
                     let told = format!("{}  {text}", moving.label);
                     moving.bar.set_message(printable(&told).replace('\n', " "));
@@ -96,6 +99,10 @@ impl Live {
         let _ = self.bars.clear();
     }
 
+    fn progress(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn under_way(&self) -> MutexGuard<'_, Vec<Moving>> {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -118,13 +125,15 @@ impl Live {
     }
 
     fn begin(&self, key: &str, label: &str) {
+        let told =
+            self.progress().get(key).map_or_else(|| label.to_owned(), |told| format!("{label}  {told}"));
         self.end(key);
         // The message ends at the edge of the screen, so that everything under way has one line.
         let template = format!("{}{{spinner}} {{elapsed:>3}}  {{wide_msg}}", indent(key));
         let style =
             ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_spinner());
         let bar =
-            ProgressBar::new_spinner().with_style(style).with_message(printable(label).replace('\n', " "));
+            ProgressBar::new_spinner().with_style(style).with_message(printable(&told).replace('\n', " "));
         let mut under_way = self.under_way();
         let place = place_of(&under_way, key);
         let bar = match place.checked_sub(1) {
@@ -136,6 +145,7 @@ impl Live {
     }
 
     fn end(&self, key: &str) {
+        self.progress().remove(key);
         let mut under_way = self.under_way();
         if let Some(index) = under_way.iter().position(|moving| moving.key == key) {
             let moving = under_way.remove(index);

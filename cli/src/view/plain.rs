@@ -81,7 +81,12 @@ impl Plain {
                     format!("{}{sign} {}{why} {}", indent(call), shown.label, took(*milliseconds))
                 })
             }
-            Body::Noted { note, text, .. } => Some(format!("{}{text}", indent(note))),
+            Body::Noted { note, text, .. } => {
+                let margin = indent(note);
+                let lines: Vec<String> =
+                    text.trim_end().lines().map(|line| format!("{margin}{line}")).collect();
+                Some(lines.join("\n"))
+            }
             Body::Waiting { wait, .. } => Some(match wait {
                 Wait::Approval { question, .. } => format!("waiting for approval: {question}"),
                 Wait::Unknown { error } => format!("waiting for a person: {}", error.message),

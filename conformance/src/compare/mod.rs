@@ -127,7 +127,7 @@ impl<'a> Comparison<'a> {
             false => self.values(recorded, here),
         }
         let moves = match self.context.is_read {
-            true => self.context.motion.moves(self.context.seq, recorded),
+            true => self.context.motion.moves(self.context.seq, recorded) || Motion::is_draining(recorded),
             false => Motion::is_unfinished(recorded),
         };
         if moves {
@@ -215,6 +215,7 @@ impl<'a> Comparison<'a> {
     /// A set of named objects.
     fn objects(&mut self, recorded: &[Value], here: &[Value]) {
         let moves = self.context.motion.list_moves(self.context.seq);
+        let before = moves.then(|| self.learnt.clone());
         let real = |objects: &[Value]| -> Vec<Value> {
             objects.iter().filter(|object| !pairs::is_imitation(object)).cloned().collect()
         };
@@ -229,6 +230,10 @@ impl<'a> Comparison<'a> {
                 _ if moves => {}
                 (recorded, here) => c.differ(recorded, here),
             });
+        }
+        // Of a list whose members come and go, who is who is not known yet.
+        if let Some(before) = before {
+            *self.learnt = before;
         }
     }
 

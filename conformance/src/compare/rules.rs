@@ -119,6 +119,7 @@ static MASKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         mask(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)? \+0000 UTC( m=[+-][\d.]+)?", "TIME"),
         mask(r"(-----BEGIN [A-Z ]+-----[^-]*-----END [A-Z ]+-----\n?)+", "PEM"),
         mask(r"(resource version: \d+, current: )\d+", "${1}VERSION"),
+        mask(r"(too old resource version: \d+ \()\d+", "${1}VERSION"),
         mask(r"(ResourceVersion in record \()\d+", "${1}VERSION"),
         mask(r#"(resourceVersion\\*":\\*")\d+"#, "${1}VERSION"),
         mask(r#"(ResourceVersion:)"?\d+"?"#, "${1}VERSION"),

@@ -1,5 +1,6 @@
 //! What the server says it serves: groups, versions, resources; the old way and all at once.
 
+use axum::body::Body;
 use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -123,16 +124,16 @@ fn core_versions(headers: &HeaderMap) -> Value {
 pub(super) fn with_tag(headers: &HeaderMap, content_type: &str, body: &Value) -> Response {
     let text = format!("{body}\n");
     let tag = hex::encode_upper(Sha256::digest(&text));
-    tagged(headers, content_type, &text, &tag)
+    tagged(headers, content_type, text, &tag)
 }
 
 /// The same with a tag that the caller knows.
-pub(super) fn tagged(headers: &HeaderMap, content_type: &str, text: &str, tag: &str) -> Response {
+pub(super) fn tagged(headers: &HeaderMap, content_type: &str, body: impl Into<Body>, tag: &str) -> Response {
     let tag = format!("\"{tag}\"");
     let is_known = headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
     let mut response = match is_known {
         true => without_type(304),
-        false => text_response(200, content_type, text.to_owned()),
+        false => text_response(200, content_type, body),
     };
     set_header(&mut response, header::ETAG, &tag);
     set_header(&mut response, header::VARY, "Accept");

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::query::{Query, WriteOptions};
 use super::route::ObjectPath;
 use super::status::Status;
-use super::write::{Draft, create_in, update_in};
+use super::write::{Draft, check_version, create_in, update_in};
 use super::{Api, Call, User};
 use crate::admission::Webhooks;
 use crate::controllers::api::{Api as Door, Deletion, Part, Refused};
@@ -119,6 +119,8 @@ impl Door for Api {
             let outcome = self.commit(&options, |t| {
                 let old =
                     t.get(&call.key()).ok_or_else(|| Status::not_found(&call.path.kind, call.name()))?;
+                // A part is written over what is stored, so a stale writer is refused here.
+                check_version(&Draft::new(&call, "", &options), &old, &object)?;
                 let (subresource, new) = match part {
                     Part::Status if has_status => ("status", with_status_of(&old, object)),
                     Part::Status => ("", with_status_of(&old, object)),

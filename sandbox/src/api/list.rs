@@ -56,7 +56,13 @@ impl Api {
         }
         let Some(wanted) = wanted else { return Ok(self.store().list(storage, namespace)) };
         let version = self.check_version_is_reached(wanted)?;
-        if call.query.get("resourceVersionMatch") != Some("Exact") {
+        // A page of a list at a version is exact, unless it is said otherwise.
+        let has_limit = call.query.number("limit")?.is_some_and(|limit| limit > 0);
+        let is_exact = match call.query.get("resourceVersionMatch") {
+            None => has_limit && wanted != "0",
+            Some(wished) => wished == "Exact",
+        };
+        if !is_exact {
             return Ok(self.store().list(storage, namespace));
         }
         let list = self.store().list_at(storage, namespace, version);

@@ -4,6 +4,8 @@
 //! Version 3 is one document for each group and version, which clients fetch as they need them and
 //! keep by its hash. Version 2 is everything in one and asked for by old clients only.
 
+pub(super) mod protobuf;
+
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 

@@ -3,10 +3,11 @@
 use axum::response::Response;
 use http::{HeaderMap, Method, header};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use super::accept::{Format, format_of, not_acceptable, wishes};
 use super::answer::{json_response, set_header, text_response, without_type};
-use super::discovery::{tagged, with_tag};
+use super::discovery::tagged;
 use super::query::Query;
 use super::status::Status;
 use super::{Api, openapi};
@@ -17,6 +18,10 @@ pub(super) const VERSION: (&str, &str, &str) = ("1", "36", "v1.36.2");
 
 /// The build of that version whose answers the sandbox is held against.
 const COMMIT: &str = "8e16b12fda5b1dccc41a6de48b3e356cc7d5048b";
+
+/// The protobuf form of the second version's schemas, as it is asked for and as it is named in the answer.
+const OPENAPI_2_ASKED: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+const OPENAPI_2_ANSWERED: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 
 /// The dates that stand for contents: 2020, and three years from there.
 const FIRST_DATE: i64 = 1_577_836_800;
@@ -102,10 +107,7 @@ impl Api {
             ["api", version] => self.group_version("", version, headers),
             ["apis", group] => self.group(group, headers),
             ["apis", group, version] => self.group_version(group, version, headers),
-            ["openapi", "v2"] => {
-                check_reads_json(headers)?;
-                Ok(with_tag(headers, "application/json", &openapi::version_2(self.store().kinds())))
-            }
+            ["openapi", "v2"] => self.openapi_2(headers),
             ["openapi", "v3"] => Ok(with_date(headers, TEXT, &self.openapi_index())),
             ["openapi", "v3", ref path @ ..] => self.openapi_group(path, query, headers),
             [".well-known", "openid-configuration"] => Ok(json_response(200, &openid(headers))),
@@ -172,6 +174,19 @@ impl Api {
         json!({"paths": paths})
     }
 
+    /// Everything in one document, as JSON or in the form that kubectl prefers.
+    fn openapi_2(&self, headers: &HeaderMap) -> Result<Response, Status> {
+        let document = openapi::version_2(self.store().kinds());
+        let text = format!("{document}\n");
+        let tag = hex::encode_upper(Sha256::digest(&text));
+        let wants_protobuf = wishes(headers).first().is_some_and(|wish| wish.media == OPENAPI_2_ASKED);
+        if wants_protobuf {
+            return Ok(tagged(headers, OPENAPI_2_ANSWERED, openapi::protobuf::encode(&document), &tag));
+        }
+        check_reads_json(headers)?;
+        Ok(tagged(headers, "application/json", text, &tag))
+    }
+
     fn openapi_group(&self, path: &[&str], query: &Query, headers: &HeaderMap) -> Result<Response, Status> {
         check_reads_json(headers)?;
         let kinds = self.store().kinds();
@@ -187,7 +202,7 @@ impl Api {
             _ => (None, String::new()),
         };
         let Some(document) = document else { return Ok(without_type(404)) };
-        let mut response = tagged(headers, "application/json", &format!("{document}\n"), &hash);
+        let mut response = tagged(headers, "application/json", format!("{document}\n"), &hash);
         if query.get("hash").is_some_and(|wanted| wanted != hash) {
             response = text_response(301, "application/json", String::new());
             set_header(&mut response, header::LOCATION, &format!("/openapi/v3/{name}?hash={hash}"));

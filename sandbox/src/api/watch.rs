@@ -273,7 +273,12 @@ impl Frames {
 
     fn too_old(&self, error: TooOld) -> Bytes {
         let mut out = Vec::new();
-        push_frame(&mut out, "ERROR", &Status::expired(error.to_string()).body().to_string());
+        // Events are not cached, and so it is the storage that speaks.
+        let message = match &*self.kind.kind == "Event" && !self.kind.custom {
+            true => "The resourceVersion for the provided watch is too old.".to_owned(),
+            false => error.to_string(),
+        };
+        push_frame(&mut out, "ERROR", &Status::expired(message).body().to_string());
         out.into()
     }
 }

@@ -11,10 +11,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::bell::Bell;
 use super::object;
 use super::request::Request;
 use super::target::Target;
-use super::wait::{Deadline, pace};
+use super::wait::Deadline;
 use super::world::{Place, World};
 
 /// What becomes of the objects that the deleted one owns.
@@ -174,6 +175,7 @@ pub(super) async fn gone(
     uid: &str,
     deadline: Deadline,
 ) -> Result<(), CallError> {
+    let mut bell = Bell::of(place);
     for attempt in 0.. {
         let held = match world.live(place).await? {
             None => return Ok(()),
@@ -185,7 +187,7 @@ pub(super) async fn gone(
             let message = format!("{} is not gone after {}{held}", place.title(), deadline.period);
             return Err(CallError::new(codes::NOT_READY, message).retryable());
         }
-        world.context.pause(pace(attempt)).await;
+        bell.wait(world, attempt, deadline.left()).await;
     }
     Ok(())
 }

@@ -1,19 +1,27 @@
 //! `logs`: what the containers of a pod, or of the pods of a workload, have written.
 
+use std::collections::VecDeque;
+
 use aegis_engine::codes;
 use aegis_engine::error::CallError;
 use aegis_engine::function::{Context, Description, Effect, HostFunction};
 use aegis_engine::units::Period;
 use async_trait::async_trait;
+use futures::StreamExt;
+use futures::stream::SelectAll;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::diagnose::pods_of;
+use super::kinds::Kind;
 use super::object::{items, name};
 use super::request::Request;
 use super::target::Target;
 use super::world::{Place, World};
+
+/// Bytes of followed logs that are kept: more is a file's business, not a script's.
+const MOST_FOLLOWED: usize = 4 << 20;
 
 /// Arguments of `logs`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -36,6 +44,12 @@ pub(super) struct LogsArguments {
     /// True: of the container before its last restart.
     #[serde(default)]
     previous: bool,
+    /// True: each line begins with the time it was written.
+    #[serde(default)]
+    timestamps: bool,
+    /// Goes on reading until every container has ended, at most this long. The last line is shown live.
+    #[serde(default)]
+    follow: Option<Period>,
 }
 
 const fn two_hundred() -> u32 {
@@ -83,14 +97,62 @@ impl HostFunction for Logs {
             let wanted = arguments.container.as_deref().unwrap_or("container");
             return Err(CallError::new(codes::NOT_FOUND, format!("{} has no `{wanted}`", place.title())));
         }
-        let mut text = String::new();
+        let kind = world.built_in("pods").await?;
+        let mut logs = Vec::new();
         for (pod, container) in &sources {
             let prefix = if sources.len() > 1 { format!("[{pod}/{container}] ") } else { String::new() };
-            let lines = read(&world, &place, pod, container, &arguments).await?;
-            lines.lines().for_each(|line| text.push_str(&format!("{prefix}{line}\n")));
+            logs.push((prefix, request(&kind, &place, pod, container, &arguments)));
         }
+        let text = match arguments.follow.filter(|_| !context.planning()) {
+            Some(longest) => followed(&world, &logs, longest).await?,
+            None => written(&world, &logs).await?,
+        };
         Ok(Value::String(text))
     }
+}
+
+/// What is there now, one container after the other.
+async fn written(world: &World<'_>, logs: &[(String, Request)]) -> Result<String, CallError> {
+    let mut text = String::new();
+    for (prefix, request) in logs {
+        let lines = world.cluster.text(world.context, request).await?;
+        lines.lines().for_each(|line| text.push_str(&format!("{prefix}{line}\n")));
+    }
+    Ok(text)
+}
+
+/// What is there and what comes, in the order in which it comes. The newest stays when it is too much.
+async fn followed(
+    world: &World<'_>,
+    logs: &[(String, Request)],
+    longest: Period,
+) -> Result<String, CallError> {
+    let mut streams = SelectAll::new();
+    for (prefix, request) in logs {
+        let request = request.clone().query("follow", "true");
+        let lines = world.cluster.lines(&request).await?;
+        let prefix = prefix.clone();
+        streams.push(Box::pin(lines.map(move |line| line.map(|line| format!("{prefix}{line}\n")))));
+    }
+    let (mut lines, mut bytes) = (VecDeque::new(), 0);
+    let end = tokio::time::sleep(longest.0);
+    tokio::pin!(end);
+    loop {
+        let line: String = tokio::select! {
+            line = streams.next() => match line {
+                Some(line) => line?,
+                None => break,
+            },
+            () = &mut end => break,
+        };
+        world.context.progress(line.trim_end());
+        bytes += line.len();
+        lines.push_back(line);
+        while bytes > MOST_FOLLOWED {
+            bytes -= lines.pop_front().map_or(bytes, |line| line.len());
+        }
+    }
+    Ok(lines.into_iter().collect())
 }
 
 /// The pod itself, or the pods a workload selects.
@@ -109,15 +171,8 @@ pub(super) async fn pods_behind(
     Ok(pods)
 }
 
-async fn read(
-    world: &World<'_>,
-    place: &Place,
-    pod: &str,
-    container: &str,
-    arguments: &LogsArguments,
-) -> Result<String, CallError> {
-    let kind = world.built_in("pods").await?;
-    let mut request = Request::get(&kind, place.namespace.as_deref(), pod)
+fn request(kind: &Kind, place: &Place, pod: &str, container: &str, arguments: &LogsArguments) -> Request {
+    let mut request = Request::get(kind, place.namespace.as_deref(), pod)
         .query("container", container)
         .query("tailLines", arguments.tail.to_string());
     request.path = format!("{}/log", request.path);
@@ -125,8 +180,10 @@ async fn read(
     if let Some(since) = arguments.since {
         request = request.query("sinceSeconds", since.0.as_secs().max(1).to_string());
     }
-    if arguments.previous {
-        request = request.query("previous", "true");
+    for (key, wanted) in [("previous", arguments.previous), ("timestamps", arguments.timestamps)] {
+        if wanted {
+            request = request.query(key, "true");
+        }
     }
-    Ok(world.cluster.text(world.context, &request).await?)
+    request
 }

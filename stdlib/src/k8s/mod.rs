@@ -2,17 +2,19 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `client.rs` | the connection: kubeconfig, retries, discovery; the only IO |
+//! | `client.rs`, `client/` | the connection: kubeconfig, retries, discovery, streams; the only IO |
 //! | `request.rs` | a request as a value |
 //! | `errors.rs` | what a failure becomes for people |
 //! | `kinds.rs`, `target.rs` | the kinds served; `kind/name` |
 //! | `world.rs` | the cluster as one call sees it, planned objects included |
 //! | `object.rs`, `diff.rs`, `selector.rs`, `expression.rs`, `ready.rs`, `quantity.rs` | pure looks at objects |
 //! | `manifest.rs`, `preview.rs`, `diagnose.rs`, `revision.rs` | what apply is given; what it would do; why a wait fails; what can be rolled back to |
+//! | `bell.rs` | what wakes up a wait |
 //! | `objects.rs` | the cluster for other host modules |
 //! | the rest | the functions, a family a file |
 
 mod apply;
+mod bell;
 mod client;
 mod cluster;
 mod create;

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::bell::Bell;
 use super::delete::five_minutes;
 use super::diagnose::diagnosis;
 use super::expression::{Until, check_condition};
@@ -36,9 +37,13 @@ impl Deadline {
     pub(super) fn is_over(&self) -> bool {
         Instant::now() >= self.at
     }
+
+    pub(super) fn left(&self) -> Duration {
+        self.at.saturating_duration_since(Instant::now())
+    }
 }
 
-/// Wait before the next look: quick at first, once a second later.
+/// Wait before the next look where nothing tells of changes: quick at first, once a second later.
 pub(super) fn pace(attempt: u32) -> Duration {
     Duration::from_millis(100 + 90 * u64::from(attempt.min(10)))
 }
@@ -167,7 +172,7 @@ impl Subject {
         Ok(Self::All(place, Selection { labels: arguments.selector.clone(), ..Selection::default() }))
     }
 
-    /// Looks until it holds, cannot hold, or the time is over.
+    /// Looks at every change until it holds, cannot hold, or the time is over.
     pub(super) async fn hold(
         &self,
         world: &World<'_>,
@@ -175,6 +180,10 @@ impl Subject {
         deadline: Deadline,
     ) -> Result<Value, CallError> {
         let mut told = String::new();
+        let mut bell = match self {
+            Self::One(place) => Bell::of(place),
+            Self::All(place, selection) => Bell::of_all(place, selection),
+        };
         for attempt in 0.. {
             let missing = match self.look(world, until).await? {
                 Look::Holds(value) => return Ok(value),
@@ -188,7 +197,7 @@ impl Subject {
             if deadline.is_over() {
                 return Err(self.ran_out(world, until, deadline, &missing).await);
             }
-            world.context.pause(pace(attempt)).await;
+            bell.wait(world, attempt, deadline.left()).await;
         }
         Ok(Value::Null)
     }

@@ -93,7 +93,7 @@ pub(super) fn check_identity(draft: &Draft<'_>, old: &Object, new: &Value) -> Re
     check_version(draft, old, new)
 }
 
-pub(super) fn check_version(draft: &Draft<'_>, old: &Value, new: &Value) -> Result<(), Status> {
+pub(in crate::api) fn check_version(draft: &Draft<'_>, old: &Value, new: &Value) -> Result<(), Status> {
     let version = new["metadata"]["resourceVersion"].as_str().unwrap_or_default();
     match version.is_empty() || old["metadata"]["resourceVersion"] == version {
         true => Ok(()),

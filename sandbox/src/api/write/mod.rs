@@ -26,7 +26,7 @@ use axum::response::Response;
 use http::header;
 use serde_json::Value;
 
-pub(super) use self::change::update_in;
+pub(super) use self::change::{check_version, update_in};
 pub(super) use self::creation::create_in;
 pub(super) use self::patching::from_patch;
 

@@ -41,13 +41,16 @@ struct Findings {
 fn reconcile(key: &Key, world: &World<'_>) -> Plan {
     let mut plan = Plan::nothing();
     let Some(scaler) = world.cache.find(key).filter(|scaler| !scaler.is_terminating()) else { return plan };
-    // Own writes wake it too soon; the period counts from the last look.
-    if let Some(left) = world.left_since(PERIOD, scaler.uid(), "period") {
+    // The first look comes a period after the first sight, and own writes wake it too soon: the period counts
+    // from the last look.
+    // A new autoscaler of the same name takes over the old one's turn, as in the queue of the real one.
+    let turn = format!("{}/{}", scaler.namespace(), scaler.name());
+    if let Some(left) = world.left_since(PERIOD, &turn, "period") {
         plan.upkeep(left);
         return plan;
     }
-    world.marks.restart(scaler.uid(), "period");
-    world.stopwatch(scaler.uid(), "period");
+    world.marks.restart(&turn, "period");
+    world.stopwatch(&turn, "period");
     plan.upkeep(PERIOD);
     let reference = scaler.at("/spec/scaleTargetRef");
     let kind = qualified(reference.text("/kind"), reference.text("/apiVersion"));
@@ -97,6 +100,13 @@ fn find(scaler: &Object, target: &Object, current: i64, world: &World<'_>) -> Fi
         "SucceededGetScale",
         "the HPA controller was able to get the target's current scale",
     );
+    let outside = |desired: i64| Findings { conditions: vec![able.clone()], desired, metrics: Vec::new() };
+    if current > most {
+        return outside(most);
+    }
+    if current != 0 && current < least {
+        return outside(least);
+    }
     if current == 0 {
         let off = Condition::new(
             "ScalingActive",

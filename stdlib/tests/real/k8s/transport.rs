@@ -219,3 +219,58 @@ async fn a_command_in_a_container_answers_what_it_wrote_and_how_it_ended() {
         ("A0405", "`false` in pod/p in shop ended with code 3: err")
     );
 }
+
+#[tokio::test]
+async fn a_wait_goes_on_whatever_happens_to_its_watch() {
+    let old = json!({ "type": "ERROR", "object": { "kind": "Status", "status": "Failure", "code": 410,
+        "reason": "Expired", "message": "too old resource version" } });
+    let forbidden = json!({ "kind": "Status", "status": "Failure", "code": 403, "reason": "Forbidden",
+        "message": "configmaps is forbidden" });
+    let (looks, watches) = (std::sync::atomic::AtomicUsize::new(0), std::sync::atomic::AtomicUsize::new(0));
+    let next =
+        |counter: &std::sync::atomic::AtomicUsize| counter.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+    let server = server(move |_, seen| {
+        if seen.uri.query().is_some_and(|query| query.contains("watch=true")) {
+            return match next(&watches) {
+                0 => answer(200, &old),
+                1 => broken(),
+                2 => busy(),
+                3 => answer(200, &json!({ "type": "ADDED", "object": map() })),
+                _ => answer(403, &forbidden),
+            };
+        }
+        match next(&looks) {
+            0..=6 => answer(404, &json!({ "kind": "Status", "reason": "NotFound", "code": 404 })),
+            _ => answer(200, &map()),
+        }
+    })
+    .await;
+    let arguments = json!({ "target": "configmap/a", "until": "Exists", "timeout": "1m" });
+    let got = bench(&server.address.to_string()).call("k8s::wait", arguments).await.unwrap();
+    assert_eq!(got["metadata"]["name"], "a");
+    let watched = server.seen().iter().filter(|seen| seen.uri.to_string().contains("watch=true")).count();
+    assert_eq!(watched, 5, "a watch that is refused is not asked for again");
+}
+
+#[tokio::test]
+async fn followed_logs_end_with_their_container() {
+    let server = Server::start(|_, seen| match (discovery(seen.uri.path()), seen.uri.path()) {
+        (Some(document), _) => answer(200, &document),
+        (None, "/api/v1/namespaces/shop/pods/web/log") => {
+            (200, Vec::new(), b"2026-11-23T00:00:00Z one\n2026-11-23T00:00:01Z two\n".to_vec())
+        }
+        _ => answer(
+            200,
+            &json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "web" },
+            "spec": { "containers": [{ "name": "app" }] } }),
+        ),
+    })
+    .await;
+    let arguments = json!({ "target": "pod/web", "follow": "1m", "timestamps": true, "tail": 5 });
+    let text = bench(&server.address.to_string()).call("k8s::logs", arguments).await.unwrap();
+    assert_eq!(text, json!("2026-11-23T00:00:00Z one\n2026-11-23T00:00:01Z two\n"));
+    let asked = server.seen().last().unwrap().uri.to_string();
+    for part in ["follow=true", "timestamps=true", "tailLines=5", "container=app"] {
+        assert!(asked.contains(part), "{asked}");
+    }
+}

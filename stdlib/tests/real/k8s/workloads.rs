@@ -278,3 +278,31 @@ async fn use_is_read_from_the_metrics_api_the_busiest_first() {
     assert_eq!(top[0], json!({ "name": "worker-2", "namespace": null, "cpu": 1.5, "memory": 1_073_741_824 }));
     assert_eq!(top[1]["cpu"], 0.25);
 }
+
+#[tokio::test]
+async fn a_wait_is_woken_by_what_it_waits_for() {
+    let world = World::new().await;
+    let begun = std::time::Instant::now();
+    for (until, selector) in [("Exists", None), ("Deleted", None), ("Exists", Some("app=late"))] {
+        let target = if selector.is_some() { "configmaps" } else { "configmap/late" };
+        let wait = world.ok(
+            "wait",
+            json!({ "target": target, "namespace": "shop", "until": until, "selector": selector }),
+        );
+        let change = async {
+            // The wait has looked and watches by now, or finds the change at its first look: both are right.
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+            if until == "Deleted" {
+                world.ok("delete", json!({ "target": "configmap/late", "namespace": "shop" })).await;
+            } else {
+                world
+                    .apply(json!({ "apiVersion": "v1", "kind": "ConfigMap",
+                        "metadata": { "name": "late", "labels": { "app": "late" } } }))
+                    .await;
+            }
+        };
+        tokio::join!(wait, change);
+    }
+    // Without the watch each of them would look again after half a minute only.
+    assert!(begun.elapsed() < std::time::Duration::from_secs(25));
+}
