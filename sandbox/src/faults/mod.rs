@@ -16,10 +16,12 @@
 //! | `nodes` | nodes that are killed, frozen or cut off |
 //! | `pods` | pods that are killed; faults that end by themselves |
 //! | `requests` | errors and delays of the API |
+//! | `certificates` | certificates that have expired |
 //!
 //! Whether an image can be pulled, a container crashes, is slow or never ready is asked by the kubelet; full
 //! quotas by admission; broken storage by the provisioner and the kubelet.
 
+pub mod certificates;
 pub mod definition;
 pub mod nodes;
 pub mod pods;
@@ -67,6 +69,8 @@ pub struct Fault {
     pub image: String,
     /// A StorageClass; all of them when empty.
     pub class: String,
+    /// A Certificate of cert-manager; all of them when empty.
+    pub certificate: String,
     /// Verbs of requests; all of them when empty.
     pub verbs: Vec<String>,
     /// Resources of requests, as `pods` or `deployments.apps`; all of them when empty.

@@ -39,6 +39,8 @@ pub const KINDS: &[Kind] = &[
         about: "Every quota of the namespace is used up; without one, no pod can be created." },
     Kind { name: "storage", needs: &[], takes: &["class", "namespace"],
         about: "Volumes can be neither made nor mounted." },
+    Kind { name: "certificate-expired", needs: &["namespace", "certificate"], takes: &[],
+        about: "Certificates of cert-manager say that they have expired; they are new again afterwards." },
     Kind { name: "api-error", needs: &["error"], takes: &["verbs", "resources", "namespace", "rate", "seed", "delay", "retryAfter"],
         about: "Requests get `error`; `delay` is how long `slow` (1s) and `timeout` (60s) take." },
 ];
@@ -70,6 +72,7 @@ pub const PARAMETERS: &[(&str, Shape, &str)] = &[
     ("selector", Shape::Text, "a label selector of pods, as `app=web`"),
     ("image", Shape::Text, "a part of an image's name"),
     ("class", Shape::Text, "a StorageClass; all of them when it is not given"),
+    ("certificate", Shape::Text, "name of a Certificate"),
     ("verbs", Shape::List, "get, list, watch, create, update, patch, delete, deletecollection"),
     ("resources", Shape::List, "resources as `pods` or `deployments.apps`"),
     ("error", Shape::OneOf(&["429", "500", "503", "timeout", "reset", "slow"]), "what requests get"),

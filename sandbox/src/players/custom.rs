@@ -10,6 +10,7 @@ use crate::controllers::conditions::{Condition, set_condition};
 use crate::controllers::controller::{Change, Controller, Plan, World, Write};
 use crate::controllers::fields::{Fields, Object, controlled_by, kind_of, set, set_key};
 use crate::controllers::pods;
+use crate::faults::{self, certificates};
 
 /// Plays.
 pub const CONTROLLER: Controller =
@@ -21,6 +22,7 @@ fn wakes(change: &Change<'_>, cache: &Cache) -> Vec<Key> {
     let is_played =
         |kind: &str| operators().iter().any(|operator| operator.rules.iter().any(|rule| rule.plays(kind)));
     let mut keys = if is_played(change.kind) { vec![change.key()] } else { Vec::new() };
+    keys.extend(faults::wakes_all(change, cache, certificates::CERTIFICATE));
     if WORKLOADS.contains(&change.kind) {
         // An owner without a namespace may own what is in one, as Calico's Installation does.
         let owner = |namespace| change.object.controller().map(|owner| Key::of_owner(owner, namespace));
@@ -104,8 +106,15 @@ fn play(rule: &Rule, object: &Object, world: &World<'_>, plan: &mut Plan) {
         plan.soon(std::time::Duration::ZERO);
     }
     let status = if all && made_all { &rule.status } else { &rule.working };
-    if status.is_object() {
-        plan.status(object, filled_status(status, &scope));
+    if certificates::is_hit(object, world) {
+        plan.status(
+            object,
+            filled_status(&certificates::expired(status, object, world), object.at("/status"), &scope),
+        );
+    } else if status.is_object() {
+        // A certificate that is made anew keeps none of its old times.
+        let held = if certificates::has_expired(object) { &Value::Null } else { object.at("/status") };
+        plan.status(object, filled_status(status, held, &scope));
     } else if !rule.conditions.is_empty() {
         let mut status = object.at("/status").clone();
         let wanted = scope.fill(&Value::Array(rule.conditions.clone()), &Value::Null);
@@ -202,8 +211,7 @@ fn readiness(object: &Value, cache: &Cache) -> (bool, i64) {
 }
 
 /// The status of a rule, with the times of conditions that did not change kept.
-fn filled_status(template: &Value, scope: &Scope<'_>) -> Value {
-    let held = scope.object.at("/status");
+fn filled_status(template: &Value, held: &Value, scope: &Scope<'_>) -> Value {
     let mut status = scope.fill(template, held);
     if !status.at("/conditions").is_array() {
         return status;

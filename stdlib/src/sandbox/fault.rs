@@ -21,7 +21,7 @@ const PATH: &str = "/apis/sandbox.aegis.dev/v1/faults";
 #[serde(deny_unknown_fields)]
 pub(super) struct FaultArguments {
     /// `node-kill`, `node-freeze`, `node-slow`, `partition`, `pod-kill`, `crash`, `unready`, `slow-start`,
-    /// `image-pull`, `quota-full`, `storage` or `api-error`.
+    /// `image-pull`, `quota-full`, `storage`, `certificate-expired` or `api-error`.
     kind: String,
     /// Its name. Default: made from the kind and the options.
     #[serde(default)]
@@ -44,6 +44,9 @@ pub(super) struct FaultArguments {
     /// A StorageClass.
     #[serde(default)]
     class: Option<String>,
+    /// Name of a Certificate of cert-manager.
+    #[serde(default)]
+    certificate: Option<String>,
     /// Verbs of requests: `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`.
     #[serde(default)]
     verbs: Option<Vec<String>>,
@@ -84,7 +87,7 @@ impl FaultArguments {
         let span = |period: Option<Period>| period.map(|period| format!("{}ms", period.0.as_millis()));
         let given = json!({
             "kind": self.kind, "node": self.node, "zone": self.zone, "namespace": self.namespace,
-            "selector": self.selector, "image": self.image, "class": self.class, "verbs": self.verbs,
+            "selector": self.selector, "image": self.image, "class": self.class, "certificate": self.certificate, "verbs": self.verbs,
             "resources": self.resources, "error": self.error, "rate": self.rate, "seed": self.seed,
             "count": self.count, "factor": self.factor, "delay": span(self.delay),
             "retryAfter": self.retry_after, "exitCode": self.exit_code, "lasts": span(self.lasts),

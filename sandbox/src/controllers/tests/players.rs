@@ -45,6 +45,27 @@ async fn a_certificate_becomes_a_secret_once_its_operator_is_there() {
 }
 
 #[tokio::test]
+async fn a_certificate_expires_by_a_fault_and_is_new_afterwards() {
+    let mut bench = Bench::new().await;
+    define(&bench, "cert-manager.io", "v1", "Certificate", "certificates", true);
+    define(&bench, "sandbox.aegis.dev", "v1", "Fault", "faults", false);
+    bench.create(deployment("cert-manager", 1, "quay.io/jetstack/cert-manager-controller:v1.21.1"));
+    bench.create(json!({"apiVersion": "cert-manager.io/v1", "kind": "Certificate", "metadata": {"name": "web", "namespace": "default"},
+        "spec": {"secretName": "web-tls", "dnsNames": ["web.example.com"], "duration": "2160h"}}));
+    bench.settle().await;
+    bench.create(json!({"apiVersion": "sandbox.aegis.dev/v1", "kind": "Fault", "metadata": {"name": "old"},
+        "spec": {"kind": "certificate-expired", "certificate": "web"}}));
+    bench.settle().await;
+    let certificate = bench.get("Certificate", "web");
+    assert_eq!(certificate.text("/status/conditions/0/reason"), "Expired");
+    assert!(certificate.text("/status/notAfter") < "2026-11-24");
+    bench.delete("Fault", "old");
+    bench.settle().await;
+    let certificate = bench.get("Certificate", "web");
+    assert!(certificate.is("Ready") && certificate.text("/status/notAfter") > "2027", "{certificate}");
+}
+
+#[tokio::test]
 async fn a_postgres_cluster_gets_its_instances_and_is_healthy_when_they_are() {
     let mut bench = Bench::new().await;
     define(&bench, "postgresql.cnpg.io", "v1", "Cluster", "clusters", true);

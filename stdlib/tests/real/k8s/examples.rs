@@ -28,7 +28,7 @@ fn assembled(positional: &[&str], example: &str) -> Value {
     Value::Object(all)
 }
 
-/// The sandbox has no metrics API and its containers run no commands: `workloads` and `transport` cover these.
+/// A new sandbox has no metrics API and its containers run no commands: `workloads` and `processes` cover these.
 const ELSEWHERE: [&str; 2] = ["top", "exec"];
 
 #[tokio::test]

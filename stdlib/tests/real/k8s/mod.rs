@@ -4,6 +4,7 @@ mod changes;
 mod errors;
 mod examples;
 mod plans;
+mod processes;
 mod transport;
 mod workloads;
 
