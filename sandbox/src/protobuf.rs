@@ -349,6 +349,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn messages_show_fields_in_the_order_of_their_type() {
+        let owner =
+            json!([{"apiVersion": "v1", "controller": true, "kind": "ConfigMap", "name": "o", "uid": "u"}]);
+        assert_eq!(
+            go_json("v1", "ConfigMap", "metadata.ownerReferences", &owner),
+            r#"[{"apiVersion":"v1","kind":"ConfigMap","name":"o","uid":"u","controller":true}]"#
+        );
+        let labels = json!({"b": "1", "a": "2"});
+        assert_eq!(
+            go_json("apps/v1", "Deployment", "spec.template.metadata.labels", &labels),
+            r#"{"a":"2","b":"1"}"#
+        );
+    }
+
+    #[test]
     fn every_message_that_is_named_is_in_the_table() {
         let simple =
             ["s", "i", "b", "d", "y", "time", "micro", "quantity", "intorstring", "raw", "extra", "duration"];

@@ -8,7 +8,7 @@
 mod watching;
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::StatusCode;
 use serde_json::Value;
@@ -23,6 +23,7 @@ use crate::recording::{Line, Recording, Texts};
 use crate::request::{self, Speakers};
 use crate::server::Server;
 
+const MINUTE: f64 = 60.0;
 /// A pause in the recording shorter than this is a client starting.
 const PAUSE: Duration = Duration::from_millis(200);
 /// A sandbox whose version stands still for this long is at rest.
@@ -78,6 +79,7 @@ pub async fn replay(recording: &Recording) -> anyhow::Result<Scenario> {
         outcomes: HashMap::new(),
     };
     let mut last_end: f64 = 0.0;
+    meet_the_minute(recording).await;
     let began = Instant::now();
     for line in &recording.lines {
         replay.finish_watches(line.t).await;
@@ -94,6 +96,27 @@ pub async fn replay(recording: &Recording) -> anyhow::Result<Scenario> {
     replay.finish_watches(f64::INFINITY).await;
     let outcomes = recording.lines.iter().map(|line| replay.outcome(line)).collect();
     Ok(Scenario { name: recording.name.clone(), outcomes })
+}
+
+/// CronJobs look at the minute: a recording with some begins at its own second of the minute.
+async fn meet_the_minute(recording: &Recording) {
+    let watches_the_clock =
+        recording.lines.iter().any(|line| line.method == "POST" && line.path.ends_with("/cronjobs"));
+    let Some(recorded) = recording.lines.iter().find_map(second_of_begin).filter(|_| watches_the_clock)
+    else {
+        return;
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64() % MINUTE;
+    tokio::time::sleep(Duration::from_secs_f64((recorded - now).rem_euclid(MINUTE))).await;
+}
+
+/// The second of the minute in which a scenario began: by the first object that a line made.
+fn second_of_begin(line: &Line) -> Option<f64> {
+    let made =
+        line.body.as_ref().filter(|_| line.status == 201)?["metadata"]["creationTimestamp"].as_str()?;
+    let seconds: f64 = made.trim_end_matches('Z').rsplit(':').next()?.parse().ok()?;
+    // Timestamps are cut to whole seconds: half of one is added.
+    Some((seconds + 0.5 - line.t).rem_euclid(MINUTE))
 }
 
 struct Replay<'a> {

@@ -15,7 +15,7 @@ use crate::recording::{Line, is_lost};
 
 pub(super) fn body(line: &Line, learnt: &Learnt) -> Vec<u8> {
     let Some(recorded) = &line.req_body else {
-        return Vec::new();
+        return without_body(line);
     };
     if let Some(text) = recorded["@text"].as_str() {
         return learnt.text_here(text).into_bytes();
@@ -35,6 +35,12 @@ pub(super) fn body(line: &Line, learnt: &Learnt) -> Vec<u8> {
         Some(field) => with_duplicate(&value, &field.split('.').collect::<Vec<_>>()).into_bytes(),
         None => value.to_string().into_bytes(),
     }
+}
+
+/// A body that was not kept is none, or `null`, which a server takes for an empty object.
+fn without_body(line: &Line) -> Vec<u8> {
+    let writes = matches!(&*line.method, "POST" | "PUT") && line.req_headers.contains_key("Content-Type");
+    if writes && line.status != 400 { b"null".to_vec() } else { Vec::new() }
 }
 
 /// An object whose bytes were not kept is what the server answered, without what the server added.

@@ -85,6 +85,7 @@ pub const ALL: &[Controller] = &[
     network::endpoints::CONTROLLER,
     network::load_balancer::CONTROLLER,
     policy::disruption::CONTROLLER,
+    policy::quota::ADMISSION,
     policy::quota::CONTROLLER,
     policy::autoscaler::CONTROLLER,
     cluster::api_service::CONTROLLER,

@@ -73,8 +73,14 @@ fn finalizers_hold_a_deleted_object_until_the_last_is_gone() {
         store.create(&config("a"), json!({})),
         Err(Error::AlreadyExists { terminating: true, .. })
     ));
-    store.modify(&config("a"), |object| lifecycle::remove_finalizer(object, "x/y")).unwrap();
+    let mut watch = store.watch(&Resource::core("configmaps"), store.version()).unwrap();
+    let last = store.modify(&config("a"), |object| lifecycle::remove_finalizer(object, "x/y")).unwrap();
     assert!(store.get(&config("a")).is_none());
+    // Its writer sees what it wrote, watchers what was stored last, both with the version of the end.
+    assert!(last["metadata"].get("finalizers").is_none());
+    let events = watch.try_next().unwrap();
+    assert_eq!(events[0].object["metadata"]["finalizers"], json!(["x/y"]));
+    assert_eq!(version(&events[0].object), version(&last));
 }
 
 #[test]

@@ -76,10 +76,15 @@ pub(super) const TABLES: &[KindTable] = &[
         columns: &[
             NAME,
             AGE,
-            column("SignerName", "string", 0, ".spec.signerName"),
-            column("Requestor", "string", 0, ".spec.request"),
+            column("SignerName", "string", 0, SIGNER),
+            column("Requestor", "string", 0, "Base64-encoded PKCS#10 CSR data"),
             column("RequestedDuration", "string", 0, ".spec.expirationSeconds"),
-            column("Condition", "string", 0, ".status.conditions"),
+            column(
+                "Condition",
+                "string",
+                0,
+                "Conditions applied to the request, such as approval or denial.",
+            ),
         ],
         cells: signing_request,
     },
@@ -156,6 +161,8 @@ pub(super) const TABLES: &[KindTable] = &[
         cells: admission_binding,
     },
 ];
+/// Printed from an older form of the type, in which a request need not name its signer.
+const SIGNER: &str = "Requested signer for the request. It is a qualified name in the form: `scope-hostname.io/name`. If empty, it will be defaulted:\n 1. If it's a kubelet client certificate, it is assigned\n    \"kubernetes.io/kube-apiserver-client-kubelet\".\n 2. If it's a kubelet serving certificate, it is assigned\n    \"kubernetes.io/kubelet-serving\".\n 3. Otherwise, it is assigned \"kubernetes.io/legacy-unknown\".\nDistribution of trust for signers happens out of band. You can select on this field using `spec.signerName`.";
 /// Printed from an older form of the type, which does not say that it never changes.
 const ROLE: &str = "RoleRef can reference a Role in the current namespace or a ClusterRole in the global namespace. If the RoleRef cannot be resolved, the Authorizer must return an error.";
 const BINDING: &[super::Column] = &[

@@ -163,10 +163,16 @@ pub(super) fn prepare_for_update(t: &Transaction<'_>, kind: &Kind, old: &Value, 
     match (&*kind.group, &*kind.kind) {
         ("", "Namespace") => namespace::prepare_for_update(old, new),
         ("", "Service") => service::prepare_for_update(t, old, new),
-        ("", "PersistentVolume") => tell_phase_change(t, old, new),
         ("apps", "DaemonSet") => workload::prepare_daemon_set(Some(old), new),
         ("apiextensions.k8s.io", "CustomResourceDefinition") => super::custom::prepare_for_update(new),
         _ => {}
+    }
+}
+
+/// Gives a changed status what the server decides about its kind.
+pub(super) fn prepare_status(t: &Transaction<'_>, kind: &Kind, old: &Value, new: &mut Value) {
+    if kind.group.is_empty() && kind.kind == "PersistentVolume" {
+        tell_phase_change(t, old, new);
     }
 }
 

@@ -51,6 +51,9 @@ pub(super) fn prepare_update(
     if draft.subresource.is_empty() {
         strategy::prepare_for_update(t, draft.kind, old, &mut new);
     }
+    if draft.subresource == "status" {
+        strategy::prepare_status(t, draft.kind, old, &mut new);
+    }
     let mut causes = metadata::update_problems(old, &new);
     if !draft.kind.custom {
         // The real server checks these twice for built-in kinds, and tells of both.

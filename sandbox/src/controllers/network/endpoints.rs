@@ -32,9 +32,16 @@ fn reconcile(key: &Key, world: &World<'_>) -> Plan {
         return plan;
     }
     match held {
-        None => plan.push(Write::Ensure(filled(service, new(service), world))),
+        None => {
+            let mut first = filled(service, new(service), world);
+            set_key(&mut first, "/metadata/annotations", TRIGGER, world.timestamp());
+            plan.push(Write::Ensure(first));
+        }
         Some(held) => {
-            let wanted = filled(service, Value::clone(held), world);
+            let mut wanted = filled(service, Value::clone(held), world);
+            if wanted != **held {
+                remove_key(&mut wanted, "/metadata/annotations", TRIGGER);
+            }
             plan.replace(held, wanted);
         }
     }
@@ -51,6 +58,9 @@ fn new(service: &Value) -> Value {
         "metadata": { "name": service.name(), "namespace": service.namespace() },
     })
 }
+
+/// New Endpoints tell when what they follow from has changed; later changes take that away.
+const TRIGGER: &str = "endpoints.kubernetes.io/last-change-trigger-time";
 
 fn filled(service: &Value, mut endpoints: Value, world: &World<'_>) -> Value {
     for (key, value) in service.entries("/metadata/labels") {

@@ -16,9 +16,28 @@ const KIND: &str = "ResourceQuota";
 /// How often usage is recounted without a change, the controller's default.
 const RESYNC: Duration = Duration::from_secs(300);
 
-/// Counts.
-pub const CONTROLLER: Controller =
-    Controller { name: "resourcequota-controller", manager: "kube-controller-manager", wakes, reconcile };
+/// Counts what was freed, and anew when a quota changes.
+pub const CONTROLLER: Controller = Controller {
+    name: "resourcequota-controller",
+    manager: "kube-controller-manager",
+    wakes,
+    reconcile: |key, world| reconcile(key, world, Growth::IsOthers),
+};
+
+/// Counts what was taken: in a real cluster admission does, on behalf of the API server.
+pub const ADMISSION: Controller = Controller {
+    name: "resourcequota-admission",
+    manager: "kube-apiserver",
+    wakes,
+    reconcile: |key, world| reconcile(key, world, Growth::IsOurs),
+};
+
+/// Who writes that more is used.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Growth {
+    IsOurs,
+    IsOthers,
+}
 
 fn wakes(change: &Change<'_>, cache: &Cache) -> Vec<Key> {
     match change.kind {
@@ -31,7 +50,7 @@ fn wakes(change: &Change<'_>, cache: &Cache) -> Vec<Key> {
     }
 }
 
-fn reconcile(key: &Key, world: &World<'_>) -> Plan {
+fn reconcile(key: &Key, world: &World<'_>, growth: Growth) -> Plan {
     let mut plan = Plan::nothing();
     let Some(quota) = world.cache.find(key).filter(|quota| !quota.is_terminating()) else { return plan };
     let hard = quota.at("/spec/hard").clone();
@@ -49,9 +68,20 @@ fn reconcile(key: &Key, world: &World<'_>) -> Plan {
             || name.contains("storage");
         used.insert(name.to_owned(), quantity::print(amount, binary).into());
     }
-    plan.status(quota, serde_json::json!({ "hard": hard, "used": used }));
+    if has_only_grown(quota, &hard, &used) == (growth == Growth::IsOurs) {
+        plan.status(quota, serde_json::json!({ "hard": hard, "used": used }));
+    }
     plan.upkeep(RESYNC);
     plan
+}
+
+/// Whether nothing has changed but that more is used.
+fn has_only_grown(quota: &Value, hard: &Value, used: &Map<String, Value>) -> bool {
+    let before = quota.at("/status/used");
+    quota.at("/status/hard") == hard
+        && used
+            .iter()
+            .all(|(name, amount)| quantity::milli(amount) >= quantity::milli(&before[name.as_str()]))
 }
 
 /// How much of one resource is used, in thousandths.

@@ -2,6 +2,8 @@
 
 use super::check::{items, text};
 use crate::schema::cause::Cause;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 const TAINT_EFFECTS: &[&str] = &["NoSchedule", "PreferNoSchedule", "NoExecute"];
@@ -71,4 +73,15 @@ pub(super) fn grouped_event(_: Option<&Value>, new: &Value) -> Vec<Cause> {
         causes.push(Cause::invalid("type", &json!(""), format!("has invalid value: {kind}")));
     }
     causes
+}
+
+/// A request for a certificate is PEM inside of base64.
+pub(super) fn signing_request(old: Option<&Value>, new: &Value) -> Vec<Cause> {
+    let request = &new["spec"]["request"];
+    let text = STANDARD.decode(request.as_str().unwrap_or_default()).unwrap_or_default();
+    let is_request = String::from_utf8_lossy(&text).contains("-----BEGIN CERTIFICATE REQUEST-----");
+    match old.is_some() || is_request {
+        true => Vec::new(),
+        false => vec![Cause::invalid("spec.request", request, "PEM block type must be CERTIFICATE REQUEST")],
+    }
 }

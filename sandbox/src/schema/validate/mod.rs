@@ -39,6 +39,7 @@ const RULES: &[(&str, &str, Rule)] = &[
     ("autoscaling", "Scale", workload::scale),
     ("batch", "CronJob", workload::cron_job),
     ("batch", "Job", workload::job),
+    ("certificates.k8s.io", "CertificateSigningRequest", cluster::signing_request),
     ("events.k8s.io", "Event", cluster::grouped_event),
     ("networking.k8s.io", "Ingress", network::ingress),
     ("networking.k8s.io", "NetworkPolicy", network::network_policy),

@@ -49,6 +49,7 @@ impl Api {
             return self.forward(call, &pod).await;
         }
         let container = container(call, &pod)?;
+        let wish = wish(call)?;
         check_entrance(&pod, way, Some(&container))?;
         let place = Place::new(pod.uid(), &container);
         let process = self.processes().find(&place).filter(|process| process.outcome().is_none());
@@ -56,7 +57,7 @@ impl Api {
             return Err(Status::internal(format!("container not found ({container:?})")));
         };
         let entry = Entry::read(call, way, process, pod.uid())?;
-        match wish(call)? {
+        match wish {
             Wish::WebSocket => {
                 websocket::upgrade(call, &REMOTE_COMMAND, |socket, _| websocket::run(socket, entry)).await
             }
