@@ -41,6 +41,9 @@ fn reconcile(key: &Key, world: &World<'_>) -> Plan {
             let mut wanted = filled(service, Value::clone(held), world);
             if wanted != **held {
                 remove_key(&mut wanted, "/metadata/annotations", TRIGGER);
+                if wanted.entries("/metadata/annotations").next().is_none() {
+                    remove_key(&mut wanted, "/metadata", "annotations");
+                }
             }
             plan.replace(held, wanted);
         }
