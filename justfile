@@ -46,6 +46,6 @@ bench *arguments:
 release:
     cargo build --release -p aegis
 
-# How equal the sandbox is to recordings of a real API server: `just conformance [DIR] [--scenario NAME] [--seq N] [--summary]`.
+# How equal the sandbox is to recordings of a real API server: `just conformance [DIR] [--scenario NAME] [--seq N] [--summary] [--page FILE]`.
 conformance *arguments:
     cargo run -q -p aegis-conformance -- {{arguments}}

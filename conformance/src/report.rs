@@ -126,7 +126,7 @@ pub fn page(scenarios: &[Scenario]) -> String {
     out.push_str("## What differs\n\n| line | request | place | why |\n|---|---|---|---|\n");
     for outcome in scenarios.iter().flat_map(|scenario| &scenario.outcomes) {
         let Some(first) = outcome.differences.first() else { continue };
-        let why = reason(outcome).unwrap_or("not looked into yet");
+        let why = reason(outcome).unwrap_or("open");
         let _ = writeln!(
             out,
             "| {} | `{}` | `{}` | {why} |",
