@@ -3,17 +3,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rhai::{AST, ASTNode, Expr, FnAccess, FnCallExpr, FnPtr, Position, Stmt};
+use rhai::{AST, ASTNode, Expr, FnAccess, FnCallExpr, FnPtr, Ident, Position, Stmt};
 
 use crate::runbook::Sources;
 
 /// All bodies of all scripts.
 pub(super) struct Facts {
     pub(super) bodies: Vec<Body>,
-    /// What each script imports, by alias: alias -> name of the source, where it could be found.
-    pub(super) imports: BTreeMap<String, BTreeMap<String, Option<String>>>,
+    /// What each script imports, by alias.
+    pub(super) imports: BTreeMap<String, BTreeMap<String, Import>>,
     /// Keys of map literals anywhere: a closure in a map is called like a method.
     pub(super) keys: BTreeSet<String>,
+}
+
+/// One import of a script.
+pub(super) struct Import {
+    /// Name of the source, where it could be found.
+    pub(super) found: Option<String>,
+    /// Of its alias.
+    pub(super) position: Position,
 }
 
 /// The top level of a script, a function or a closure.
@@ -108,7 +116,7 @@ impl Facts {
             match path.last() {
                 Some(ASTNode::Stmt(statement)) => {
                     if let Stmt::Import(import, _) = statement {
-                        self.import(&body.source, &import.0, &import.1.name, sources);
+                        self.import(&body.source, &import.0, &import.1, sources);
                     }
                     body.statement(statement, path);
                 }
@@ -126,10 +134,10 @@ impl Facts {
         self.bodies.push(body);
     }
 
-    fn import(&mut self, source: &str, literal: &Expr, alias: &str, sources: &Sources) {
+    fn import(&mut self, source: &str, literal: &Expr, alias: &Ident, sources: &Sources) {
         let Expr::StringConstant(literal, _) = literal else { return };
-        let found = sources.resolve(source, literal);
-        self.imports.entry(source.to_owned()).or_default().insert(alias.to_owned(), found);
+        let imported = Import { found: sources.resolve(source, literal), position: alias.pos };
+        self.imports.entry(source.to_owned()).or_default().insert(alias.name.to_string(), imported);
     }
 
     /// The functions of a script by name, without closures.
@@ -141,7 +149,7 @@ impl Facts {
 
     /// The source that an alias means in a script.
     pub(super) fn imported(&self, source: &str, alias: &str) -> Option<&Option<String>> {
-        self.imports.get(source)?.get(alias)
+        self.imports.get(source)?.get(alias).map(|import| &import.found)
     }
 }
 

@@ -150,6 +150,14 @@ nodes::secret_helper();
 nodes::drain("x");
 "#,
     ),
+    (
+        "import named like a module",
+        r#"
+runbook(#{ title: "Deploy" });
+import "std/nodes" as k8s;
+k8s::drain("x");
+"#,
+    ),
 ];
 
 #[test]
