@@ -44,8 +44,7 @@ async fn a_command_runs_with_the_environment_and_input_it_is_given() {
 #[tokio::test]
 async fn logs_are_what_the_command_wrote() {
     let world =
-        running(&["sh", "-c", "for i in 1 2 3; do echo line $i; done"], "status.phase == 'Succeeded'")
-            .await;
+        running(&["sh", "-c", "for i in 1 2 3; do echo line $i; done"], "status.phase == 'Succeeded'").await;
     let logs = world.ok("logs", json!({ "target": "pod/web", "namespace": "shop", "tail": 2 })).await;
     assert_eq!(logs, json!("line 2\nline 3\n"));
 }
