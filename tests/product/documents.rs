@@ -53,7 +53,7 @@ fn the_commands_of_the_readme_work_in_order() {
 fn the_configuration_of_the_readme_is_read() {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
     let project = Project::new("");
-    std::fs::write(project.path().join("aegis.toml"), blocks(&readme, "toml").concat()).unwrap();
+    std::fs::write(project.path().join("aegis.toml"), blocks(&readme, "toml").join("\n")).unwrap();
     let output = project.output(&["targets"]);
     assert!(output.status.success() && both(&output).contains("staging"), "{}", both(&output));
 }

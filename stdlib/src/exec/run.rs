@@ -150,10 +150,11 @@ fn answer(arguments: &Arguments, finished: &Finished) -> Value {
 fn failure(arguments: &Arguments, finished: &Finished) -> CallError {
     let ended = format!("`{}` ended with code {}", arguments.program, finished.code());
     let words = [&finished.stderr, &finished.stdout].map(|tail| tail.last_lines(QUOTED_LINES));
-    let error = CallError::new(codes::COMMAND, ended);
     match words.into_iter().find(|lines| !lines.is_empty()) {
-        Some(lines) => error.because(lines.join("\n")),
-        None => error.hint("it printed nothing; add a code that means success to `ok_codes`"),
+        // The program's own lines stay lines.
+        Some(lines) => CallError::new(codes::COMMAND, format!("{ended}: {}", lines.join("\n"))),
+        None => CallError::new(codes::COMMAND, ended)
+            .hint("it printed nothing; add a code that means success to `ok_codes`"),
     }
 }
 

@@ -42,11 +42,15 @@ impl Cluster {
             })?;
         let (status, input) = (process.take_status(), process.stdin());
         let (mut out, mut err) = (process.stdout(), process.stderr());
-        let (wrote, stdout, stderr) =
-            tokio::join!(write(input, stdin), read(out.as_mut()), read(err.as_mut()));
         let broke = |error: &dyn std::fmt::Display| {
             let message = format!("the connection to the command in {} broke", pod.title());
             CallError::new(codes::UNREACHABLE, message).because(error).unknown()
+        };
+        let streams = async { tokio::join!(write(input, stdin), read(out.as_mut()), read(err.as_mut())) };
+        // After a broken connection the library leaves its streams open: they alone would be waited for without end.
+        let (wrote, stdout, stderr) = tokio::select! {
+            done = streams => done,
+            Err(error) = process.join() => return Err(broke(&error)),
         };
         // A command may end without reading all of its input.
         drop(wrote);

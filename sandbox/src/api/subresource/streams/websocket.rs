@@ -3,6 +3,8 @@
 //!
 //! Port-forward over channels uses two of them a port: data, and what went wrong.
 
+use std::time::Duration;
+
 use axum::extract::FromRequestParts;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::response::Response;
@@ -53,6 +55,9 @@ where
     Ok(handshake.on_upgrade(move |socket| run(socket, agreed)))
 }
 
+/// How long a client may take to say goodbye.
+const FAREWELL: Duration = Duration::from_secs(2);
+
 /// Runs exec or attach over channels.
 pub(super) async fn run(socket: WebSocket, entry: Entry) {
     let (mut to, from) = socket.split();
@@ -72,7 +77,12 @@ pub(super) async fn run(socket: WebSocket, entry: Entry) {
         let _ = to.send(message(STATUS, status.to_string().as_bytes())).await;
     }
     let _ = to.send(goodbye()).await;
-    reading.abort();
+    // What the client still sends is read, up to its own goodbye: closing over unread bytes would reset the
+    // connection, and the client might never see how the command ended.
+    let mut reading = reading;
+    if tokio::time::timeout(FAREWELL, &mut reading).await.is_err() {
+        reading.abort();
+    }
 }
 
 async fn read(mut from: SplitStream<WebSocket>, input: mpsc::Sender<Input>) {
@@ -89,10 +99,9 @@ async fn read(mut from: SplitStream<WebSocket>, input: mpsc::Sender<Input>) {
             Some(&CLOSE) if bytes.get(1) == Some(&STDIN) => Some(Input::End),
             _ => None,
         };
-        if let Some(sent) = sent
-            && input.send(sent).await.is_err()
-        {
-            return;
+        if let Some(sent) = sent {
+            // Nobody listens any more once the command has ended.
+            let _ = input.send(sent).await;
         }
     }
 }
