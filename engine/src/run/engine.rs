@@ -16,7 +16,6 @@ use super::frame::{Frame, Here};
 use super::handle::{Conclusion, Ending, Handle, Listener};
 use super::interrupt::{Interrupt, Stop};
 use super::limits::{Limits, step_clock};
-use super::recorded::Recorded;
 use super::session::{Making, Session};
 use super::stored::{self, Stored, started};
 use super::undo::undo_below;
@@ -160,7 +159,7 @@ impl Engine {
     pub fn resume(&self, resume: Resume, execution: Execution) -> Result<Handle, EngineError> {
         let claim = claimed(&*self.store, &resume.run)?;
         let entries = self.store.entries(&resume.run, 0)?;
-        if let Some(verdict) = Recorded::of(&entries).verdict {
+        if let Some(verdict) = stored::verdict(&entries) {
             return Err(stored::ended(&resume.run, verdict).into());
         }
         let edited = resume.script.is_some();
@@ -195,7 +194,7 @@ impl Engine {
     pub fn undo(&self, run: &str, execution: Execution, note: &str) -> Result<Conclusion, EngineError> {
         let claim = claimed(&*self.store, run)?;
         let entries = self.store.entries(run, 0)?;
-        let open = Recorded::of(&entries).verdict.is_none();
+        let open = stored::verdict(&entries).is_none();
         let (run, store) = (run.to_owned(), Arc::clone(&self.store));
         let stored = Stored { run: run.clone(), mode: Mode::Run, store, entries, claim };
         let making = stored.making(&*self.store, None, &execution)?;
