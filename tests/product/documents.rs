@@ -50,6 +50,32 @@ fn the_commands_of_the_readme_work_in_order() {
 }
 
 #[test]
+fn the_commands_of_the_sandbox_page_work_in_order() {
+    let page = std::fs::read_to_string(root().join("docs/sandbox.md")).unwrap();
+    let project = Project::new("");
+    let blocks = blocks(&page, "console");
+    let commands: Vec<&str> = blocks.iter().flat_map(|block| block.lines()).collect();
+    // kubectl and the pods of a shop are not here: both have tests of their own.
+    let here = commands.iter().filter(|line| !line.contains("kubectl --") && !line.contains("reach shop/"));
+    let commands: Vec<&str> = here.filter_map(|line| line.strip_prefix("$ aegis ")).collect();
+    assert!(commands.len() >= 10, "{commands:?}");
+    for command in commands {
+        let words = command.split(" > ").next().unwrap_or_default();
+        let output = project.output(&words.split(' ').collect::<Vec<_>>());
+        assert!(output.status.success(), "aegis {command}: {}", both(&output));
+    }
+}
+
+#[test]
+fn the_configuration_of_the_sandbox_page_is_read() {
+    let page = std::fs::read_to_string(root().join("docs/sandbox.md")).unwrap();
+    let project = Project::new("");
+    std::fs::write(project.path().join("aegis.toml"), blocks(&page, "toml").join("\n")).unwrap();
+    let output = project.output(&["config"]);
+    assert!(output.status.success() && both(&output).contains("tokyo"), "{}", both(&output));
+}
+
+#[test]
 fn the_configuration_of_the_readme_is_read() {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
     let project = Project::new("");
