@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the command line")]
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use aegis_conformance::{Recording, Scenario, Shown, differences, page, recordings, replay, table};
 use anyhow::Context;
@@ -40,9 +41,18 @@ struct Arguments {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    let arguments = Arguments::parse();
-    let recordings = chosen(&arguments)?;
+async fn main() -> ExitCode {
+    match told(&Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn told(arguments: &Arguments) -> anyhow::Result<()> {
+    let recordings = chosen(arguments)?;
     let shown = Shown { summary: arguments.summary, seq: arguments.seq, equal: arguments.equal };
     let scenarios = run(recordings, &shown).await?;
     print!("{}", table(&scenarios));
