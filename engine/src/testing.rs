@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, SystemClock, SystemEntropy};
 use crate::error::CallError;
-use crate::function::{Context, Module, Overlay, Plan, Probe, Registry, Services, UndoCall};
+use crate::function::{Cleanup, Context, Module, Overlay, Plan, Probe, Registry, Services, UndoCall};
 use crate::run::Mode;
 
 /// Modules, their services and a context to call them in.
@@ -42,6 +42,7 @@ impl Bench {
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
             cancel: CancellationToken::new(),
+            cleanup: Cleanup::default(),
             deadline: None,
             progress: Arc::new(move |text: &str| {
                 told.lock().unwrap_or_else(PoisonError::into_inner).push(text.to_owned());

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use super::Cleanup;
 use crate::clock::{Clock, Entropy};
 use crate::codes;
 use crate::error::CallError;
@@ -91,6 +92,7 @@ pub struct Context {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) cancel: CancellationToken,
+    pub(crate) cleanup: Cleanup,
     pub(crate) deadline: Option<Instant>,
     pub(crate) progress: Progress,
     pub(crate) control: Option<crate::run::Control>,
@@ -137,6 +139,12 @@ impl Context {
     #[must_use]
     pub fn cancellation(&self) -> &CancellationToken {
         &self.cancel
+    }
+
+    /// What must be finished even when the call is dropped.
+    #[must_use]
+    pub fn cleanup(&self) -> &Cleanup {
+        &self.cleanup
     }
 
     /// Tells how far the call is: `3/5 replicas ready`. Cheap; call it as often as something changes.

@@ -5,6 +5,7 @@
 //! visible table ([`Module`]); the [`Registry`] refuses a description that lacks something.
 
 mod arguments;
+mod cleanup;
 mod context;
 mod effect;
 mod plan;
@@ -17,6 +18,7 @@ use serde_json::Value;
 
 pub use arguments::{ArgumentError, Parameter, Signature};
 pub(crate) use arguments::{accepts, kind_of};
+pub use cleanup::Cleanup;
 pub use context::{Context, Overlay, Progress, Services};
 pub use effect::Effect;
 pub use plan::{Plan, UndoCall};

@@ -260,6 +260,7 @@ impl Engine {
             let whole = AssertUnwindSafe(|| executed(&session, &runbook.header, &over));
             let conclusion = catch_unwind(whole).unwrap_or_else(|_| broken_off(&session));
             over.cancel();
+            session.clean_up();
             drop(claim);
             ending.set(conclusion);
         };

@@ -22,7 +22,7 @@ use crate::clock::{Clock, Entropy};
 use crate::codes;
 use crate::diagnostic::{self, Diagnostic};
 use crate::error::CallError;
-use crate::function::{Context, Overlay, Registry, Services};
+use crate::function::{Cleanup, Context, Overlay, Registry, Services};
 use crate::journal::{Act, Body, Claim, Entry, Journal, Lease, Person, Store};
 use crate::runbook::{Capability, Params, Runbook};
 use crate::script::Script;
@@ -33,6 +33,10 @@ const LOOK: Duration = Duration::from_millis(200);
 
 /// How often a run looks how much memory it takes: a script cannot fill much between two looks.
 const LOOK_AT_MEMORY: Duration = Duration::from_millis(20);
+
+/// How long the end of a run waits for calls that were stopped: longer than programs are usually given between
+/// SIGTERM and SIGKILL.
+const CLEANUP: Duration = Duration::from_secs(60);
 
 /// A decision of a person about this run.
 #[derive(Debug, Clone)]
@@ -85,6 +89,8 @@ pub(crate) struct Session {
     pub(crate) patient: bool,
     pub(crate) limits: Limits,
     pub(crate) operations: Operations,
+    /// What dropped calls still have to do.
+    pub(crate) cleanup: Cleanup,
     pub(crate) deadline: Option<Instant>,
     pub(crate) progress: Progress,
     pub(crate) script: OnceLock<Script>,
@@ -129,6 +135,7 @@ impl Session {
             patient: execution.patient,
             limits,
             operations: Operations::default(),
+            cleanup: Cleanup::default(),
             deadline: Instant::now().checked_add(header.timeout.map_or(limits.time, |timeout| timeout.0)),
             progress: progress(making, &execution.listener),
             script: OnceLock::new(),
@@ -199,6 +206,7 @@ impl Session {
             clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&self.entropy),
             cancel: if undoing { self.left.clone() } else { self.cancel.clone() },
+            cleanup: self.cleanup.clone(),
             deadline,
             progress: Arc::new(move |text: &str| progress(&told, text)),
             control: Some(super::Control { session: Arc::clone(self), call: call.to_owned() }),
@@ -229,6 +237,13 @@ impl Session {
                 () = time_is_up => Err(Interrupt::Failed(step_timeout().unknown())),
             }
         })
+    }
+
+    /// Waits for what dropped calls still have to do: the next process of the run must not meet it.
+    pub(super) fn clean_up(&self) {
+        if !self.runtime.block_on(self.cleanup.is_done_within(CLEANUP)) {
+            tracing::warn!("a call that was stopped has not ended yet; the run is left all the same");
+        }
     }
 
     /// Watches for decisions, keeps leases alive and what rides along from getting old, until the run is over.

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use aegis_engine::CallError;
 use aegis_engine::codes;
-use aegis_engine::function::Context;
+use aegis_engine::function::{Cleanup, Context};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
@@ -154,7 +154,7 @@ impl Stopped {
 pub(crate) async fn run(context: &Context, invocation: Invocation) -> Result<Finished, Stopped> {
     let Invocation { timeout, limit, grace, told, .. } = invocation;
     let text = if let Input::Text(text) = &invocation.stdin { Some(text.clone()) } else { None };
-    let mut group = Group::start(command(invocation), grace).map_err(Stopped::NotStarted)?;
+    let mut group = Group::start(command(invocation), grace, context.cleanup()).map_err(Stopped::NotStarted)?;
     let teller = told.then(|| context.clone());
     let writer = group.child().and_then(|child| feed(child, text));
     let stdout =
@@ -305,13 +305,14 @@ struct Group {
     child: Option<Child>,
     leader: Option<Pid>,
     grace: Duration,
+    cleanup: Cleanup,
 }
 
 impl Group {
-    fn start(mut command: Command, grace: Duration) -> std::io::Result<Self> {
+    fn start(mut command: Command, grace: Duration, cleanup: &Cleanup) -> std::io::Result<Self> {
         let child = command.spawn()?;
         let leader = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-        Ok(Self { child: Some(child), leader, grace })
+        Ok(Self { child: Some(child), leader, grace, cleanup: cleanup.clone() })
     }
 
     fn child(&mut self) -> Option<&mut Child> {
@@ -329,20 +330,28 @@ impl Group {
         self.child = None;
     }
 
-    async fn end(&mut self) {
-        if let Some(child) = self.child.take() {
-            end(child, self.leader, self.grace).await;
+    /// Ends it, also when the caller is dropped while it waits for that.
+    async fn end(mut self) {
+        if let Some(ending) = self.begin_to_end()
+            && let Err(error) = ending.await
+        {
+            tracing::warn!(%error, "a stopped program could not be waited for");
         }
+    }
+
+    fn begin_to_end(&mut self) -> Option<JoinHandle<()>> {
+        let child = self.child.take()?;
+        let ending = self.cleanup.begin(end(child, self.leader, self.grace));
+        if ending.is_none() {
+            signal(self.leader, Signal::KILL);
+        }
+        ending
     }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
-        let Some(child) = self.child.take() else { return };
-        match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn(end(child, self.leader, self.grace))),
-            Err(_) => signal(self.leader, Signal::KILL),
-        }
+        drop(self.begin_to_end());
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Duration;
 
+use aegis_engine::function::Cleanup;
 use aegis_engine::{CallError, Secret};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -98,8 +99,14 @@ pub(super) trait Backend: Send + Sync {
     async fn head(&self, key: &str, version: Option<&str>) -> Result<Option<Object>, CallError>;
     /// What lies there, with its bytes.
     async fn open(&self, key: &str, version: Option<&str>) -> Result<(Object, Reader), CallError>;
-    /// Stores all of it or nothing.
-    async fn write(&self, key: &str, content: Content, terms: &Terms) -> Result<Object, CallError>;
+    /// Stores all of it or nothing, also when the call is dropped in the middle.
+    async fn write(
+        &self,
+        key: &str,
+        content: Content,
+        terms: &Terms,
+        cleanup: &Cleanup,
+    ) -> Result<Object, CallError>;
     /// Lists.
     async fn list(&self, wanted: &Wanted) -> Result<Listing, CallError>;
     /// Removes; removing what is not there is no failure.

@@ -85,9 +85,9 @@ impl HostFunction for Copy {
         let sha256 = storage.save(&object, reader, held.path()).await?;
         let terms =
             Terms { sha256, size: object.size, content_type: object.content_type, ..Terms::default() };
-        let written =
-            storage.backend(&to).await?.write(&to.key, Content::File(held.path().to_owned()), &terms).await;
-        written.map(|copied| copied.value())
+        let (target, content) = (storage.backend(&to).await?, Content::File(held.path().to_owned()));
+        let copied = target.write(&to.key, content, &terms, context.cleanup()).await?;
+        Ok(copied.value())
     }
 
     /// Copying again is right as long as the source is there.

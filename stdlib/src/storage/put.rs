@@ -82,7 +82,7 @@ impl HostFunction for Put {
     }
 
     async fn perform(context: &Context, arguments: PutArguments) -> Result<Value, CallError> {
-        Write::of_text(context, &arguments).await?.perform().await
+        Write::of_text(context, &arguments).await?.perform(context).await
     }
 
     async fn probe(
@@ -119,7 +119,7 @@ impl HostFunction for Upload {
     }
 
     async fn perform(context: &Context, arguments: UploadArguments) -> Result<Value, CallError> {
-        Write::of_file(context, &arguments).await?.perform().await
+        Write::of_file(context, &arguments).await?.perform(context).await
     }
 
     async fn probe(
@@ -230,8 +230,9 @@ impl Write {
         old.size == self.terms.size && old.sha256.as_ref() == Some(&self.terms.sha256)
     }
 
-    async fn perform(self) -> Result<Value, CallError> {
-        let stored = self.backend.write(&self.location.key, self.content, &self.terms).await?;
+    async fn perform(self, context: &Context) -> Result<Value, CallError> {
+        let Self { location, backend, content, terms } = self;
+        let stored = backend.write(&location.key, content, &terms, context.cleanup()).await?;
         Ok(stored.value())
     }
 

@@ -3,6 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
+use aegis_engine::function::Cleanup;
 use aegis_engine::{CallError, Secret, codes};
 use async_trait::async_trait;
 use tokio::io::AsyncWriteExt;
@@ -86,25 +87,9 @@ impl Files {
         keys.sort();
         Ok(keys)
     }
-}
 
-#[async_trait]
-impl Backend for Files {
-    async fn head(&self, key: &str, _: Option<&str>) -> Result<Option<Object>, CallError> {
-        let path = self.resolve(key).await?;
-        self.object(key, &path).await
-    }
-
-    async fn open(&self, key: &str, _: Option<&str>) -> Result<(Object, Reader), CallError> {
-        let path = self.resolve(key).await?;
-        let object = self.object(key, &path).await?.ok_or_else(|| {
-            CallError::new(codes::NOT_FOUND, format!("there is no file `{}`", path.display()))
-        })?;
-        let file = tokio::fs::File::open(&path).await.map_err(|error| cannot("read", &path, error))?;
-        Ok((object, Box::pin(file)))
-    }
-
-    async fn write(&self, key: &str, content: Content, terms: &Terms) -> Result<Object, CallError> {
+    /// Writes a file of its own and moves it to its place: a call that is dropped leaves nothing.
+    async fn store(&self, key: &str, content: Content, terms: &Terms) -> Result<Object, CallError> {
         let path = self.resolve(key).await?;
         let part = tempfile_beside(&path).await?;
         match content {
@@ -130,6 +115,33 @@ impl Backend for Files {
         })?;
         let object = self.object(key, &path).await?.unwrap_or_default();
         Ok(Object { sha256: Some(terms.sha256.clone()), ..object })
+    }
+}
+
+#[async_trait]
+impl Backend for Files {
+    async fn head(&self, key: &str, _: Option<&str>) -> Result<Option<Object>, CallError> {
+        let path = self.resolve(key).await?;
+        self.object(key, &path).await
+    }
+
+    async fn open(&self, key: &str, _: Option<&str>) -> Result<(Object, Reader), CallError> {
+        let path = self.resolve(key).await?;
+        let object = self.object(key, &path).await?.ok_or_else(|| {
+            CallError::new(codes::NOT_FOUND, format!("there is no file `{}`", path.display()))
+        })?;
+        let file = tokio::fs::File::open(&path).await.map_err(|error| cannot("read", &path, error))?;
+        Ok((object, Box::pin(file)))
+    }
+
+    async fn write(
+        &self,
+        key: &str,
+        content: Content,
+        terms: &Terms,
+        _: &Cleanup,
+    ) -> Result<Object, CallError> {
+        self.store(key, content, terms).await
     }
 
     async fn list(&self, wanted: &Wanted) -> Result<Listing, CallError> {
@@ -175,7 +187,7 @@ impl Backend for Files {
         if self.object(key, &from).await?.is_none() {
             return Err(CallError::new(codes::NOT_FOUND, format!("there is no file `{}`", from.display())));
         }
-        let copied = self.write(to_key, Content::File(from), &Terms::default()).await?;
+        let copied = self.store(to_key, Content::File(from), &Terms::default()).await?;
         Ok(Some(Object { sha256: None, ..copied }))
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aegis_engine::function::Cleanup;
 use aegis_engine::{CallError, Secret, codes};
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
@@ -191,9 +192,17 @@ impl Backend for Bucket {
         Ok(fetched(self.url(key), found))
     }
 
-    async fn write(&self, key: &str, content: Content, terms: &Terms) -> Result<Object, CallError> {
+    async fn write(
+        &self,
+        key: &str,
+        content: Content,
+        terms: &Terms,
+        cleanup: &Cleanup,
+    ) -> Result<Object, CallError> {
         match content {
-            Content::File(path) if terms.size > SINGLE => upload::in_parts(self, key, &path, terms).await,
+            Content::File(path) if terms.size > SINGLE => {
+                upload::in_parts(self, key, &path, terms, cleanup).await
+            }
             Content::File(path) => {
                 let bytes = tokio::fs::read(&path).await.map_err(|error| cannot("read", &path, error))?;
                 self.put(key, bytes.into(), terms).await
