@@ -92,6 +92,7 @@ impl Bench {
             confirm: None,
             limits: Limits::default(),
             listener: Arc::new(|_| ()),
+            logs: None,
             environment: BTreeMap::new(),
         }
     }

@@ -199,6 +199,7 @@ impl Context {
             confirm: None,
             limits: Limits::default(),
             listener,
+            logs: Some(self.state.join("logs")),
             environment: self.environment.clone(),
         };
         Ok((execution, sandbox))
@@ -214,6 +215,7 @@ impl Context {
             confirm: None,
             limits: Limits::default(),
             listener,
+            logs: None,
             environment: self.environment.clone(),
         }
     }

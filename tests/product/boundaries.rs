@@ -169,6 +169,7 @@ fn mortal() {
         confirm: None,
         limits: Limits::default(),
         listener: Arc::new(|_| ()),
+        logs: None,
         environment: BTreeMap::new(),
     };
     let text = std::fs::read_to_string(folder.join("book.rhai")).unwrap();

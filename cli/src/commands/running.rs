@@ -136,12 +136,7 @@ impl Watcher {
         match (&self.screen, event) {
             (Screen::Plain(plain), event) => plain.show(event),
             (Screen::Live(live), event) => live.show(event),
-            (Screen::Json, Event::Recorded(entry)) => {
-                table::json(&serde_json::json!({ "event": "recorded", "entry": entry }));
-            }
-            (Screen::Json, Event::Progress { call, text }) => {
-                table::json(&serde_json::json!({ "event": "progress", "call": call, "text": text }));
-            }
+            (Screen::Json, event) => table::json(event),
         }
     }
 

@@ -63,7 +63,7 @@ impl Live {
     pub(crate) fn show(&self, event: &Event) {
         match event {
             Event::Recorded(entry) => self.learn(entry),
-            Event::Progress { call, text } => {
+            Event::Progress { call, text, .. } => {
                 self.progress().insert(call.clone(), text.clone());
                 if let Some(moving) = self.under_way().iter().find(|moving| moving.key == *call) {
                     let told = format!("{}  {text}", moving.label);

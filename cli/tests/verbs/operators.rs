@@ -60,7 +60,7 @@ fn a_step_that_was_done_by_hand_is_marked_and_the_run_goes_on() {
 fn events_for_programs_are_json_lines_and_nothing_else() {
     let project = Project::new(&[("runbooks/a.rhai", NEEDS_A_FILE), ("wanted", "")]);
     let events = project.aegis(&["run", "runbooks/a.rhai", "--output", "json"]).ended(0).json();
-    assert_eq!(events[0]["entry"]["kind"], "started");
+    assert_eq!(events[0]["kind"], "started");
     let last = events.last().unwrap();
     assert_eq!(last["event"], "concluded");
     assert_eq!(last["verdict"], "succeeded");
@@ -156,6 +156,42 @@ fn ctrl_c_cancels_and_undoes() {
     assert_eq!(runs(&project)[0].1, "cancelled");
     let leftovers = project.aegis(&["leftovers", "--output", "json"]).ended(0).json();
     assert_eq!(leftovers[0].as_array().map(Vec::len), Some(0));
+}
+
+/// A program that ends only a while after it was asked to; the log line comes when it is ready to be asked.
+const SLOW_TO_STOP: &str = r#"
+runbook(#{ title: "Slow to stop", needs: ["exec:run"] });
+let stops = "trap 'sleep 1; touch stopped; exit 0' TERM; touch ready; while :; do sleep 0.1; done";
+let ready = "while ! test -e ready; do sleep 0.05; done";
+parallel([stops, ready], |command| {
+    exec::run("sh", ["-c", command]);
+    log("somebody is ready");
+    time::sleep("1h");
+});
+"#;
+
+#[test]
+fn a_run_is_over_when_what_it_stopped_has_stopped() {
+    let project = Project::new(&[("runbooks/a.rhai", SLOW_TO_STOP)]);
+    interrupted(&project, "runbooks/a.rhai", "somebody is ready").ended(130);
+    assert!(project.path("stopped").exists(), "the program is still stopping, or was killed");
+}
+
+#[test]
+fn every_run_has_a_log_file_of_json_lines() {
+    let project = Project::new(&[("runbooks/a.rhai", NEEDS_A_FILE)]);
+    project.aegis(&["run", "runbooks/a.rhai"]).ended(1);
+    project.write("wanted", "");
+    project.aegis(&["retry", "last"]).ended(0);
+    let run = runs(&project)[0].0.clone();
+    let text = std::fs::read_to_string(project.path(&format!(".aegis/logs/{run}.jsonl"))).unwrap();
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let recorded: Vec<_> = lines.iter().filter(|line| line["event"] == "recorded").collect();
+    let journal = project.aegis(&["logs", "--output", "json"]).ended(0).json();
+    assert_eq!(recorded.len(), journal.len());
+    assert!(recorded.iter().zip(&journal).all(|(line, entry)| line["hash"] == entry["hash"]));
+    assert!(lines.iter().all(|line| line["at"].is_string()));
 }
 
 #[test]

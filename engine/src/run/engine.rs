@@ -65,6 +65,8 @@ pub struct Execution {
     pub limits: Limits,
     /// Told of everything.
     pub listener: Listener,
+    /// Folder of the log files of runs; `None`: none is written. Plans and replays write none.
+    pub logs: Option<PathBuf>,
     /// The environment, for secret parameters.
     pub environment: BTreeMap<String, String>,
 }
@@ -198,7 +200,7 @@ impl Engine {
         let (run, store) = (run.to_owned(), Arc::clone(&self.store));
         let stored = Stored { run: run.clone(), mode: Mode::Run, store, entries, claim };
         let making = stored.making(&*self.store, None, &execution)?;
-        let session = Session::new(self, &making, &execution);
+        let session = Session::new(self, &making, &execution)?;
         let act = if open { Act::Cancel } else { Act::Undo };
         let (person, note) = (execution.person.clone(), note.to_owned());
         session.journal.commit(Body::Decided { person, act, note, evidence: String::new() })?;
@@ -247,7 +249,7 @@ impl Engine {
     }
 
     fn execute(&self, making: Making, execution: Execution, first: Body) -> Result<Handle, EngineError> {
-        let session = Session::new(self, &making, &execution);
+        let session = Session::new(self, &making, &execution)?;
         session.journal.commit(first)?;
         let ending = Arc::new(Ending::default());
         let handle = Handle { session: Arc::clone(&session), ending: Arc::clone(&ending) };

@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
+use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::Value;
 
 use super::interrupt::Stop;
@@ -10,13 +12,17 @@ use super::undo::Debt;
 use crate::diagnostic::Diagnostic;
 use crate::journal::{Act, Body, Entry, Person, StoreError, Verdict};
 
-/// What readers of a run hear, in order.
-#[derive(Debug, Clone)]
+/// What readers of a run hear, in order. As JSON it is one map with `event` (`recorded`, `progress`) and `at`,
+/// the same in `--output json` and in log files.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
 pub enum Event {
     /// The journal learned something.
     Recorded(Box<Entry>),
     /// A call tells how far it is. Live only.
     Progress {
+        /// When, by the engine's clock.
+        at: Timestamp,
         /// Its place in the run.
         call: String,
         /// `3/5 replicas ready`.

@@ -2,7 +2,7 @@
 //!
 //! - [`engine`]: starts, resumes and undoes runs; [`handle`]: the door into one that is under way
 //! - [`operate`]: what people decide about runs from outside
-//! - `session`: the state of a run while a process executes it; `conclusion`: how it ends
+//! - `session`: the state of a run while a process executes it; `log`: its log file; `conclusion`: how it ends
 //! - [`stored`]: what a run in the journal was made of
 //! - `frame`: places in a run; `recorded`: what earlier processes did there
 //! - `step`, `parallel`: the script builtins that group calls
@@ -16,6 +16,7 @@ pub(crate) mod frame;
 pub mod handle;
 pub mod interrupt;
 pub mod limits;
+mod log;
 pub mod operate;
 pub(crate) mod parallel;
 pub(crate) mod recorded;

@@ -15,6 +15,7 @@ use super::engine::{Engine, Execution};
 use super::handle::{Event, Listener};
 use super::interrupt::{Interrupt, Stop};
 use super::limits::{Limits, Memory, Operations};
+use super::log::Log;
 use super::recorded::Recorded;
 use super::undo::Ledger;
 use super::{Mode, Progress, stored};
@@ -23,7 +24,7 @@ use crate::codes;
 use crate::diagnostic::{self, Diagnostic};
 use crate::error::CallError;
 use crate::function::{Cleanup, Context, Overlay, Registry, Services};
-use crate::journal::{Act, Body, Claim, Entry, Journal, Lease, Person, Store};
+use crate::journal::{Act, Body, Claim, Entry, Journal, Lease, Person, Store, StoreError};
 use crate::runbook::{Capability, Params, Runbook};
 use crate::script::Script;
 use crate::secret::Vault;
@@ -103,7 +104,12 @@ pub(crate) struct Session {
 
 impl Session {
     /// The session of a run in this process, with its script.
-    pub(super) fn new(engine: &Engine, making: &Making, execution: &Execution) -> Arc<Self> {
+    pub(super) fn new(
+        engine: &Engine,
+        making: &Making,
+        execution: &Execution,
+    ) -> Result<Arc<Self>, StoreError> {
+        let listener = listener(making, execution)?;
         let recorded = Recorded::of(&making.entries);
         let header = &making.runbook.header;
         let limits = execution.limits;
@@ -119,7 +125,7 @@ impl Session {
             registry: Arc::clone(&engine.registry),
             services: execution.services.clone(),
             store: Arc::clone(&making.store),
-            journal: journal(engine, making, &execution.listener),
+            journal: journal(engine, making, &listener),
             ledger: Ledger::of(&recorded),
             recorded,
             vault: making.vault.clone(),
@@ -137,7 +143,7 @@ impl Session {
             operations: Operations::default(),
             cleanup: Cleanup::default(),
             deadline: Instant::now().checked_add(header.timeout.map_or(limits.time, |timeout| timeout.0)),
-            progress: progress(making, &execution.listener),
+            progress: progress(engine, making, &listener),
             script: OnceLock::new(),
             origin: Mutex::default(),
             decided: watch::Sender::new(decisions.len()),
@@ -146,7 +152,7 @@ impl Session {
         });
         let script = Script::new(&session, &making.runbook, &making.params);
         let _ = session.script.set(script);
-        session
+        Ok(session)
     }
 
     /// Ends the run for the given reason; the first reason stays.
@@ -327,6 +333,21 @@ impl Session {
     }
 }
 
+/// Who hears of the run: whoever started it, and its log file.
+fn listener(making: &Making, execution: &Execution) -> Result<Listener, StoreError> {
+    let outer = Arc::clone(&execution.listener);
+    let Some(folder) = execution.logs.as_ref().filter(|_| making.mode == Mode::Run) else { return Ok(outer) };
+    let log =
+        Log::open(folder, &making.run, Arc::clone(&making.store)).map_err(|error| match error.kind() {
+            std::io::ErrorKind::StorageFull => StoreError::Full(folder.clone()),
+            _ => StoreError::Unusable(folder.clone(), error.to_string()),
+        })?;
+    Ok(Arc::new(move |event: &Event| {
+        log.write(event);
+        outer(event);
+    }))
+}
+
 /// The journal, which tells the listener of every entry.
 fn journal(engine: &Engine, making: &Making, listener: &Listener) -> Journal {
     let listener = Arc::clone(listener);
@@ -340,10 +361,10 @@ fn journal(engine: &Engine, making: &Making, listener: &Listener) -> Journal {
 }
 
 /// Tells the listener how far calls are, with secrets masked.
-fn progress(making: &Making, listener: &Listener) -> Progress {
-    let (listener, vault) = (Arc::clone(listener), making.vault.clone());
+fn progress(engine: &Engine, making: &Making, listener: &Listener) -> Progress {
+    let (listener, vault, clock) = (Arc::clone(listener), making.vault.clone(), Arc::clone(&engine.clock));
     Arc::new(move |call: &str, text: &str| {
-        listener(&Event::Progress { call: call.to_owned(), text: vault.masked(text) });
+        listener(&Event::Progress { at: clock.now(), call: call.to_owned(), text: vault.masked(text) });
     })
 }
 

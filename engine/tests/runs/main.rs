@@ -6,6 +6,7 @@
 
 mod breaking;
 mod errors;
+mod logs;
 mod people;
 mod steps;
 mod undoing;

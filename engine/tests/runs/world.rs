@@ -2,6 +2,7 @@
 //! journal record, as a killed process would.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -250,6 +251,7 @@ pub(crate) struct Bench {
     pub(crate) protected: bool,
     pub(crate) patient: bool,
     pub(crate) limits: Limits,
+    pub(crate) logs: Option<PathBuf>,
     pub(crate) environment: BTreeMap<String, String>,
 }
 
@@ -262,6 +264,7 @@ impl Bench {
         Self {
             world: Arc::default(),
             store: Arc::new(SqliteStore::open(directory.path()).unwrap()),
+            logs: Some(directory.path().join("logs")),
             directory,
             runtime: tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(2)
@@ -298,6 +301,7 @@ impl Bench {
             confirm: None,
             limits: self.limits,
             listener: Arc::new(move |event| events.lock().unwrap().push(event.clone())),
+            logs: self.logs.clone(),
             environment: self.environment.clone(),
         }
     }

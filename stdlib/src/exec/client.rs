@@ -154,7 +154,8 @@ impl Stopped {
 pub(crate) async fn run(context: &Context, invocation: Invocation) -> Result<Finished, Stopped> {
     let Invocation { timeout, limit, grace, told, .. } = invocation;
     let text = if let Input::Text(text) = &invocation.stdin { Some(text.clone()) } else { None };
-    let mut group = Group::start(command(invocation), grace, context.cleanup()).map_err(Stopped::NotStarted)?;
+    let mut group =
+        Group::start(command(invocation), grace, context.cleanup()).map_err(Stopped::NotStarted)?;
     let teller = told.then(|| context.clone());
     let writer = group.child().and_then(|child| feed(child, text));
     let stdout =

@@ -92,12 +92,7 @@ struct Upload {
 impl Upload {
     /// Whoever asks for an upload and goes away before the answer must not leave one that nobody knows: the
     /// answer is waited for all the same, and drops the upload it tells of.
-    async fn begin(
-        bucket: &Bucket,
-        key: &str,
-        terms: &Terms,
-        cleanup: &Cleanup,
-    ) -> Result<Self, CallError> {
+    async fn begin(bucket: &Bucket, key: &str, terms: &Terms, cleanup: &Cleanup) -> Result<Self, CallError> {
         let request = bucket
             .session
             .client
@@ -171,7 +166,8 @@ async fn abort(bucket: Bucket, key: String, id: String) {
     let client = &bucket.session.client;
     let mut wait = BETWEEN_ABORTS;
     for _ in 0..ABORTS {
-        let aborted = client.abort_multipart_upload().bucket(&bucket.name).key(&key).upload_id(&id).send().await;
+        let aborted =
+            client.abort_multipart_upload().bucket(&bucket.name).key(&key).upload_id(&id).send().await;
         let parts = client.list_parts().bucket(&bucket.name).key(&key).upload_id(&id).send().await;
         match (aborted, parts) {
             (_, Err(error)) if error.raw_response().is_some_and(|raw| raw.status().as_u16() == 404) => return,
