@@ -12,7 +12,7 @@ use aegis_engine::function::{
 };
 use aegis_engine::journal::{Person, SqliteStore};
 use aegis_engine::run::engine::Execution;
-use aegis_engine::run::{Conclusion, Engine, Limits, Mode, Resume, Start, TargetFacts};
+use aegis_engine::run::{Conclusion, Engine, Limits, Mode, Occasion, Resume, Start, TargetFacts};
 use aegis_engine::runbook::{Runbook, Sources};
 use async_trait::async_trait;
 use schemars::JsonSchema;
@@ -106,7 +106,7 @@ impl Bench {
             .bind(&BTreeMap::new(), &BTreeMap::new())
             .unwrap_or_else(|error| panic!("{error:?}"));
         let (name, project, mode) = ("bench".to_owned(), ".".into(), Mode::Run);
-        let start = Start { runbook, name, project, params, mode };
+        let start = Start { runbook, name, project, params, mode, occasion: Occasion::default() };
         let handle = self.engine.start(start, self.execution()).unwrap_or_else(|error| panic!("{error}"));
         handle.wait()
     }

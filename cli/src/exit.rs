@@ -13,7 +13,7 @@ Exit codes:
   0    it worked
   1    the run failed
   2    the command line, the script or a parameter is wrong
-  3    a rule refuses it: capability, protected target, halt, or a person declined
+  3    a rule refuses it: capability, protected target, halt, window or freeze, or a person declined
   4    the run waits for a person
   5    something outside cannot be reached, does not accept the credentials, or is not installed
   6    the state directory or a journal cannot be used
@@ -54,7 +54,7 @@ impl Exit {
     /// By the code of an error.
     pub(crate) fn of(code: &str) -> Self {
         let is = |known: &[aegis_engine::Code]| known.iter().any(|known| known.0 == code);
-        if is(&[codes::CAPABILITY, codes::PROTECTED, codes::DECLINED, codes::HALTED]) {
+        if is(&[codes::CAPABILITY, codes::PROTECTED, codes::DECLINED, codes::HALTED, codes::WINDOW]) {
             Self::Refused
         } else if is(&[codes::WAITING, codes::UNKNOWN]) {
             Self::Waiting

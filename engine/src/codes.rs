@@ -38,6 +38,7 @@ codes! {
     LIMIT = "A0009", "the script went over a limit";
     RESULT = "A0010", "a value cannot be journaled";
     SCRIPT = "A0011", "the script failed by itself";
+    SCHEDULE = "A0012", "a schedule is wrong or not known";
     ARGUMENT = "A0101", "a call got arguments it cannot use";
     CAPABILITY = "A0102", "the runbook did not declare a capability it uses";
     PROTECTED = "A0103", "the target is protected";
@@ -50,6 +51,7 @@ codes! {
     DECLINED = "A0110", "a person stopped the run before an effect";
     UNDO = "A0111", "an effect could not be undone";
     WAITING = "A0112", "the run waits for a person";
+    WINDOW = "A0113", "it may not run at this time";
     MISMATCH = "A0201", "the script does not match the journal";
     STATE = "A0202", "the state directory cannot be used";
     DISK_FULL = "A0203", "the disk with the state directory is full";

@@ -16,7 +16,7 @@ use aegis_engine::journal::{
     Body, Claim, Entry, Halt, Lease, Person, RunRecord, SqliteStore, Store, StoreError, Verdict,
 };
 use aegis_engine::run::engine::Execution;
-use aegis_engine::run::{Engine, Limits, Mode, Start, TargetFacts};
+use aegis_engine::run::{Engine, Limits, Mode, Occasion, Start, TargetFacts};
 use aegis_engine::runbook::{Params, Runbook, Sources};
 use aegis_stdlib::target::{Surroundings, Target};
 use jiff::Timestamp;
@@ -179,6 +179,7 @@ fn mortal() {
         project: folder,
         params: Params::default(),
         mode: Mode::Run,
+        occasion: Occasion::default(),
     };
     let ended = engine.start(start, execution).unwrap().wait();
     assert_eq!(ended.verdict, Some(Verdict::Succeeded), "{:?}", ended.failure);

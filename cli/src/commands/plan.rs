@@ -2,7 +2,7 @@
 
 use aegis_engine::function::Effect;
 use aegis_engine::journal::Verdict;
-use aegis_engine::run::{Mode, Start};
+use aegis_engine::run::{Mode, Occasion, Start};
 use aegis_engine::text::count;
 use clap::Args;
 
@@ -32,6 +32,7 @@ impl Plan {
             project: context.project.clone(),
             params,
             mode: Mode::Plan,
+            occasion: Occasion::default(),
         };
         let handle = context.engine()?.start(start, execution)?;
         let conclusion = wait(&context, &handle, &watcher);

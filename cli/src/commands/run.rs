@@ -1,6 +1,6 @@
 //! `aegis run`: starts a run and shows it to its end.
 
-use aegis_engine::run::{Mode, Start};
+use aegis_engine::run::{Mode, Occasion, Start};
 use clap::Args;
 
 use super::running::{Subject, Watcher, checked, conclude, interactive, wait};
@@ -35,6 +35,7 @@ impl Run {
             project: context.project.clone(),
             params,
             mode: Mode::Run,
+            occasion: Occasion::default(),
         };
         let handle = context.engine()?.start(start, execution)?;
         let conclusion = wait(&context, &handle, &watcher);

@@ -206,11 +206,26 @@ pub struct Started {
     pub person: Person,
     /// Run, plan or replay.
     pub mode: Mode,
+    /// The scheduled instant this is the run of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduled: Option<Scheduled>,
+    /// Why it was allowed outside its maintenance window or inside a freeze; nothing for runs that are in time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub break_glass: Option<String>,
     /// The run and step this one was forked from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forked: Option<(String, String)>,
     /// Version of aegis.
     pub engine: String,
+}
+
+/// An instant of a schedule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scheduled {
+    /// Name of the schedule.
+    pub schedule: String,
+    /// The instant it ran for.
+    pub instant: Timestamp,
 }
 
 /// Somebody who started or decided something.

@@ -14,7 +14,7 @@ pub mod sqlite;
 pub mod store;
 pub mod writer;
 
-pub use entry::{Act, Body, Entry, Outcome, Person, Place, Started, Verdict, Wait};
+pub use entry::{Act, Body, Entry, Outcome, Person, Place, Scheduled, Started, Verdict, Wait};
 pub use format::Format;
 pub use recovery::{Broken, verify};
 pub use sqlite::SqliteStore;

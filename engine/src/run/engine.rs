@@ -25,7 +25,9 @@ use crate::codes;
 use crate::diagnostic::{Diagnostic, Problems};
 use crate::error::CallError;
 use crate::function::{Registry, Services};
-use crate::journal::{Act, Body, Claim, Format, Person, Place, SqliteStore, Started, Store, Verdict};
+use crate::journal::{
+    Act, Body, Claim, Format, Person, Place, Scheduled, SqliteStore, Started, Store, Verdict,
+};
 use crate::runbook::{Header, Params, Risk, Runbook, Sources};
 use crate::script::errors;
 use crate::secret::Vault;
@@ -83,6 +85,19 @@ pub struct Start {
     pub params: Params,
     /// Run or plan.
     pub mode: Mode,
+    /// What made it start.
+    pub occasion: Occasion,
+}
+
+/// What made a run start, where that was not simply a person.
+#[derive(Debug, Clone, Default)]
+pub struct Occasion {
+    /// The id that was promised to it; else it is given one. Only one run can ever begin under it.
+    pub run: Option<String>,
+    /// The scheduled instant it is the run of.
+    pub scheduled: Option<Scheduled>,
+    /// Why it may run outside its window or inside a freeze.
+    pub break_glass: Option<String>,
 }
 
 /// A run that is taken up again.
@@ -129,7 +144,8 @@ impl Engine {
     /// When the start cannot be journaled.
     pub fn start(&self, start: Start, execution: Execution) -> Result<Handle, EngineError> {
         let store = self.store_for(start.mode)?;
-        let run = self.new_id(&start.name);
+        let occasion = start.occasion.clone();
+        let run = occasion.run.unwrap_or_else(|| self.new_id(&start.name));
         let vault = Vault::new(&run);
         let sources = keep(&*store, &start.runbook.sources)?;
         let started = Started {
@@ -145,6 +161,8 @@ impl Engine {
             target: execution.target.name.clone(),
             person: execution.person.clone(),
             mode: start.mode,
+            scheduled: occasion.scheduled,
+            break_glass: occasion.break_glass,
             forked: None,
             engine: crate::VERSION.to_owned(),
         };
@@ -229,8 +247,9 @@ impl Engine {
         })
     }
 
-    /// `bootstrap-20261123-020304-k3f9`: sorts by runbook and time, short enough to type the end of.
-    fn new_id(&self, name: &str) -> String {
+    /// An id for a run that will start: `bootstrap-20261123-020304-k3f9` sorts by runbook and time, short enough to type the end of.
+    #[must_use]
+    pub fn new_id(&self, name: &str) -> String {
         const LETTERS: &[u8] = b"abcdefghjkmnpqrstuvwxyz23456789";
         let name: String = name
             .chars()

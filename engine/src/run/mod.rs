@@ -30,7 +30,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use control::Control;
-pub use engine::{Engine, Resume, Start};
+pub use engine::{Engine, Occasion, Resume, Start};
 pub use handle::{Conclusion, Event, Handle};
 pub use interrupt::Stop;
 pub use limits::Limits;

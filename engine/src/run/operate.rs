@@ -372,6 +372,7 @@ fn copied(
     let body = match &entry.body {
         Body::Started(started) => Body::Started(Started {
             forked: Some((run.to_owned(), from.to_owned())),
+            scheduled: None,
             person: person.clone(),
             ..started.clone()
         }),

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::literal::{Literal, Shape};
 use super::parameter::ParameterSpec;
+use super::written::{self, Written};
 use super::{Capability, Sources};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
@@ -39,6 +40,19 @@ pub enum OnFailure {
     Undo,
 }
 
+/// What happens to a run that is under way when the maintenance window it began in closes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AtWindowEnd {
+    /// It is warned, and goes on.
+    #[default]
+    Continue,
+    /// It is left where it stands and can be resumed in the next window.
+    Leave,
+    /// It is cancelled: what was done is undone.
+    Cancel,
+}
+
 /// What a runbook says about itself.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -61,11 +75,16 @@ pub struct Header {
     pub drill: bool,
     /// What happens to effects when the run fails.
     pub on_failure: OnFailure,
+    /// What happens when its maintenance window closes.
+    pub at_window_end: AtWindowEnd,
+    /// When it runs by itself, as written: the scheduler reads it.
+    #[serde(skip)]
+    pub schedule: Option<Written>,
     /// Parameters by name.
     pub params: BTreeMap<String, ParameterSpec>,
 }
 
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 12] = [
     "title",
     "description",
     "owner",
@@ -75,6 +94,8 @@ const KEYS: [&str; 10] = [
     "objectives",
     "drill",
     "on_failure",
+    "at_window_end",
+    "schedule",
     "params",
 ];
 
@@ -157,6 +178,10 @@ impl Reader<'_> {
                 "objectives" => header.objectives = self.objectives(value),
                 "drill" => header.drill = self.boolean(value),
                 "on_failure" => header.on_failure = self.choice(value, &["stop", "undo"]),
+                "at_window_end" => {
+                    header.at_window_end = self.choice(value, &["continue", "leave", "cancel"]);
+                }
+                "schedule" => header.schedule = Some(self.written(value)),
                 "params" => header.params = self.params(value),
                 _ => self.unknown(key, *position, "the header", &KEYS),
             }
@@ -169,6 +194,21 @@ impl Reader<'_> {
             );
         }
         header
+    }
+
+    /// The literal with the places of all its parts.
+    fn written(&self, literal: &Literal) -> Written {
+        let shape = match &literal.shape {
+            Shape::Scalar(value) => written::Shape::Scalar(value.clone()),
+            Shape::List(items) => written::Shape::List(items.iter().map(|item| self.written(item)).collect()),
+            Shape::Map(entries) => written::Shape::Map(
+                entries
+                    .iter()
+                    .map(|(key, position, value)| (key.clone(), self.place(*position), self.written(value)))
+                    .collect(),
+            ),
+        };
+        Written { place: self.place(literal.position), shape }
     }
 
     fn needs(&mut self, literal: &Literal) -> Vec<Capability> {

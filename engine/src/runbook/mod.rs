@@ -10,6 +10,7 @@
 //! - `resolver`: Rhai imports over `Sources`
 //! - `compiler`: the one place that configures Rhai
 //! - `header`, `literal`, `parameter`, `capability`: what the runbook says about itself
+//! - `written`: the part of it that others read: values with the places they stand at
 //! - `check`: everything that can be known to be wrong without running
 
 mod builtins;
@@ -23,6 +24,7 @@ mod project;
 mod reading;
 mod resolver;
 mod sources;
+mod written;
 
 #[cfg(test)]
 mod tests;
@@ -36,11 +38,12 @@ pub use builtins::{BUILTINS, Builtin};
 pub use capability::{Capability, Verb};
 pub use check::{check, examine};
 pub use compiler::{PARAMS, compiler};
-pub use header::{Header, OnFailure, Risk};
+pub use header::{AtWindowEnd, Header, OnFailure, Risk};
 pub use parameter::{Kind, ParameterSpec, Params};
 pub use project::Project;
 pub use resolver::Resolver;
 pub use sources::Sources;
+pub use written::{Shape, Written};
 
 use crate::diagnostic::Problems;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use aegis_engine::journal::{Body, SqliteStore, Store, Verdict};
 use aegis_engine::run::engine::{EngineError, Execution};
 use aegis_engine::run::handle::Listener;
-use aegis_engine::run::{Event, Limits, Mode, Start};
+use aegis_engine::run::{Event, Limits, Mode, Occasion, Start};
 use aegis_engine::runbook::{Params, Runbook, Sources};
 use serde_json::json;
 
@@ -117,6 +117,7 @@ fn a_run_that_breaks_off_tells_whoever_waits_and_can_be_resumed() {
         project: bench.directory.path().into(),
         params: Params::default(),
         mode: Mode::Run,
+        occasion: Occasion::default(),
     };
     let listener: Listener = Arc::new(|event| {
         let Event::Recorded(entry) = event else { return };

@@ -17,7 +17,9 @@ use aegis_engine::journal::{
     Body, Claim, Entry, Halt, Lease, Person, RunRecord, SqliteStore, Store, StoreError,
 };
 use aegis_engine::run::engine::{EngineError, Execution};
-use aegis_engine::run::{Conclusion, Engine, Event, Handle, Limits, Mode, Resume, Start, TargetFacts};
+use aegis_engine::run::{
+    Conclusion, Engine, Event, Handle, Limits, Mode, Occasion, Resume, Start, TargetFacts,
+};
 use aegis_engine::runbook::{Params, Runbook, Sources};
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -328,8 +330,14 @@ impl Bench {
         mode: Mode,
         store: Arc<dyn Store>,
     ) -> Result<Handle, EngineError> {
-        let start =
-            Start { runbook, name: "test".into(), project: self.directory.path().into(), params, mode };
+        let start = Start {
+            runbook,
+            name: "test".into(),
+            project: self.directory.path().into(),
+            params,
+            mode,
+            occasion: Occasion::default(),
+        };
         self.engine(store).start(start, self.execution())
     }
 

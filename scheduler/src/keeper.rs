@@ -1,0 +1,562 @@
+//! Keeps all schedules: how far each has come, what is under way, and a heap of what is due next. It decides, makes the
+//! records durable, and only then says what is to be done.
+//!
+//! ```text
+//! load (what the project says) -> tick (what is due) -> records -> orders
+//!                                 ended (a run is over) --^
+//! ```
+//!
+//! It starts nothing and waits for nothing; time comes in with each call, so a simulated week takes seconds.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::sync::Arc;
+
+use aegis_engine::journal::{Person, StoreError, Verdict};
+use jiff::Timestamp;
+
+use crate::calendar::Gates;
+use crate::decide::{Choice, Standing, decide, shut};
+use crate::expression::Expression;
+use crate::instants::Due;
+use crate::record::{Outcome, Record, Why, run_id};
+use crate::schedule::{Definition, Schedule};
+use crate::store::{Pause, Progress, RecordStore};
+
+/// Instants of one schedule that are decided at once: what a long outage left is worked through in portions.
+const PORTION: usize = 1000;
+
+/// The person in whose name a schedule that keeps failing is paused.
+const SELF: &str = "scheduler";
+
+/// What is to be done. Its record is durable.
+#[derive(Debug, Clone)]
+pub enum Order {
+    /// Start the run that was promised to an instant, under its id.
+    Start(Launch),
+    /// Cancel a run: a later one takes its place.
+    Cancel {
+        /// The run.
+        run: String,
+        /// Why.
+        note: String,
+    },
+    /// Tell people: an instant has no run.
+    NotStarted(Record),
+    /// Tell people: a schedule was paused because it kept failing.
+    Paused {
+        /// The schedule.
+        schedule: Arc<Schedule>,
+        /// Why.
+        pause: Pause,
+    },
+}
+
+/// A run to be started, or taken up again.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    /// Its schedule.
+    pub schedule: Arc<Schedule>,
+    /// The instant it is the run of.
+    pub instant: Timestamp,
+    /// Its id.
+    pub run: String,
+}
+
+/// A schedule and how it stands.
+struct Slot {
+    schedule: Arc<Schedule>,
+    decided: Timestamp,
+    next: Option<Due>,
+    pause: Option<Box<Pause>>,
+    running: Vec<Launch>,
+    waiting: Vec<Timestamp>,
+}
+
+/// All schedules of a project.
+pub struct Keeper {
+    store: Arc<dyn RecordStore>,
+    gates: Gates,
+    slots: Vec<Slot>,
+    names: HashMap<Arc<str>, usize>,
+    heap: BinaryHeap<Reverse<(Timestamp, usize)>>,
+    version: u64,
+    halted: Option<String>,
+}
+
+impl Keeper {
+    /// Without schedules yet.
+    #[must_use]
+    pub fn new(store: Arc<dyn RecordStore>) -> Self {
+        Self {
+            store,
+            gates: Gates::default(),
+            slots: Vec::new(),
+            names: HashMap::new(),
+            heap: BinaryHeap::new(),
+            version: 0,
+            halted: None,
+        }
+    }
+
+    /// Takes in what the project says now, in place of what it said before. A schedule that is new, or has come back,
+    /// begins now; one that says another time has records for the times it said before.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub fn load(&mut self, schedules: Vec<Schedule>, gates: Gates, now: Timestamp) -> Result<(), StoreError> {
+        self.version = self.store.version()?;
+        self.gates = gates;
+        let known = self.store.progress()?;
+        let mut known: HashMap<String, Progress> =
+            known.into_iter().map(|progress| (progress.schedule.clone(), progress)).collect();
+        let mut slots = Vec::with_capacity(schedules.len());
+        let mut defined: Vec<(Arc<str>, Definition, Timestamp)> = Vec::new();
+        for schedule in schedules {
+            let progress = known.remove(&*schedule.name);
+            let definition = schedule.definition();
+            let same = progress.as_ref().filter(|progress| progress.definition == definition);
+            let decided = same.map_or(now, |progress| progress.decided);
+            if same.is_none() {
+                let until = self.close(&schedule, progress.as_ref(), now)?;
+                defined.push((Arc::clone(&schedule.name), definition, until));
+            }
+            let pause = progress.and_then(|progress| progress.pause).map(Box::new);
+            slots.push(Slot::new(schedule, decided, pause));
+        }
+        // What is no longer there has no times: should it come back, it begins anew.
+        let gone = known.into_values().filter(|progress| !progress.definition.when.is_empty());
+        let nothing = || Definition { when: String::new(), zone: String::new() };
+        defined.extend(gone.map(|progress| (progress.schedule.into(), nothing(), progress.decided)));
+        let defined: Vec<(&str, Definition, Timestamp)> =
+            defined.iter().map(|(name, definition, at)| (&**name, definition.clone(), *at)).collect();
+        if !defined.is_empty() {
+            self.store.define(&defined)?;
+        }
+        self.take(slots)
+    }
+
+    /// What an earlier definition left without records has missed its time.
+    fn close(
+        &self,
+        schedule: &Schedule,
+        before: Option<&Progress>,
+        now: Timestamp,
+    ) -> Result<Timestamp, StoreError> {
+        let Some(before) = before else { return Ok(now) };
+        let when = Expression::read(&before.definition.when);
+        let zone = crate::zone::find(&before.definition.zone);
+        if let (Ok(when), Ok(zone)) = (when, zone) {
+            let former = Schedule { when: Arc::new(when), zone, ..schedule.clone() };
+            let mut decided = before.decided;
+            while let Some(due) = former.next_after(decided).filter(|due| due.instant <= now) {
+                decided = due.instant;
+                let outcome = Outcome::NotStarted { why: Why::EngineDown };
+                let note = "the schedule was changed before anybody was there to start it".to_owned();
+                let name = schedule.name.to_string();
+                self.store.decided(
+                    &[Record { schedule: name, instant: decided, decided: now, outcome, note }],
+                    &[(&schedule.name, decided)],
+                )?;
+            }
+        }
+        Ok(now)
+    }
+
+    /// Takes slots in, with what is open of them.
+    fn take(&mut self, slots: Vec<Slot>) -> Result<(), StoreError> {
+        self.slots = slots;
+        let names = self.slots.iter().enumerate();
+        self.names = names.map(|(index, slot)| (Arc::clone(&slot.schedule.name), index)).collect();
+        self.heap.clear();
+        for record in self.store.open()? {
+            let Some(index) = self.names.get(&*record.schedule) else { continue };
+            let slot = &mut self.slots[*index];
+            match record.outcome {
+                Outcome::Started { run, .. } => slot.running.push(Launch {
+                    schedule: Arc::clone(&slot.schedule),
+                    instant: record.instant,
+                    run,
+                }),
+                Outcome::Waiting => slot.waiting.push(record.instant),
+                Outcome::NotStarted { .. } => {}
+            }
+        }
+        for index in 0..self.slots.len() {
+            self.push(index);
+        }
+        Ok(())
+    }
+
+    /// Takes over what other processes changed: pauses, runs they started or saw ending.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn look_around(&mut self) -> Result<(), StoreError> {
+        let version = self.store.version()?;
+        if version == self.version {
+            return Ok(());
+        }
+        self.version = version;
+        let known = self.store.progress()?;
+        let mut slots = std::mem::take(&mut self.slots);
+        for slot in &mut slots {
+            slot.running.clear();
+            slot.waiting.clear();
+        }
+        for progress in known {
+            if let Some(slot) = self.names.get(&*progress.schedule).and_then(|index| slots.get_mut(*index)) {
+                slot.pause = progress.pause.map(Box::new);
+                slot.decided = slot.decided.max(progress.decided);
+            }
+        }
+        self.take(slots)
+    }
+
+    /// Effects are halted, or no longer.
+    pub fn set_halted(&mut self, why: Option<String>) {
+        self.halted = why;
+    }
+
+    /// Schedules that are kept.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// True without schedules.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// Every schedule, by name.
+    pub fn schedules(&self) -> impl Iterator<Item = &Arc<Schedule>> {
+        self.slots.iter().map(|slot| &slot.schedule)
+    }
+
+    /// A schedule that is kept.
+    #[must_use]
+    pub fn schedule(&self, name: &str) -> Option<&Arc<Schedule>> {
+        self.names.get(name).and_then(|index| self.slots.get(*index)).map(|slot| &slot.schedule)
+    }
+
+    /// Windows and freezes.
+    #[must_use]
+    pub const fn gates(&self) -> &Gates {
+        &self.gates
+    }
+
+    /// Runs and instants that are not at their end.
+    #[must_use]
+    pub fn open(&self) -> (usize, usize) {
+        self.slots
+            .iter()
+            .fold((0, 0), |(runs, waiting), slot| (runs + slot.running.len(), waiting + slot.waiting.len()))
+    }
+
+    /// Every run that has been promised and has not ended.
+    pub fn running(&self) -> impl Iterator<Item = &Launch> {
+        self.slots.iter().flat_map(|slot| &slot.running)
+    }
+
+    /// When something is due next, and what.
+    #[must_use]
+    pub fn next(&self) -> Option<(Timestamp, &Arc<Schedule>)> {
+        let Reverse((at, index)) = self.heap.peek()?;
+        Some((*at, &self.slots.get(*index)?.schedule))
+    }
+
+    /// Decides on everything that is due. The clock may have gone anywhere since the last time: instants that have
+    /// their record are never looked at again.
+    ///
+    /// # Errors
+    /// When the records could not be made durable; then nothing was decided.
+    pub fn tick(&mut self, now: Timestamp) -> Result<Vec<Order>, StoreError> {
+        self.look_around()?;
+        let mut orders = Vec::new();
+        loop {
+            let due = self.due(now);
+            if due.is_empty() {
+                return Ok(orders);
+            }
+            orders.extend(self.decide(&due, now)?);
+        }
+    }
+
+    /// Slots with something due.
+    fn due(&mut self, now: Timestamp) -> Vec<usize> {
+        let mut due = Vec::new();
+        while let Some(Reverse((at, index))) = self.heap.peek().copied() {
+            if at > now {
+                break;
+            }
+            self.heap.pop();
+            due.push(index);
+        }
+        due.sort_unstable();
+        due.dedup();
+        due
+    }
+
+    fn decide(&mut self, slots: &[usize], now: Timestamp) -> Result<Vec<Order>, StoreError> {
+        let mut batch = Vec::new();
+        for index in slots {
+            let slot = &self.slots[*index];
+            let (due, more) = slot.portion(now);
+            let standing = Standing { more, ..slot.standing(now, self.halted.as_deref()) };
+            let choices = decide(&slot.schedule, &due, standing, &self.gates);
+            batch.push((*index, due, choices));
+        }
+        let records: Vec<Record> = batch.iter().flat_map(|entry| self.records(entry, now)).collect();
+        let until: Vec<(&str, Timestamp)> = batch
+            .iter()
+            .filter_map(|(index, due, _)| Some((&*self.slots[*index].schedule.name, due.last()?.instant)))
+            .collect();
+        let new = match self.store.decided(&records, &until) {
+            Ok(new) => new,
+            Err(error) => {
+                slots.iter().for_each(|index| self.push(*index));
+                return Err(error);
+            }
+        };
+        let mut decided = records.into_iter().zip(new);
+        let mut orders = Vec::new();
+        for (index, due, choices) in batch {
+            for (due, choice) in due.iter().zip(choices) {
+                let Some((record, new)) = decided.next() else { break };
+                if new {
+                    self.carry_out(index, due.instant, choice, record, &mut orders)?;
+                }
+            }
+            if let Some(last) = due.last() {
+                let slot = &mut self.slots[index];
+                slot.decided = last.instant;
+                slot.next = slot.schedule.next_after(last.instant);
+            }
+            self.push(index);
+        }
+        Ok(orders)
+    }
+
+    fn records(&self, (index, due, choices): &(usize, Vec<Due>, Vec<Choice>), now: Timestamp) -> Vec<Record> {
+        let schedule = &self.slots[*index].schedule;
+        let record = |(due, choice): (&Due, &Choice)| {
+            let (outcome, note) = match choice {
+                Choice::Start => {
+                    let run = run_id(&schedule.name, due.instant);
+                    (Outcome::Started { run, verdict: None }, String::new())
+                }
+                Choice::Wait | Choice::Replace => (Outcome::Waiting, String::new()),
+                Choice::Not(why, note) => (Outcome::NotStarted { why: *why }, note.clone()),
+            };
+            Record { schedule: schedule.name.to_string(), instant: due.instant, decided: now, outcome, note }
+        };
+        due.iter().zip(choices).map(record).collect()
+    }
+
+    /// What follows from a record that has just been made.
+    fn carry_out(
+        &mut self,
+        index: usize,
+        instant: Timestamp,
+        choice: Choice,
+        record: Record,
+        orders: &mut Vec<Order>,
+    ) -> Result<(), StoreError> {
+        let slot = &mut self.slots[index];
+        match choice {
+            Choice::Start => {
+                let run = run_id(&slot.schedule.name, instant);
+                let launch = Launch { schedule: Arc::clone(&slot.schedule), instant, run };
+                slot.running.push(launch.clone());
+                orders.push(Order::Start(launch));
+            }
+            Choice::Wait => slot.waiting.push(instant),
+            Choice::Replace => {
+                let former = std::mem::replace(&mut slot.waiting, vec![instant]);
+                let note = format!("the run of {instant} takes its place");
+                let cancelled = slot.running.iter().map(|launch| launch.run.clone());
+                orders.extend(cancelled.map(|run| Order::Cancel { run, note: note.clone() }));
+                let name = slot.schedule.name.to_string();
+                for instant in former {
+                    let waiting = waiting(&name, instant, record.decided);
+                    let note = "a later one took its place";
+                    self.store.settle(&waiting, &Outcome::NotStarted { why: Why::Overlap }, note)?;
+                }
+            }
+            Choice::Not(..) => orders.push(Order::NotStarted(record)),
+        }
+        Ok(())
+    }
+
+    /// A run has ended: its record learns it, and what waited for it may go.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub fn ended(
+        &mut self,
+        schedule: &str,
+        instant: Timestamp,
+        verdict: Verdict,
+        now: Timestamp,
+    ) -> Result<Vec<Order>, StoreError> {
+        let failures = self.store.ended(schedule, instant, verdict)?;
+        let Some(index) = self.names.get(schedule).copied() else { return Ok(Vec::new()) };
+        let slot = &mut self.slots[index];
+        slot.running.retain(|launch| launch.instant != instant);
+        let mut orders = Vec::new();
+        let most = slot.schedule.policy.pause_after.unwrap_or(u32::MAX);
+        if verdict == Verdict::Failed && failures >= most && slot.pause.is_none() {
+            let reason = format!("{failures} runs in a row have failed");
+            let pause = Pause { person: Person(SELF.to_owned()), reason, at: now };
+            self.store.set_pause(schedule, Some(&pause))?;
+            slot.pause = Some(Box::new(pause.clone()));
+            orders.push(Order::Paused { schedule: Arc::clone(&slot.schedule), pause });
+        }
+        orders.extend(self.promote(index, now)?);
+        Ok(orders)
+    }
+
+    /// A run that was promised cannot be started, and never began.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub fn refused(
+        &mut self,
+        launch: &Launch,
+        why: Why,
+        note: &str,
+        now: Timestamp,
+    ) -> Result<Vec<Order>, StoreError> {
+        let promised = Record {
+            schedule: launch.schedule.name.to_string(),
+            instant: launch.instant,
+            decided: now,
+            outcome: Outcome::Started { run: launch.run.clone(), verdict: None },
+            note: String::new(),
+        };
+        let outcome = Outcome::NotStarted { why };
+        let mut orders = Vec::new();
+        if self.store.settle(&promised, &outcome, note)? {
+            orders.push(Order::NotStarted(Record { outcome, note: note.to_owned(), ..promised }));
+        }
+        if let Some(index) = self.names.get(&launch.schedule.name).copied() {
+            self.slots[index].running.retain(|running| running.instant != launch.instant);
+            orders.extend(self.promote(index, now)?);
+        }
+        Ok(orders)
+    }
+
+    /// Starts what waits, once nothing is under way any more.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub fn promote_all(&mut self, now: Timestamp) -> Result<Vec<Order>, StoreError> {
+        let ready: Vec<usize> = (0..self.slots.len()).filter(|index| self.slots[*index].is_ready()).collect();
+        let mut orders = Vec::new();
+        for index in ready {
+            orders.extend(self.promote(index, now)?);
+        }
+        Ok(orders)
+    }
+
+    fn promote(&mut self, index: usize, now: Timestamp) -> Result<Vec<Order>, StoreError> {
+        let mut orders = Vec::new();
+        while self.slots[index].is_ready() {
+            let instant = self.slots[index].waiting.remove(0);
+            let slot = &self.slots[index];
+            let record = waiting(&slot.schedule.name, instant, now);
+            let hindered = slot.hindered(now, self.halted.as_deref(), &self.gates);
+            let run = run_id(&slot.schedule.name, instant);
+            let (outcome, note) = match &hindered {
+                Some((why, note)) => (Outcome::NotStarted { why: *why }, note.as_str()),
+                None => (Outcome::Started { run: run.clone(), verdict: None }, ""),
+            };
+            if !self.store.settle(&record, &outcome, note)? {
+                continue;
+            }
+            if let Some((why, note)) = hindered {
+                orders.push(Order::NotStarted(Record {
+                    outcome: Outcome::NotStarted { why },
+                    note,
+                    ..record
+                }));
+                continue;
+            }
+            let launch = Launch { schedule: Arc::clone(&slot.schedule), instant, run };
+            self.slots[index].running.push(launch.clone());
+            orders.push(Order::Start(launch));
+        }
+        Ok(orders)
+    }
+
+    fn push(&mut self, index: usize) {
+        let slot = &mut self.slots[index];
+        if slot.next.is_none_or(|next| next.instant <= slot.decided) {
+            slot.next = slot.schedule.next_after(slot.decided);
+        }
+        if let Some(next) = slot.next {
+            self.heap.push(Reverse((slot.schedule.start_of(next.instant), index)));
+        }
+    }
+}
+
+impl Slot {
+    fn new(schedule: Schedule, decided: Timestamp, pause: Option<Box<Pause>>) -> Self {
+        let schedule = Arc::new(schedule);
+        Self { schedule, decided, next: None, pause, running: Vec::new(), waiting: Vec::new() }
+    }
+
+    /// True when something waits and nothing is in its way.
+    fn is_ready(&self) -> bool {
+        !self.waiting.is_empty() && self.running.is_empty()
+    }
+
+    /// The instants that are due, and whether there are more of them.
+    fn portion(&self, now: Timestamp) -> (Vec<Due>, bool) {
+        let mut due = Vec::new();
+        let mut next = self.next;
+        while let Some(one) = next.filter(|one| self.schedule.start_of(one.instant) <= now) {
+            if due.len() == PORTION {
+                return (due, true);
+            }
+            due.push(one);
+            next = self.schedule.next_after(one.instant);
+        }
+        (due, false)
+    }
+
+    fn standing<'a>(&'a self, now: Timestamp, halted: Option<&'a str>) -> Standing<'a> {
+        Standing {
+            now,
+            paused: self.paused(),
+            halted,
+            running: self.running.len(),
+            waiting: self.waiting.len(),
+            more: false,
+        }
+    }
+
+    /// Since when and why it is paused: by a person, or by what it says itself.
+    fn paused(&self) -> Option<(Timestamp, &str)> {
+        let written = self.schedule.paused.as_deref().map(|why| (Timestamp::MIN, why));
+        written.or_else(|| self.pause.as_ref().map(|pause| (pause.at, pause.reason.as_str())))
+    }
+
+    /// What keeps an instant that waited from being started now.
+    fn hindered(&self, now: Timestamp, halted: Option<&str>, gates: &Gates) -> Option<(Why, String)> {
+        if let Some((_, why)) = self.paused() {
+            return Some((Why::Paused, why.to_owned()));
+        }
+        if let Some(why) = halted {
+            return Some((Why::Halted, why.to_owned()));
+        }
+        shut(&self.schedule, now, gates).err()
+    }
+}
+
+fn waiting(schedule: &str, instant: Timestamp, decided: Timestamp) -> Record {
+    let schedule = schedule.to_owned();
+    Record { schedule, instant, decided, outcome: Outcome::Waiting, note: String::new() }
+}

@@ -1,0 +1,115 @@
+//! What a project says about its schedules: `schedules.toml` and the headers of its runbooks, read into a [`Plan`].
+//! What is wrong is told with file, line, caret and hint, and keeps nothing else from running.
+//!
+//! ```toml
+//! zone = "Asia/Seoul"
+//! [schedules.nightly]
+//! runbook = "runbooks/backup.rhai"
+//! when = "30 2 * * *"
+//! ```
+//!
+//! - `file`: a text of TOML as values with places
+//! - `fields`: single values, and what is said when one is wrong
+//! - `schedules`, `gates`: the tables of the file
+//! - `runbooks`: the runbooks that are named, each read once
+
+mod fields;
+mod file;
+mod gates;
+mod runbooks;
+mod schedules;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use aegis_engine::diagnostic::Problems;
+use aegis_engine::error::CallError;
+use aegis_engine::function::Registry;
+use aegis_engine::runbook::Sources;
+
+use crate::calendar::Gates;
+use crate::schedule::Schedule;
+
+/// Name of the file at the root of a project.
+pub const FILE: &str = "schedules.toml";
+
+/// What schedules need to know of the configuration.
+pub trait Targets {
+    /// Whether a target is protected.
+    ///
+    /// # Errors
+    /// When there is none of that name, with a hint.
+    fn protected(&self, name: &str) -> Result<bool, CallError>;
+}
+
+/// What a project is read with.
+#[derive(Clone, Copy)]
+pub struct Surroundings<'a> {
+    /// Its folder.
+    pub root: &'a Path,
+    /// Its targets.
+    pub targets: &'a dyn Targets,
+    /// The target of what names none.
+    pub target: &'a str,
+    /// Libraries that runbooks may import.
+    pub libraries: &'a BTreeMap<String, String>,
+    /// What runbooks may call.
+    pub registry: &'a Registry,
+    /// Where secret parameters come from; `None`: they are not looked for, because nothing runs here.
+    pub environment: Option<&'a BTreeMap<String, String>>,
+}
+
+/// All that a project says, as far as it can be used.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// Schedules by name.
+    pub schedules: Vec<Schedule>,
+    /// Windows and freezes.
+    pub gates: Gates,
+    /// What was refused, a file each.
+    pub problems: Vec<Problems>,
+}
+
+impl Plan {
+    /// Reads a project.
+    #[must_use]
+    pub fn read(surroundings: &Surroundings<'_>) -> Self {
+        let mut plan = Self::default();
+        let mut runbooks = runbooks::Runbooks::new(*surroundings);
+        let file = file::File::read(surroundings.root);
+        let mut reader = schedules::Reader::new(*surroundings, &mut runbooks);
+        if let Some(file) = file {
+            let (gates, mut problems) = gates::read(&file, surroundings.root);
+            plan.gates = gates;
+            problems.extend(reader.file(&file, &mut plan.schedules));
+            let sources = reader.sources(&file.sources);
+            plan.problems.extend(told(problems, sources));
+        } else {
+            plan.gates = gates::usual();
+        }
+        let headers = reader.headers(&mut plan.schedules);
+        plan.problems.extend(headers);
+        plan.schedules.sort_by(|one, other| one.name.cmp(&other.name));
+        plan
+    }
+}
+
+/// The windows and freezes of a project alone: what a run that a person starts has to pass.
+///
+/// # Errors
+/// What is wrong about them: who cannot read a freeze does not know that there is none.
+pub fn gates(root: &Path) -> Result<Gates, Problems> {
+    let Some(file) = file::File::read(root) else { return Ok(gates::usual()) };
+    let (gates, problems) = gates::read(&file, root);
+    told(problems, file.sources).map_or(Ok(gates), Err)
+}
+
+/// Reads one header's schedule, for those who check runbooks.
+#[must_use]
+pub fn check_header(runbook: &aegis_engine::runbook::Runbook) -> Vec<aegis_engine::diagnostic::Diagnostic> {
+    schedules::check_header(runbook)
+}
+
+fn told(diagnostics: Vec<aegis_engine::diagnostic::Diagnostic>, sources: Sources) -> Option<Problems> {
+    (!diagnostics.is_empty()).then_some(Problems { diagnostics, sources })
+}

@@ -1,0 +1,392 @@
+//! The schedules of `schedules.toml` and of headers, which say the same with the same keys.
+
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aegis_engine::codes;
+use aegis_engine::diagnostic::{Diagnostic, Place, Problems};
+use aegis_engine::runbook::{Runbook, Shape, Sources, Written};
+use jiff::tz::TimeZone;
+use serde_json::Value;
+
+use super::Surroundings;
+use super::fields::{Entry, Fields, Style};
+use super::file::File;
+use super::gates::WHOLE;
+use super::runbooks::Runbooks;
+use crate::expression::{Expression, Expressions};
+use crate::schedule::{Doubled, Missed, Overlap, Policy, Schedule, Skipped};
+
+/// How late a missed run is still started when a schedule does not say.
+const CATCH_UP: Duration = Duration::from_secs(3600);
+
+const KEYS: &[&str] = &[
+    "runbook",
+    "when",
+    "zone",
+    "target",
+    "params",
+    "jitter",
+    "overlap",
+    "missed",
+    "catch-up",
+    "skipped-hour",
+    "doubled-hour",
+    "from",
+    "until",
+    "paused",
+    "pause-after-failures",
+];
+
+/// Reads schedules one after the other.
+pub(super) struct Reader<'a, 'r> {
+    surroundings: Surroundings<'a>,
+    runbooks: &'r mut Runbooks<'a>,
+    expressions: Expressions,
+    zone: TimeZone,
+    /// Names that are taken, and where.
+    names: HashMap<String, Option<Arc<Place>>>,
+    /// What is equal in many schedules is kept once.
+    texts: HashMap<String, Arc<str>>,
+    params: HashMap<String, Arc<BTreeMap<String, Value>>>,
+    /// Runbooks that problems point into.
+    shown: Vec<Rc<Runbook>>,
+}
+
+/// A schedule as far as it has been read.
+#[derive(Default)]
+struct Draft {
+    runbook: Option<(String, Option<Place>)>,
+    /// Whether it says when, rightly or wrongly.
+    says_when: bool,
+    when: Option<Arc<Expression>>,
+    zone: Option<TimeZone>,
+    target: Option<(String, Option<Place>)>,
+    params: Option<Written>,
+    paused: Option<String>,
+    from: Option<Written>,
+    until: Option<Written>,
+    jitter: Option<Duration>,
+    overlap: Option<Overlap>,
+    missed: Option<Missed>,
+    catch_up: Option<Duration>,
+    skipped: Option<Skipped>,
+    doubled: Option<Doubled>,
+    pause_after: Option<u32>,
+}
+
+impl<'a, 'r> Reader<'a, 'r> {
+    pub(super) fn new(surroundings: Surroundings<'a>, runbooks: &'r mut Runbooks<'a>) -> Self {
+        Self {
+            surroundings,
+            runbooks,
+            expressions: Expressions::default(),
+            zone: TimeZone::UTC,
+            names: HashMap::new(),
+            texts: HashMap::new(),
+            params: HashMap::new(),
+            shown: Vec::new(),
+        }
+    }
+
+    /// The texts that problems of the file point into.
+    pub(super) fn sources(&self, file: &Sources) -> Sources {
+        self.shown.iter().fold(file.clone(), |sources, runbook| {
+            let main = runbook.sources.main();
+            sources.with(main, runbook.sources.text(main).unwrap_or_default())
+        })
+    }
+
+    /// The schedules of the file; answers what is wrong with others. Its own mistakes the gates have told.
+    pub(super) fn file(&mut self, file: &File, schedules: &mut Vec<Schedule>) -> Vec<Diagnostic> {
+        let Ok(table) = &file.table else { return Vec::new() };
+        let entries = Fields::new(Style::File).table(table, "the file", WHOLE);
+        let mut fields = Fields::new(Style::File);
+        for (key, (_, _, value)) in &entries {
+            if *key == "zone" {
+                self.zone = Fields::new(Style::File).zone(value).unwrap_or(TimeZone::UTC);
+            }
+        }
+        for (_, (_, place, value)) in entries.iter().filter(|(key, _)| *key == "schedules") {
+            let Shape::Map(named) = &value.shape else {
+                fields.refuse(place, "`schedules` holds tables by name", None);
+                continue;
+            };
+            for entry in named {
+                schedules.extend(self.one(entry, None, &mut fields));
+            }
+        }
+        fields.problems
+    }
+
+    /// The schedules of headers; answers what is wrong, a runbook each. A runbook with mistakes is told of too: it
+    /// may have meant to be scheduled.
+    pub(super) fn headers(&mut self, schedules: &mut Vec<Schedule>) -> Vec<Problems> {
+        let mut problems = Vec::new();
+        for path in self.runbooks.scheduled() {
+            let runbook = match self.runbooks.find(&path) {
+                Ok(runbook) => runbook,
+                Err(wrong) => {
+                    let place = Place { source: path.clone(), line: 1, column: 1, length: 1 };
+                    let told =
+                        Diagnostic::new(codes::SCHEDULE, wrong.message).at(Some(place)).hint(wrong.hint);
+                    let text =
+                        std::fs::read_to_string(self.surroundings.root.join(&path)).unwrap_or_default();
+                    problems.push(Problems::of(told, Sources::new(path, text)));
+                    continue;
+                }
+            };
+            let Some(written) = &runbook.header.schedule else { continue };
+            let mut fields = Fields::new(Style::Header);
+            let entry = (name_of(&path), written.place.clone(), as_table(written));
+            schedules.extend(self.one(&entry, Some((&path, &runbook)), &mut fields));
+            problems.extend(super::told(fields.problems, runbook.sources.clone()));
+        }
+        problems
+    }
+
+    fn one(
+        &mut self,
+        entry: &Entry,
+        header: Option<(&str, &Rc<Runbook>)>,
+        fields: &mut Fields,
+    ) -> Option<Schedule> {
+        let before = fields.problems.len();
+        let (name, place, written) = entry;
+        let mut draft = drafted(&format!("schedule `{name}`"), written, &mut self.expressions, fields);
+        if let Some((path, _)) = header {
+            draft.runbook = Some((path.to_owned(), place.clone()));
+        }
+        self.taken(name, place, fields);
+        let schedule = self.complete(name, place, draft, fields);
+        (fields.problems.len() == before).then_some(schedule).flatten()
+    }
+
+    /// Two schedules of one name would share their records.
+    fn taken(&mut self, name: &str, place: &Option<Place>, fields: &mut Fields) {
+        if let Some(other) = self.names.get(name) {
+            let at = other.as_ref().map(|place| format!(" at {}", place.address())).unwrap_or_default();
+            let hint = format!("the other is{at}; records are kept by name: give one of them another");
+            fields.refuse(place, format!("there are two schedules `{name}`"), Some(hint));
+        }
+        self.names.entry(name.to_owned()).or_insert_with(|| place.clone().map(Arc::new));
+    }
+
+    fn complete(
+        &mut self,
+        name: &str,
+        place: &Option<Place>,
+        draft: Draft,
+        fields: &mut Fields,
+    ) -> Option<Schedule> {
+        let zone = draft.zone.clone().unwrap_or_else(|| self.zone.clone());
+        let from = draft.from.as_ref().and_then(|value| fields.instant(value, &zone));
+        let until = draft.until.as_ref().and_then(|value| fields.instant(value, &zone));
+        let protected = self.target(&draft, place, fields);
+        let runbook = self.runbook(name, place, &draft, fields);
+        if !draft.says_when {
+            let hint = "add `when = \"30 2 * * *\"`".to_owned();
+            fields.refuse(place, format!("schedule `{name}` does not say when"), Some(hint));
+        }
+        let when = draft.when.clone()?;
+        let (path, runbook) = runbook?;
+        let params = self.bound(place, draft.params.as_ref(), &runbook, fields)?;
+        let target = draft.target.as_ref().map_or(self.surroundings.target, |(name, _)| name.as_str());
+        Some(Schedule {
+            name: name.into(),
+            runbook: self.shared(&path),
+            risk: runbook.header.risk,
+            at_window_end: runbook.header.at_window_end,
+            target: self.shared(target),
+            protected: protected?,
+            params,
+            policy: policy(&draft, &when),
+            when,
+            zone,
+            from,
+            until,
+            paused: draft.paused.as_deref().map(|why| self.shared(why)),
+            place: place.clone().map(Arc::new),
+        })
+    }
+
+    fn target(&self, draft: &Draft, place: &Option<Place>, fields: &mut Fields) -> Option<bool> {
+        let (name, at) = match &draft.target {
+            Some((name, at)) => (name.as_str(), at),
+            None => (self.surroundings.target, place),
+        };
+        let found = self.surroundings.targets.protected(name);
+        found.map_err(|error| fields.refuse(at, error.message, error.hint)).ok()
+    }
+
+    fn runbook(
+        &mut self,
+        name: &str,
+        place: &Option<Place>,
+        draft: &Draft,
+        fields: &mut Fields,
+    ) -> Option<(String, Rc<Runbook>)> {
+        let Some((path, at)) = &draft.runbook else {
+            let hint = "add `runbook = \"runbooks/NAME.rhai\"`".to_owned();
+            fields.refuse(place, format!("schedule `{name}` names no runbook"), Some(hint));
+            return None;
+        };
+        match self.runbooks.find(path) {
+            Ok(runbook) => Some((path.clone(), runbook)),
+            Err(wrong) => {
+                fields.wrong(at, wrong);
+                None
+            }
+        }
+    }
+
+    /// The parameters, when the runbook takes them.
+    fn bound(
+        &mut self,
+        place: &Option<Place>,
+        written: Option<&Written>,
+        runbook: &Rc<Runbook>,
+        fields: &mut Fields,
+    ) -> Option<Arc<BTreeMap<String, Value>>> {
+        let given = given(written, fields)?;
+        let mut header = runbook.header.clone();
+        if self.surroundings.environment.is_none() {
+            header.params.retain(|name, spec| !spec.secret || given.contains_key(name));
+        }
+        let nothing = BTreeMap::new();
+        let environment = self.surroundings.environment.unwrap_or(&nothing);
+        match header.bind(&given, environment) {
+            Ok(_) => Some(self.shared_params(given)),
+            Err(problems) => {
+                for problem in problems {
+                    let about = problem.message.split('`').nth(1).unwrap_or_default().to_owned();
+                    let at = key_place(written, &about).or_else(|| place.clone());
+                    let hint = match problem.hint {
+                        Some(hint) if hint.starts_with("add `--param") => {
+                            Some(format!("give it: `params = {{ {about} = ... }}`"))
+                        }
+                        hint => hint,
+                    };
+                    let told = Diagnostic::new(codes::SCHEDULE, problem.message).at(at).hint(hint);
+                    fields.problems.push(told.label(problem.place, "declared here"));
+                }
+                self.shown.push(Rc::clone(runbook));
+                None
+            }
+        }
+    }
+
+    fn shared(&mut self, text: &str) -> Arc<str> {
+        let shared = self.texts.entry(text.to_owned()).or_insert_with(|| text.into());
+        Arc::clone(shared)
+    }
+
+    fn shared_params(&mut self, params: BTreeMap<String, Value>) -> Arc<BTreeMap<String, Value>> {
+        let key = serde_json::to_string(&params).unwrap_or_default();
+        Arc::clone(self.params.entry(key).or_insert_with(|| Arc::new(params)))
+    }
+}
+
+/// Reads the keys of one schedule.
+fn drafted(what: &str, written: &Written, expressions: &mut Expressions, fields: &mut Fields) -> Draft {
+    let mut draft = Draft::default();
+    let header = fields.style == Style::Header;
+    let known: Vec<&str> = KEYS.iter().copied().filter(|key| !(header && *key == "runbook")).collect();
+    for (key, (_, _, value)) in fields.table(written, what, &known) {
+        match key {
+            "runbook" => draft.runbook = fields.text(value).map(|path| (path, value.place.clone())),
+            "when" => {
+                draft.says_when = true;
+                draft.when = when(value, expressions, fields);
+            }
+            "zone" => draft.zone = fields.zone(value),
+            "target" => draft.target = fields.text(value).map(|target| (target, value.place.clone())),
+            "params" => draft.params = Some(value.clone()),
+            "jitter" => draft.jitter = fields.length(value),
+            "overlap" => draft.overlap = fields.word(value, Overlap::WORDS),
+            "missed" => draft.missed = fields.word(value, Missed::WORDS),
+            "catch-up" => draft.catch_up = fields.length(value),
+            "skipped-hour" => draft.skipped = fields.word(value, Skipped::WORDS),
+            "doubled-hour" => draft.doubled = fields.word(value, Doubled::WORDS),
+            "from" => draft.from = Some(value.clone()),
+            "until" => draft.until = Some(value.clone()),
+            "paused" => draft.paused = fields.text(value),
+            "pause-after-failures" => draft.pause_after = fields.number(value),
+            _ => {}
+        }
+    }
+    draft
+}
+
+fn when(value: &Written, expressions: &mut Expressions, fields: &mut Fields) -> Option<Arc<Expression>> {
+    let text = fields.text(value)?;
+    expressions.read(&text).map_err(|wrong| fields.wrong(&value.place, wrong)).ok()
+}
+
+fn given(written: Option<&Written>, fields: &mut Fields) -> Option<BTreeMap<String, Value>> {
+    let Some(written) = written else { return Some(BTreeMap::new()) };
+    match &written.shape {
+        Shape::Map(entries) => {
+            Some(entries.iter().map(|(name, _, value)| (name.clone(), value.value())).collect())
+        }
+        _ => {
+            fields.refuse(&written.place, "`params` is a table of parameters by name", None);
+            None
+        }
+    }
+}
+
+fn key_place(written: Option<&Written>, name: &str) -> Option<Place> {
+    match &written?.shape {
+        Shape::Map(entries) => entries.iter().find(|(key, _, _)| key == name)?.1.clone(),
+        _ => None,
+    }
+}
+
+/// What is declared, and what stands where nothing is.
+fn policy(draft: &Draft, when: &Expression) -> Policy {
+    let missed = draft.missed.unwrap_or_default();
+    // Who wants all of them does not want all but the first to be in each other's way.
+    let overlap = if missed == Missed::All { Overlap::BufferAll } else { Overlap::Skip };
+    let doubled = if when.is_hourly() { Doubled::Both } else { Doubled::First };
+    Policy {
+        overlap: draft.overlap.unwrap_or(overlap),
+        missed,
+        catch_up: draft.catch_up.unwrap_or(CATCH_UP),
+        jitter: draft.jitter.unwrap_or_default(),
+        skipped: draft.skipped.unwrap_or_default(),
+        doubled: draft.doubled.unwrap_or(doubled),
+        pause_after: draft.pause_after,
+    }
+}
+
+/// `schedule: "0 2 * * *"` is short for `schedule: #{ when: "0 2 * * *" }`.
+fn as_table(written: &Written) -> Written {
+    match &written.shape {
+        Shape::Map(_) => written.clone(),
+        _ => {
+            let entry = ("when".to_owned(), written.place.clone(), written.clone());
+            Written { place: written.place.clone(), shape: Shape::Map(vec![entry]) }
+        }
+    }
+}
+
+/// The schedule of a header is called like its file.
+fn name_of(path: &str) -> String {
+    let file = path.rsplit('/').next().unwrap_or(path);
+    file.strip_suffix(".rhai").unwrap_or(file).to_owned()
+}
+
+/// What is wrong with a header's schedule by itself, without the project.
+pub(super) fn check_header(runbook: &Runbook) -> Vec<Diagnostic> {
+    let Some(written) = &runbook.header.schedule else { return Vec::new() };
+    let mut fields = Fields::new(Style::Header);
+    let draft = drafted("`schedule`", &as_table(written), &mut Expressions::default(), &mut fields);
+    if !draft.says_when {
+        let hint = "write `schedule: \"30 2 * * *\"` or `schedule: #{ when: \"30 2 * * *\" }`".to_owned();
+        fields.refuse(&written.place, "the schedule does not say when", Some(hint));
+    }
+    fields.problems
+}

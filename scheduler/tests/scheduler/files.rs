@@ -1,0 +1,183 @@
+//! `schedules.toml` and headers: what is read, and what is said about mistakes while the others stay.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use aegis_engine::error::CallError;
+use aegis_engine::function::Registry;
+use aegis_engine::{builtin, codes};
+use aegis_scheduler::reading::{Surroundings, Targets};
+use aegis_scheduler::{Missed, Overlap, Plan, Skipped};
+
+struct Known;
+
+impl Targets for Known {
+    fn protected(&self, name: &str) -> Result<bool, CallError> {
+        match name {
+            "sandbox" => Ok(false),
+            "prod" => Ok(true),
+            _ => Err(CallError::new(codes::TARGET, format!("there is no target `{name}`"))
+                .hint("targets are `prod` and `sandbox`")),
+        }
+    }
+}
+
+fn registry() -> &'static Registry {
+    static REGISTRY: OnceLock<Registry> = OnceLock::new();
+    REGISTRY.get_or_init(|| Registry::new(builtin::modules()).unwrap())
+}
+
+const BACKUP: &str = "runbook(#{ title: \"Backs up\", needs: [], risk: \"high\",\n  params: #{ bucket: #{ type: \"string\" }, \
+                      keep: #{ type: \"int\", default: 7 } } });\n";
+
+fn read(text: &str, runbooks: &[(&str, &str)]) -> Plan {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("runbooks")).unwrap();
+    std::fs::write(folder.path().join("aegis.toml"), "").unwrap();
+    std::fs::write(folder.path().join("schedules.toml"), text).unwrap();
+    std::fs::write(folder.path().join("runbooks/backup.rhai"), BACKUP).unwrap();
+    for (name, text) in runbooks {
+        std::fs::write(folder.path().join("runbooks").join(name), text).unwrap();
+    }
+    let root = folder.path().canonicalize().unwrap();
+    Plan::read(&Surroundings {
+        root: &root,
+        targets: &Known,
+        target: "sandbox",
+        libraries: &BTreeMap::new(),
+        registry: registry(),
+        environment: None,
+    })
+}
+
+fn told(plan: &Plan) -> String {
+    plan.problems.iter().map(|problems| problems.render(false)).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_file_says_everything_and_a_header_the_same_with_underscores() {
+    let plan = read(
+        "zone = \"Asia/Seoul\"\n[schedules.nightly]\nrunbook = \"runbooks/backup.rhai\"\nwhen = \"30 2 * * *\"\n\
+         target = \"prod\"\nparams = { bucket = \"s3://b\" }\njitter = \"5m\"\nmissed = \"all\"\ncatch-up = \"6h\"\n\
+         skipped-hour = \"skip\"\nfrom = 2026-12-01\npause-after-failures = 3\n",
+        &[
+            (
+                "tidy.rhai",
+                "runbook(#{ title: \"Tidies\", schedule: #{ when: \"0 4 * * *\", zone: \"Europe/Berlin\", catch_up: \"2h\" } });\n",
+            ),
+            ("poll.rhai", "runbook(#{ title: \"Polls\", schedule: \"every 15m\" });\n"),
+        ],
+    );
+    assert_eq!(told(&plan), "");
+    let names: Vec<&str> = plan.schedules.iter().map(|schedule| &*schedule.name).collect();
+    assert_eq!(names, ["nightly", "poll", "tidy"]);
+    let nightly = &plan.schedules[0];
+    assert!(nightly.protected && &*nightly.target == "prod");
+    assert_eq!(nightly.zone.iana_name(), Some("Asia/Seoul"));
+    assert_eq!((nightly.policy.missed, nightly.policy.overlap), (Missed::All, Overlap::BufferAll));
+    assert_eq!(nightly.policy.skipped, Skipped::Skip);
+    assert_eq!(nightly.from.unwrap().to_string(), "2026-11-30T15:00:00Z");
+    assert_eq!(plan.schedules[2].zone.iana_name(), Some("Europe/Berlin"));
+    assert_eq!(plan.schedules[2].policy.catch_up.as_secs(), 7200);
+}
+
+/// What a file with one wrong schedule says; the other one always stays.
+fn wrong(lines: &str) -> String {
+    let text = format!(
+        "[schedules.good]\nrunbook = \"runbooks/backup.rhai\"\nwhen = \"@daily\"\nparams = {{ bucket = \"b\" }}\n\
+         [schedules.bad]\n{lines}"
+    );
+    let plan = read(&text, &[]);
+    let names: Vec<&str> = plan.schedules.iter().map(|schedule| &*schedule.name).collect();
+    assert_eq!(names, ["good"], "{}", told(&plan));
+    told(&plan)
+}
+
+fn with(line: &str) -> String {
+    wrong(&format!(
+        "runbook = \"runbooks/backup.rhai\"\nparams = {{ bucket = \"b\" }}\nwhen = \"@daily\"\n{line}\n"
+    ))
+}
+
+#[test]
+fn mistakes_are_told_with_line_caret_and_hint_and_the_others_stay() {
+    let said = |text: String, parts: &[&str]| {
+        for part in parts {
+            assert!(text.contains(part), "`{part}` is not in:\n{text}");
+        }
+    };
+    said(
+        with("zone = \"Asia/Seol\""),
+        &[
+            "there is no time zone `Asia/Seol`",
+            "did you mean `Asia/Seoul`?",
+            "schedules.toml:9:8",
+            "^^^^^^^^^^^",
+        ],
+    );
+    said(with("zone = \"KST\""), &["there is no time zone `KST`", "hint: "]);
+    said(
+        with("ovrelap = \"skip\""),
+        &["schedule `bad` has no key `ovrelap`", "did you mean `overlap`?", "schedules.toml:9:1"],
+    );
+    said(
+        with("overlap = \"skipp\""),
+        &["expected `skip`, `buffer-one`, `buffer-all`, `cancel-other` or `allow`", "did you mean `skip`?"],
+    );
+    said(with("catch-up = \"soon\""), &["expected a duration", "schedules.toml:9:12"]);
+    said(with("target = \"prd\""), &["there is no target `prd`", "schedules.toml:9:10"]);
+    said(with("pause-after-failures = 0"), &["1 or more"]);
+    said(with("until = \"some day\""), &["`some day` is no time"]);
+    let runbook = "runbook = \"runbooks/backup.rhai\"\n";
+    said(
+        wrong(&format!("{runbook}when = \"0 0 30 2 *\"\nparams = {{ bucket = \"b\" }}\n")),
+        &["the time `0 0 30 2 *` never comes", "schedules.toml:7:8"],
+    );
+    said(
+        wrong(&format!("{runbook}params = {{ bucket = \"b\" }}\n")),
+        &["schedule `bad` does not say when", "add `when = "],
+    );
+    said(
+        wrong("runbook = \"runbooks/bakup.rhai\"\nwhen = \"@daily\"\n"),
+        &["there is no runbook `runbooks/bakup.rhai`", "did you mean `runbooks/backup.rhai`?"],
+    );
+    said(
+        wrong(&format!("{runbook}when = \"@daily\"\n")),
+        &["parameter `bucket` is missing", "params = { bucket = ... }", "declared here"],
+    );
+    said(
+        wrong(&format!("{runbook}when = \"@daily\"\nparams = {{ bucket = \"b\", keep = \"many\" }}\n")),
+        &["parameter `keep` must be int", "schedules.toml:8:26"],
+    );
+    said(
+        wrong(&format!("{runbook}when = \"@daily\"\nparams = {{ bucket = \"b\", kep = 1 }}\n")),
+        &["no parameter `kep`", "did you mean `keep`?"],
+    );
+    said(wrong("when = \"@daily\"\n"), &["schedule `bad` names no runbook"]);
+}
+
+#[test]
+fn a_header_is_told_about_in_its_own_file_and_a_name_is_taken_once() {
+    let plan = read(
+        "[schedules.tidy]\nrunbook = \"runbooks/backup.rhai\"\nwhen = \"@daily\"\nparams = { bucket = \"b\" }\n",
+        &[
+            ("tidy.rhai", "runbook(#{ title: \"Tidies\", schedule: \"0 4 * * *\" });\n"),
+            (
+                "odd.rhai",
+                "runbook(#{\n  title: \"Odd\",\n  schedule: #{ when: \"0 4 * * *\", zon: \"UTC\" },\n});\n",
+            ),
+        ],
+    );
+    let told = told(&plan);
+    assert!(told.contains("there are two schedules `tidy`") && told.contains("schedules.toml:1"), "{told}");
+    assert!(told.contains("`odd` has no key `zon`") && told.contains("runbooks/odd.rhai:3"), "{told}");
+    assert_eq!(plan.schedules.len(), 1);
+}
+
+#[test]
+fn a_file_that_is_no_toml_is_told_and_headers_still_run() {
+    let plan =
+        read("[schedules\n", &[("tidy.rhai", "runbook(#{ title: \"Tidies\", schedule: \"0 4 * * *\" });\n")]);
+    assert!(told(&plan).contains("`schedules.toml` is no TOML"), "{}", told(&plan));
+    assert_eq!(plan.schedules.len(), 1);
+}
