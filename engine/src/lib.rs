@@ -11,6 +11,7 @@
 //! - [`journal`]: what was asked and what happened; [`run`]: executing, resuming, undoing
 //! - [`builtin`]: the host modules about the run itself
 //! - [`report`]: a fold over a run's entries
+//! - [`files`]: reading what comes from outside
 //! - [`secret`]: secrets and the redactor; [`codes`]: the error codes an operator can meet
 
 pub mod builtin;
@@ -18,6 +19,7 @@ pub mod clock;
 pub mod codes;
 pub mod diagnostic;
 pub mod error;
+pub mod files;
 pub mod function;
 mod gate;
 pub mod journal;

@@ -16,6 +16,7 @@ pub mod target;
 pub mod text;
 pub mod time;
 pub mod tls;
+pub mod yaml;
 
 use aegis_engine::function::{Module, Services};
 

@@ -8,18 +8,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use aegis_engine::clock::{SystemClock, SystemEntropy};
 use aegis_engine::function::Registry;
-use aegis_engine::journal::{
-    Body, Claim, Entry, Halt, Lease, Person, RunRecord, SqliteStore, Store, StoreError, Verdict,
-};
+use aegis_engine::journal::{Person, SqliteStore, Store, Verdict};
 use aegis_engine::run::engine::Execution;
 use aegis_engine::run::{Engine, Limits, Mode, Occasion, Start, TargetFacts};
 use aegis_engine::runbook::{Params, Runbook, Sources};
+use aegis_engine::testing::Interposed;
 use aegis_stdlib::target::{Surroundings, Target};
-use jiff::Timestamp;
 
 use crate::campaign::{Tally, drive, judge, runbook};
 use crate::process::Project;
@@ -34,108 +31,45 @@ const FOLDER: &str = "AEGIS_TEST_FOLDER";
 /// The ways to die around one durable write.
 const WAYS: [&str; 3] = ["before", "torn", "after"];
 
-/// The product's store, until it dies.
-struct Mortal {
-    inner: SqliteStore,
-    log: PathBuf,
-    way: String,
-    at: usize,
-    writes: AtomicUsize,
-}
-
-impl Mortal {
-    fn open(folder: &Path, death: &str) -> Self {
-        let (way, at) = death.split_once(' ').unwrap();
-        let state = folder.join("state");
-        Self {
-            inner: SqliteStore::open(&state).unwrap(),
-            log: state.join("journal.db-wal"),
-            way: way.to_owned(),
-            at: at.parse().unwrap(),
-            writes: AtomicUsize::new(0),
-        }
-    }
-
-    fn size(&self) -> u64 {
-        std::fs::metadata(&self.log).map_or(0, |log| log.len())
-    }
-
-    /// Leaves only a part of what the last write added, as a power cut in the middle of it would.
-    fn tear(&self, from: u64) {
-        let added = self.size() - from;
-        assert!(added > 0, "the log began again from its start: make the runbook shorter");
-        let left = from + added * (self.at as u64 % 7 + 1) / 8;
-        File::options().write(true).open(&self.log).and_then(|log| log.set_len(left)).unwrap();
-    }
-}
-
-fn die() -> ! {
-    let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
-    std::process::abort()
-}
-
-impl Store for Mortal {
-    fn append(&self, run: &str, bodies: &[(Timestamp, Body)]) -> Result<Vec<Entry>, StoreError> {
-        let due = self.writes.fetch_add(1, Ordering::SeqCst) + 1 == self.at;
-        if due && self.way == "before" {
+/// The product's store, which dies around its n-th write in one of the [`WAYS`].
+fn mortal_store(folder: &Path, death: &str) -> impl Store + use<> {
+    let (way, at) = death.split_once(' ').unwrap();
+    let (way, at): (String, usize) = (way.to_owned(), at.parse().unwrap());
+    let state = folder.join("state");
+    let log = state.join("journal.db-wal");
+    let writes = AtomicUsize::new(0);
+    Interposed::new(Arc::new(SqliteStore::open(&state).unwrap()), move |inner, run, bodies| {
+        let due = writes.fetch_add(1, Ordering::SeqCst) + 1 == at;
+        if due && way == "before" {
             die();
         }
-        let before = self.size();
-        let entries = self.inner.append(run, bodies)?;
-        if due && self.way == "torn" {
-            self.tear(before);
+        let before = size(&log);
+        let entries = inner.append(run, bodies)?;
+        if due && way == "torn" {
+            tear(&log, before, at);
         }
         if due {
             die();
         }
         Ok(entries)
-    }
+    })
+}
 
-    fn entries(&self, run: &str, after: u64) -> Result<Vec<Entry>, StoreError> {
-        self.inner.entries(run, after)
-    }
+fn size(log: &Path) -> u64 {
+    std::fs::metadata(log).map_or(0, |log| log.len())
+}
 
-    fn decisions(&self, run: &str, after: u64) -> Result<Vec<Entry>, StoreError> {
-        self.inner.decisions(run, after)
-    }
+/// Leaves only a part of what the last write added, as a power cut in the middle of it would.
+fn tear(log: &Path, from: u64, at: usize) {
+    let added = size(log) - from;
+    assert!(added > 0, "the log began again from its start: make the runbook shorter");
+    let left = from + added * (at as u64 % 7 + 1) / 8;
+    File::options().write(true).open(log).and_then(|log| log.set_len(left)).unwrap();
+}
 
-    fn runs(&self) -> Result<Vec<RunRecord>, StoreError> {
-        self.inner.runs()
-    }
-
-    fn keep_texts(&self, texts: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, StoreError> {
-        self.inner.keep_texts(texts)
-    }
-
-    fn text(&self, hash: &str) -> Result<String, StoreError> {
-        self.inner.text(hash)
-    }
-
-    fn claim(&self, run: &str) -> Result<Option<Box<dyn Claim>>, StoreError> {
-        self.inner.claim(run)
-    }
-
-    fn halt(&self) -> Result<Option<Halt>, StoreError> {
-        self.inner.halt()
-    }
-
-    fn set_halt(&self, halt: Option<&Halt>) -> Result<(), StoreError> {
-        self.inner.set_halt(halt)
-    }
-
-    fn acquire(
-        &self,
-        name: &str,
-        run: &str,
-        now: Timestamp,
-        time_to_live: Duration,
-    ) -> Result<Result<Lease, Lease>, StoreError> {
-        self.inner.acquire(name, run, now, time_to_live)
-    }
-
-    fn release(&self, name: &str, run: &str) -> Result<(), StoreError> {
-        self.inner.release(name, run)
-    }
+fn die() -> ! {
+    let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+    std::process::abort()
 }
 
 /// The process of its own: nothing to see unless a test of this file starts it.
@@ -148,7 +82,7 @@ fn mortal() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let modules = aegis_engine::builtin::modules().into_iter().chain(aegis_stdlib::modules()).collect();
     let engine = Engine {
-        store: Arc::new(Mortal::open(&folder, &death)),
+        store: Arc::new(mortal_store(&folder, &death)),
         registry: Arc::new(Registry::new(modules).unwrap()),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),

@@ -27,6 +27,7 @@ mod sandbox;
 mod show;
 mod skip;
 mod stepping;
+mod subject;
 mod targets;
 mod undo;
 mod unhalt;
@@ -68,7 +69,7 @@ verbs! {
     /// Show what a runbook would do, with live diffs, and change nothing.
     Plan = plan, [
         "aegis plan runbooks/bootstrap.rhai",
-        "aegis plan runbooks/rotate.rhai --params-file prod.yaml --target prod",
+        "aegis plan runbooks/rotate.rhai --params prod.yaml --target prod",
     ];
     /// Go on with a run where it stands.
     Resume = resume, [

@@ -6,7 +6,8 @@ use aegis_engine::run::{Mode, Occasion, Start};
 use aegis_engine::text::count;
 use clap::Args;
 
-use super::running::{Subject, Watcher, conclude, tell, wait};
+use super::running::{Watcher, conclude, tell, wait};
+use super::subject::Subject;
 use crate::context::{Context, Global};
 use crate::exit::Exit;
 use crate::view::failure::Failure;

@@ -7,8 +7,9 @@ use aegis_engine::run::operate::Desk;
 use aegis_engine::runbook::Runbook;
 use clap::{Args, ValueEnum};
 
-use super::running::{Watcher, checked, conclude, interactive, refuse_mistakes, wait};
+use super::running::{Watcher, checked, conclude, interactive, wait};
 use super::stepping::Stepping;
+use super::subject::refuse_mistakes;
 use crate::context::{Context, Global};
 use crate::exit::Exit;
 use crate::view::failure::Failure;

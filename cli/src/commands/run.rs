@@ -3,8 +3,9 @@
 use aegis_engine::run::{Mode, Occasion, Start};
 use clap::Args;
 
-use super::running::{Subject, Watcher, checked, conclude, interactive, wait};
+use super::running::{Watcher, checked, conclude, interactive, wait};
 use super::stepping::Stepping;
+use super::subject::Subject;
 use crate::context::{Context, Global};
 use crate::exit::Exit;
 use crate::view::failure::Failure;

@@ -1,94 +1,23 @@
-//! What `run`, `plan`, `resume` and `retry` share: parameters, the wait for the end of a run, Ctrl-C, and the
-//! words at the end.
+//! What `run`, `plan`, `resume` and `retry` share: the wait for the end of a run, Ctrl-C, and the words at the end.
 
-use std::collections::BTreeMap;
 use std::io::IsTerminal;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aegis_engine::codes;
-use aegis_engine::diagnostic::Problems;
 use aegis_engine::error::CallError;
 use aegis_engine::journal::{Entry, Verdict};
 use aegis_engine::report::Report;
 use aegis_engine::run::handle::Listener;
 use aegis_engine::run::{Conclusion, Event, Handle, Stop};
-use aegis_engine::runbook::{BUILTINS, Params, Runbook, check};
-use clap::Args;
+use aegis_engine::runbook::Runbook;
 use serde_json::Value;
 
 use crate::context::{Context, Global, Output};
 use crate::exit::Exit;
-use crate::view::failure::Failure;
 use crate::view::live::Live;
 use crate::view::plain::Plain;
 use crate::view::say;
 use crate::view::table;
-
-/// Which runbook with which parameters on which target.
-#[derive(Debug, Args)]
-pub(crate) struct Subject {
-    /// The runbook.
-    #[arg(value_name = "RUNBOOK")]
-    pub(crate) runbook: PathBuf,
-    /// A parameter, `name=value`; may be given several times.
-    #[arg(long = "param", short = 'p', value_name = "NAME=VALUE")]
-    params: Vec<String>,
-    /// Parameters from a YAML or JSON file; `--param` rules over them.
-    #[arg(long, value_name = "FILE")]
-    params_file: Option<PathBuf>,
-    /// The target [default: the configuration's, else the sandbox].
-    #[arg(long, short = 't', value_name = "NAME")]
-    pub(crate) target: Option<String>,
-}
-
-impl Subject {
-    /// Reads the runbook and binds its parameters.
-    pub(crate) fn load(&self, context: &Context) -> Result<(Runbook, Params), Failure> {
-        let runbook = Runbook::load(&self.runbook, &aegis_stdlib::libraries())?;
-        refuse_mistakes(&runbook)?;
-        let params = runbook
-            .header
-            .bind(&self.given()?, &context.environment)
-            .map_err(|diagnostics| Problems { diagnostics, sources: runbook.sources.clone() })?;
-        Ok((runbook, params))
-    }
-
-    /// Name of the run in lists: the file's.
-    pub(crate) fn name(&self) -> String {
-        self.runbook.file_stem().map_or_else(|| "run".to_owned(), |stem| stem.to_string_lossy().into_owned())
-    }
-
-    fn given(&self) -> Result<BTreeMap<String, Value>, Failure> {
-        let mut given = match &self.params_file {
-            Some(path) => read_params(path)?,
-            None => BTreeMap::new(),
-        };
-        for pair in &self.params {
-            let Some((name, value)) = pair.split_once('=') else {
-                let error = CallError::new(codes::PARAMETER, format!("`{pair}` is not a parameter"));
-                return Err(error.hint("write `--param name=value`").into());
-            };
-            given.insert(name.to_owned(), Value::String(value.to_owned()));
-        }
-        Ok(given)
-    }
-}
-
-/// Nothing begins that is known to be wrong.
-pub(super) fn refuse_mistakes(runbook: &Runbook) -> Result<(), Failure> {
-    let diagnostics = check(runbook, &Context::registry()?, BUILTINS);
-    let problems = Problems { diagnostics, sources: runbook.sources.clone() };
-    if problems.has_errors() { Err(problems.into()) } else { Ok(()) }
-}
-
-fn read_params(path: &std::path::Path) -> Result<BTreeMap<String, Value>, Failure> {
-    let wrong = |why: &dyn std::fmt::Display| {
-        CallError::new(codes::PARAMETER, format!("`{}` cannot be read", path.display())).because(why)
-    };
-    let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
-    Ok(serde_saphyr::from_str(&text).map_err(|error| wrong(&error))?)
-}
 
 /// Collects what a run says and shows it as it comes.
 pub(crate) struct Watcher {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use aegis_engine::codes;
 use aegis_engine::diagnostic::{Diagnostic, Place, Problems};
 use aegis_engine::error::CallError;
+use aegis_engine::files::{WRITTEN, read_text};
 use aegis_engine::runbook::Sources;
 use aegis_engine::text::did_you_mean;
 use toml::{Table, Value};
@@ -91,7 +92,7 @@ impl Config {
 }
 
 fn read(path: &Path) -> Result<Option<String>, Failure> {
-    match std::fs::read_to_string(path) {
+    match read_text(path, WRITTEN) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => Ok(None),

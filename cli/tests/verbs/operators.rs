@@ -83,6 +83,37 @@ fn wrong_parameters_are_told_all_at_once() {
 }
 
 #[test]
+fn a_file_of_parameters_is_read_and_what_is_wrong_with_it_is_told_with_its_place() {
+    let project = Project::new(&[
+        (
+            "runbooks/a.rhai",
+            "runbook(#{ title: \"A\", params: #{ n: #{ type: \"int\" } } });\nlog(`n ${params.n}`);\n",
+        ),
+        ("good.yaml", "n: 2\n"),
+        ("good.json", "{\"n\": 3}"),
+        ("twice.yaml", "n: 1\nn: 2\n"),
+        ("open.yaml", "n: [1\n"),
+        ("list.yaml", "- 1\n"),
+        ("empty.yaml", ""),
+    ]);
+    let run = |arguments: &[&str]| project.aegis(&[&["run", "runbooks/a.rhai"], arguments].concat());
+    assert!(run(&["--params", "good.yaml"]).ended(0).talk.contains("n 2"));
+    assert!(run(&["--params", "good.json", "-p", "n=4"]).ended(0).talk.contains("n 4"));
+    let table = [
+        ("twice.yaml", "duplicate mapping key `n` is not allowed here\n  ┌─ twice.yaml:2:1"),
+        ("open.yaml", "unclosed bracket '['\n  ┌─ open.yaml:1:4"),
+        ("list.yaml", "`list.yaml` must be one map of parameters"),
+        ("empty.yaml", "parameter `n` is missing"),
+        ("none.yaml", "`none.yaml` cannot be read: No such file"),
+        ("/dev/zero", "`/dev/zero` cannot be read: it is larger than 4 MiB"),
+    ];
+    for (file, told) in table {
+        let refused = run(&["--params", file]).ended(2);
+        assert!(refused.talk.starts_with("error[A0003]") && refused.talk.contains(told), "{}", refused.talk);
+    }
+}
+
+#[test]
 fn a_protected_target_wants_its_name() {
     let project = Project::new(&[
         ("runbooks/a.rhai", NEEDS_A_FILE),

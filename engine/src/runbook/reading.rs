@@ -10,6 +10,7 @@ use super::sources::{candidates, is_embedded};
 use super::{Header, PARAMS, Project, Runbook, Sources, compiler, header};
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Problems, from_parse_error};
+use crate::files::{WRITTEN, read_text};
 
 /// What one pass over the texts found.
 pub(super) struct Reading {
@@ -23,7 +24,7 @@ impl Reading {
     pub(super) fn of_file(path: &Path, embedded: &BTreeMap<String, String>) -> Self {
         let project = Project::of(path);
         let main = project.name_of(path);
-        match std::fs::read_to_string(path) {
+        match read_text(path, WRITTEN) {
             Ok(text) => Self::of(&main, text, &Outside::Files { project: &project, embedded }),
             Err(error) => {
                 let message = format!("cannot read `{}`: {error}", path.display());
@@ -184,7 +185,7 @@ fn read_inside(project: &Project, name: &str, literal: &str) -> Result<Option<St
     if !file.starts_with(&project.root) {
         return Err(outside_of_project(literal));
     }
-    std::fs::read_to_string(&file)
+    read_text(&file, WRITTEN)
         .map(Some)
         .map_err(|error| Diagnostic::new(codes::IMPORT, format!("cannot read `{name}`: {error}")))
 }

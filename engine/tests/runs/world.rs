@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use aegis_engine::clock::{SystemClock, SystemEntropy};
 use aegis_engine::codes;
@@ -13,16 +12,14 @@ use aegis_engine::error::CallError;
 use aegis_engine::function::{
     Context, Description, Effect, Function, HostFunction, Module, Plan, Probe, Registry, Services, UndoCall,
 };
-use aegis_engine::journal::{
-    Body, Claim, Entry, Halt, Lease, Person, RunRecord, SqliteStore, Store, StoreError,
-};
+use aegis_engine::journal::{Entry, Person, SqliteStore, Store, StoreError};
 use aegis_engine::run::engine::{EngineError, Execution};
 use aegis_engine::run::{
     Conclusion, Engine, Event, Handle, Limits, Mode, Occasion, Resume, Start, TargetFacts,
 };
 use aegis_engine::runbook::{Params, Runbook, Sources};
+use aegis_engine::testing::Interposed;
 use async_trait::async_trait;
-use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -188,59 +185,19 @@ pub(crate) fn module() -> Module {
 }
 
 /// A store that refuses to write after a number of records, as if the process had been killed there.
-pub(crate) struct CutStore {
-    inner: Arc<SqliteStore>,
-    left: AtomicUsize,
-}
-
-impl Store for CutStore {
-    fn append(&self, run: &str, bodies: &[(Timestamp, Body)]) -> Result<Vec<Entry>, StoreError> {
+fn cut_after(records: usize, inner: Arc<dyn Store>) -> impl Store {
+    let left = AtomicUsize::new(records);
+    Interposed::new(inner, move |inner, run, bodies| {
         let mut stored = Vec::new();
         for body in bodies {
-            let left = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+            let left = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
             if left.is_err() {
                 return Err(StoreError::Full("cut".into()));
             }
-            stored.extend(self.inner.append(run, std::slice::from_ref(body))?);
+            stored.extend(inner.append(run, std::slice::from_ref(body))?);
         }
         Ok(stored)
-    }
-    fn entries(&self, run: &str, after: u64) -> Result<Vec<Entry>, StoreError> {
-        self.inner.entries(run, after)
-    }
-    fn decisions(&self, run: &str, after: u64) -> Result<Vec<Entry>, StoreError> {
-        self.inner.decisions(run, after)
-    }
-    fn runs(&self) -> Result<Vec<RunRecord>, StoreError> {
-        self.inner.runs()
-    }
-    fn keep_texts(&self, texts: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, StoreError> {
-        self.inner.keep_texts(texts)
-    }
-    fn text(&self, hash: &str) -> Result<String, StoreError> {
-        self.inner.text(hash)
-    }
-    fn claim(&self, run: &str) -> Result<Option<Box<dyn Claim>>, StoreError> {
-        self.inner.claim(run)
-    }
-    fn halt(&self) -> Result<Option<Halt>, StoreError> {
-        self.inner.halt()
-    }
-    fn set_halt(&self, halt: Option<&Halt>) -> Result<(), StoreError> {
-        self.inner.set_halt(halt)
-    }
-    fn acquire(
-        &self,
-        name: &str,
-        run: &str,
-        now: Timestamp,
-        time_to_live: Duration,
-    ) -> Result<Result<Lease, Lease>, StoreError> {
-        self.inner.acquire(name, run, now, time_to_live)
-    }
-    fn release(&self, name: &str, run: &str) -> Result<(), StoreError> {
-        self.inner.release(name, run)
-    }
+    })
 }
 
 /// A place to run things: a world, a store in a folder of its own and an async runtime.
@@ -349,7 +306,7 @@ impl Bench {
 
     /// Runs a script until that many records are stored. The run id, when it came to be.
     pub(crate) fn run_cut(&self, script: &str, records: usize) -> Option<String> {
-        let store = Arc::new(CutStore { inner: self.store.clone(), left: AtomicUsize::new(records) });
+        let store = Arc::new(cut_after(records, self.store.clone()));
         let handle = self.begin(script, Mode::Run, store).ok()?;
         Some(handle.wait().run)
     }

@@ -64,11 +64,12 @@ fn read(document: &str) -> Result<Value, CallError> {
     if !content {
         return Ok(Value::Null);
     }
-    serde_saphyr::from_str(document).map_err(|error| {
+    let one = |mut documents: Vec<Value>| documents.pop().unwrap_or_default();
+    crate::yaml::documents(document).map(one).map_err(|problem| {
         let source =
             document.lines().find_map(|line| line.strip_prefix("# Source: ")).unwrap_or("the manifest");
         CallError::new(codes::HELM, format!("`{source}` renders to something that is not YAML"))
-            .because(error)
+            .because(problem)
     })
 }
 

@@ -54,12 +54,9 @@ fn is_yaml(text: &str) -> bool {
 }
 
 fn documents(text: &str, whence: &str, objects: &mut Vec<Value>) -> Result<(), CallError> {
-    let documents: Vec<Value> = serde_saphyr::from_multiple(text)
+    let documents = crate::yaml::documents(text)
         .map_err(|error| CallError::argument(format!("{whence} is not YAML")).because(error))?;
-    documents
-        .into_iter()
-        .filter(|document| !document.is_null())
-        .try_for_each(|document| unfold(document, whence, objects))
+    documents.into_iter().try_for_each(|document| unfold(document, whence, objects))
 }
 
 /// Takes a `List` apart and checks that each object says what it is.

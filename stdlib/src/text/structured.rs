@@ -115,8 +115,7 @@ impl HostFunction for ParseYaml {
     }
 
     async fn perform(_: &Context, arguments: ParseYamlArguments) -> Result<Value, CallError> {
-        let documents: Vec<Value> =
-            serde_saphyr::from_multiple(&arguments.text).map_err(|error| not("YAML", error))?;
+        let documents = crate::yaml::documents(&arguments.text).map_err(|problem| not("YAML", problem))?;
         match (arguments.all, documents.as_slice()) {
             (true, _) => Ok(Value::Array(documents)),
             (false, []) => Ok(Value::Null),

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use aegis_engine::codes;
 use aegis_engine::error::CallError;
+use aegis_engine::files::{WRITTEN, read_text};
 use aegis_sandbox::{Options, serve::Topology};
 use clap::Args;
 
@@ -85,7 +86,7 @@ fn read(file: &Path) -> Result<Topology, Failure> {
         let told = format!("`{}` is no topology: {problem}", file.display());
         CallError::new(codes::CONFIG, told).hint("keys are those of `[sandbox.topology]` in aegis.toml")
     };
-    let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
+    let text = read_text(file, WRITTEN).map_err(|error| wrong(error.to_string()))?;
     let is_json = file.extension().is_some_and(|extension| extension == "json");
     let topology = match is_json {
         true => serde_json::from_str(&text).map_err(|error| wrong(error.to_string())),

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use aegis_engine::error::CallError;
+use aegis_engine::files::{GENERATED, read_text};
 
 /// The text of the manifest files at a path below the project: the file, or all `.yaml`, `.yml` and `.json`
 /// files of the folder by name.
@@ -25,7 +26,7 @@ pub(in crate::k8s) fn manifest_files(project: &Path, path: &str) -> Result<Vec<(
     files
         .into_iter()
         .map(|file| {
-            let text = std::fs::read_to_string(&file).map_err(|error| unreadable(&file, &error))?;
+            let text = read_text(&file, GENERATED).map_err(|error| unreadable(&file, &error))?;
             Ok((file.strip_prefix(&root).unwrap_or(&file).display().to_string(), text))
         })
         .collect()

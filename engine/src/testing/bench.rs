@@ -1,5 +1,5 @@
-//! For tests of host modules (feature `testing`): one module with its services, called without a script and
-//! without a journal. The product never uses this; the gate is the only caller of `perform` there.
+//! One module with its services, called without a script and without a journal. In the product the gate is the
+//! only caller of `perform`.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
