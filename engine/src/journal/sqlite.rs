@@ -36,6 +36,14 @@ CREATE TABLE IF NOT EXISTS leases (
 const LOOKS: u32 = 5;
 const A_LOOK: Duration = Duration::from_millis(10);
 
+/// Pages of the write-ahead log after which it is moved into the file: one commit in a thousand waits for that.
+const CHECKPOINT: u32 = 4000;
+
+/// From this many entries on, several threads read a run.
+const WORTH_SHARING: usize = 1000;
+/// More than these wait for the disk and for each other.
+const MOST_READERS: usize = 4;
+
 /// Journals in one SQLite file.
 pub struct SqliteStore {
     directory: PathBuf,
@@ -77,7 +85,10 @@ impl SqliteStore {
         let connection = self.connection();
         connection.busy_timeout(Duration::from_secs(10)).map_err(|error| self.error(error))?;
         connection
-            .execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-8000;")
+            .execute_batch(&format!(
+                "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-8000;
+                 PRAGMA wal_autocheckpoint={CHECKPOINT};"
+            ))
             .map_err(|error| self.error(error))?;
         connection.set_prepared_statement_cache_capacity(32);
         self.check_format(&connection)
@@ -169,12 +180,41 @@ struct StoredEntry {
     hash: String,
 }
 
+/// Parses entries beside their verification. A long run is resumed in the time of one share of it: each of a few
+/// threads takes one.
+fn parsed(
+    run: &str,
+    stored: &[StoredEntry],
+    verified: impl FnOnce() -> Result<String, StoreError>,
+) -> Result<Vec<Entry>, StoreError> {
+    let share =
+        |part: &[StoredEntry]| part.iter().map(|entry| entry.parsed(run)).collect::<Result<Vec<_>, _>>();
+    if stored.len() < WORTH_SHARING {
+        verified()?;
+        return share(stored);
+    }
+    let threads = std::thread::available_parallelism().map_or(1, |count| count.get().min(MOST_READERS));
+    std::thread::scope(|scope| {
+        let parts: Vec<_> = stored
+            .chunks(stored.len().div_ceil(threads))
+            .map(|part| scope.spawn(move || share(part)))
+            .collect();
+        verified()?;
+        let mut entries = Vec::with_capacity(stored.len());
+        for part in parts {
+            let part = part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            entries.extend(part);
+        }
+        Ok(entries)
+    })
+}
+
 impl StoredEntry {
-    fn parsed(self, run: &str) -> Result<Entry, StoreError> {
+    fn parsed(&self, run: &str) -> Result<Entry, StoreError> {
         let damaged = |why: String| StoreError::Damaged { run: run.to_owned(), seq: self.seq, why };
         let at = self.at.parse().map_err(|error| damaged(format!("{error}")))?;
         let body = serde_json::from_str(&self.body).map_err(|error| damaged(format!("{error}")))?;
-        Ok(Entry { seq: self.seq, at, body, hash: self.hash })
+        Ok(Entry { seq: self.seq, at, body, hash: self.hash.clone() })
     }
 }
 
@@ -215,18 +255,20 @@ impl Store for SqliteStore {
         if stored.is_empty() && (after == 0 || previous.is_none()) {
             return Err(StoreError::NoRun(run.to_owned()));
         }
-        let links = stored.iter().map(|e| (e.seq, e.at.as_str(), e.body.as_str(), e.hash.as_str()));
-        recovery::verify(previous.unwrap_or_default(), after + 1, links).map_err(|broken| {
-            StoreError::Damaged { run: run.to_owned(), seq: broken.seq, why: broken.why }
-        })?;
-        stored.into_iter().map(|entry| entry.parsed(run)).collect()
+        let verified = || {
+            let links = stored.iter().map(|e| (e.seq, e.at.as_str(), e.body.as_str(), e.hash.as_str()));
+            recovery::verify(previous.unwrap_or_default(), after + 1, links).map_err(|broken| {
+                StoreError::Damaged { run: run.to_owned(), seq: broken.seq, why: broken.why }
+            })
+        };
+        parsed(run, &stored, verified)
     }
 
     fn decisions(&self, run: &str, after: u64) -> Result<Vec<Entry>, StoreError> {
         // The kind is the first key of every stored body.
         let sql = "SELECT seq, at, body, hash FROM entries
                    WHERE run = ?1 AND seq > ?2 AND body LIKE '{\"kind\":\"decided\"%' ORDER BY seq";
-        self.select(sql, run, after)?.into_iter().map(|entry| entry.parsed(run)).collect()
+        self.select(sql, run, after)?.iter().map(|entry| entry.parsed(run)).collect()
     }
 
     fn runs(&self) -> Result<Vec<RunRecord>, StoreError> {
