@@ -1,5 +1,5 @@
 //! Child processes: started in a process group of their own with exactly the environment they are given, read
-//! into bounded buffers line by line, and ended as a group when the run is cancelled, a timeout runs out or the
+//! into bounded buffers, and ended as a group when the run is cancelled, a timeout runs out or the
 //! call is dropped. The only file of this module that does IO.
 //!
 //! It knows nothing of exit codes that mean success: that is the caller's business.
@@ -24,8 +24,11 @@ use crate::target::Surroundings;
 /// Bytes of each output stream that are kept when the caller does not say: as much as a journal record should hold.
 pub(crate) const DEFAULT_LIMIT: usize = 1 << 20;
 
-/// A line longer than this is told and kept in pieces, so that a program without line ends cannot fill memory.
-const LONGEST_LINE: u64 = 64 << 10;
+/// Bytes that are read at once: as much as a pipe holds (pipe(7)).
+const AT_ONCE: usize = 64 << 10;
+
+/// Of a longer line only the beginning is told, so that a program without line ends cannot fill memory.
+const LONGEST_LINE: usize = 64 << 10;
 
 /// After the program has ended, a background process it left may hold its output open: we stop listening then.
 const LINGER: Duration = Duration::from_secs(2);
@@ -231,25 +234,55 @@ fn listen(
     let kept = std::sync::Arc::new(std::sync::Mutex::new(Tail::new(limit)));
     let tail = std::sync::Arc::clone(&kept);
     let task = tokio::spawn(async move {
-        let mut reader = BufReader::new(stream);
-        let mut line = Vec::new();
-        while read_line(&mut reader, &mut line).await {
-            lock(&tail).push(&line);
-            let text = String::from_utf8_lossy(&line);
-            let text = text.trim_end();
-            if let Some(teller) = teller.as_ref().filter(|_| !text.is_empty()) {
-                teller.progress(text);
+        let mut reader = BufReader::with_capacity(AT_ONCE, stream);
+        let mut lines = Lines::default();
+        while let Ok(came) = reader.fill_buf().await {
+            lock(&tail).push(came);
+            let told = if came.is_empty() { lines.rest() } else { lines.last_of(came) };
+            if let (Some(teller), Some(told)) = (&teller, told) {
+                teller.progress(told);
+            }
+            match came.len() {
+                0 => break,
+                length => reader.consume(length),
             }
         }
     });
     (task, kept)
 }
 
-async fn read_line(reader: &mut (impl AsyncBufReadExt + Unpin), line: &mut Vec<u8>) -> bool {
-    use tokio::io::AsyncReadExt;
-    line.clear();
-    let read = (&mut *reader).take(LONGEST_LINE).read_until(b'\n', line).await;
-    matches!(read, Ok(count) if count > 0)
+/// Puts lines together that come in pieces.
+#[derive(Default)]
+struct Lines {
+    begun: Vec<u8>,
+}
+
+impl Lines {
+    /// The last whole line that says something, now that this came. A program that says much at once is not
+    /// repeated line by line.
+    fn last_of(&mut self, came: &[u8]) -> Option<String> {
+        let end = came.iter().rposition(|byte| *byte == b'\n');
+        let (whole, begun) = came.split_at(end.map_or(0, |end| end + 1));
+        let last = (!whole.is_empty()).then(|| {
+            self.begun.extend_from_slice(whole);
+            let text = std::mem::take(&mut self.begun);
+            text.split(|byte| *byte == b'\n').rev().find_map(said)
+        });
+        let room = LONGEST_LINE.saturating_sub(self.begun.len());
+        self.begun.extend_from_slice(&begun[..begun.len().min(room)]);
+        last.flatten()
+    }
+
+    /// What came without a line end.
+    fn rest(&mut self) -> Option<String> {
+        said(&std::mem::take(&mut self.begun))
+    }
+}
+
+fn said(line: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(&line[..line.len().min(LONGEST_LINE)]);
+    let text = text.trim_end();
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 async fn collect(listener: Option<Listener>, limit: usize) -> Tail {
@@ -371,5 +404,26 @@ fn signal(leader: Option<Pid>, signal: Signal) {
         && let Err(error) = kill_process_group(leader, signal)
     {
         tracing::debug!(%error, ?signal, "the process group is gone");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_told_whole_however_they_come() {
+        let told = |pieces: &[&str]| {
+            let mut lines = Lines::default();
+            let mut told: Vec<String> =
+                pieces.iter().filter_map(|piece| lines.last_of(piece.as_bytes())).collect();
+            told.extend(lines.rest());
+            told
+        };
+        assert_eq!(told(&["one\n", "two\n"]), ["one", "two"]);
+        assert_eq!(told(&["o", "ne\nt", "wo"]), ["one", "two"]);
+        assert_eq!(told(&["one\ntwo\n\n", "\n"]), ["two"]);
+        let long = "x".repeat(3 * LONGEST_LINE);
+        assert_eq!(told(&[&long, &long, "\nend"]), [&long[..LONGEST_LINE], "end"]);
     }
 }
