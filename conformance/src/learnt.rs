@@ -16,12 +16,12 @@ static UID: LazyLock<Regex> =
 static WORD: LazyLock<Regex> =
     LazyLock::new(|| Regex::new("@jwt:.*|[A-Za-z0-9]+(?:[._-]+[A-Za-z0-9]+)*").unwrap());
 /// Names that end in what the server drew: `web-6d5f-x7x2k` (no vowels, no `0`, `1`, `3`), the minute of a
-/// CronJob's run, the hash of an Event.
+/// CronJob's run, the hash of an Event, that of a server's host.
 #[expect(clippy::unwrap_used, reason = "the patterns are literals")]
 static DRAWN: LazyLock<Regex> = LazyLock::new(|| {
     let drawn = "[bcdfghjklmnpqrstvwxz2456789]";
     Regex::new(&format!(
-        "(?:-[0-9]{{8}})?(?:-{drawn}{{5,10}}){{0,2}}(?:\\.[0-9a-f]{{16}})?$|^{drawn}{{8,10}}$"
+        "(?:-[0-9]{{8}})?(?:-{drawn}{{5,10}}){{0,2}}(?:\\.[0-9a-f]{{16}})?$|^{drawn}{{8,10}}$|-[a-z2-7]{{26}}$"
     ))
     .unwrap()
 });
@@ -88,6 +88,33 @@ impl Learnt {
         recorded.parse().ok().and_then(between).map_or(recorded, String::as_str).to_owned()
     }
 
+    /// A value with every learnt word in it replaced; of names that were drawn for an owner and are not known yet, the
+    /// owner's.
+    pub(crate) fn guessed_here(&self, value: &Value) -> Value {
+        match value {
+            Value::String(text) => self.guessed_text(text).into(),
+            Value::Array(items) => items.iter().map(|item| self.guessed_here(item)).collect(),
+            Value::Object(members) => Value::Object(
+                members.iter().map(|(key, value)| (self.text_here(key), self.guessed_here(value))).collect(),
+            ),
+            other => other.clone(),
+        }
+    }
+
+    fn guessed_text(&self, text: &str) -> String {
+        let word = |found: &Captures<'_>| {
+            let word = &found[0];
+            match (self.words.get(word), word.rsplit_once('-')) {
+                (Some(here), _) => here.clone(),
+                (None, Some((owner, drawn))) if is_drawn(word) => {
+                    format!("{}-{drawn}", self.words.get(owner).map_or(owner, String::as_str))
+                }
+                _ => self.uids_here(word),
+            }
+        };
+        WORD.replace_all(text, word).into_owned()
+    }
+
     /// A text with every learnt word in it replaced.
     pub(crate) fn text_here(&self, text: &str) -> String {
         let word = |found: &Captures<'_>| match self.words.get(&found[0]) {
@@ -141,6 +168,11 @@ pub(crate) fn alike(recorded: &str, here: &str) -> bool {
     }
     let (one, other) = (UID.replace_all(recorded, "UID"), UID.replace_all(here, "UID"));
     one == other || stem(&one).is_some_and(|stem_of_one| Some(stem_of_one) == stem(&other))
+}
+
+/// Whether a server drew the end of a name.
+pub(crate) fn is_drawn(name: &str) -> bool {
+    stem(name).is_some()
 }
 
 /// A word without its drawn end, and how many parts were drawn; none when nothing was.

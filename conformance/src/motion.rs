@@ -16,7 +16,12 @@ pub(crate) struct Motion {
     lists: HashSet<u64>,
     /// Objects that went later.
     going: HashSet<(u64, String)>,
+    /// Reads that came within a moment of a client's change.
+    early: HashSet<u64>,
 }
+
+/// How long after a client's change controllers are surely at work.
+const MOMENT: f64 = 1.0;
 
 impl Motion {
     /// Finds them by what later lines show.
@@ -25,8 +30,13 @@ impl Motion {
         let mut seen: HashMap<String, (String, Vec<u64>)> = HashMap::new();
         let mut shown: HashMap<String, Vec<u64>> = HashMap::new();
         let mut lists: HashMap<(String, String), (Vec<String>, Vec<u64>)> = HashMap::new();
+        let mut changed = f64::NEG_INFINITY;
         for line in &recording.lines {
+            if line.is_read() && line.t < changed + MOMENT {
+                motion.early.insert(line.seq);
+            }
             if !line.is_read() {
+                changed = line.end();
                 seen.clear();
                 shown.clear();
                 lists.clear();
@@ -70,15 +80,40 @@ impl Motion {
 
     /// Whether an object that a line shows was about to go.
     pub(crate) fn goes(&self, line: u64, object: &Value) -> bool {
-        let is_held = object["metadata"]["finalizers"].is_array();
+        // Finalizers that the server itself takes off.
+        let passing = ["foregroundDeletion", "orphan", "customresourcecleanup.apiextensions.k8s.io"];
+        let is_passing = |name: &Value| name.as_str().is_some_and(|name| passing.contains(&name));
+        let finalizers = object["metadata"]["finalizers"].as_array();
+        let is_held = finalizers.is_some_and(|names| !names.iter().all(is_passing));
         let is_terminating = object["metadata"]["deletionTimestamp"].is_string();
         is_terminating && !is_held
             || identity(object).0.is_some_and(|uid| self.going.contains(&(line, uid.to_owned())))
     }
 
-    /// Whether an object says itself that pods of it are still stopping.
-    pub(crate) fn is_draining(object: &Value) -> bool {
-        object["status"]["terminatingReplicas"].as_i64().is_some_and(|count| count > 0)
+    /// Whether an object that its controller has not finished was read so soon after a client's change that the
+    /// controller was at work on it.
+    pub(crate) fn is_read_early(&self, line: u64, object: &Value) -> bool {
+        self.early.contains(&line) && Self::is_unfinished(object)
+    }
+
+    /// The same of an object of which a table shows cells only: `0/1` of something is there.
+    pub(crate) fn is_row_read_early(&self, line: u64, cells: &[Value]) -> bool {
+        let is_part = |cell: &Value| {
+            let parts = cell.as_str().and_then(|text| text.split_once('/'));
+            parts.is_some_and(|(part, whole)| {
+                part != whole && [part, whole].iter().all(|count| count.parse::<u32>().is_ok())
+            })
+        };
+        self.early.contains(&line) && cells.iter().any(is_part)
+    }
+
+    /// Whether an object says itself that something of it is on its way: pods that are stopping, runs that are not
+    /// over, a pod that has a place and no container yet, or no place and nobody has refused it one.
+    pub(crate) fn is_under_way(object: &Value) -> bool {
+        let status = &object["status"];
+        let count = |value: &Value| value.as_i64().unwrap_or_default();
+        let has_runs = status["active"].as_array().is_some_and(|runs| !runs.is_empty());
+        count(&status["terminatingReplicas"]) > 0 || has_runs || is_starting(object)
     }
 
     /// Whether an object says itself that its controller has not done what it wishes.
@@ -92,13 +127,34 @@ impl Motion {
             && ["replicas", "updatedReplicas", "availableReplicas"].iter().any(|part| {
                 (status[*part].is_i64() || *part != "updatedReplicas") && count(&status[*part]) != wanted
             });
-        is_behind || is_short
+        let lags =
+            |part: &str, whole: &str| status[whole].is_i64() && count(&status[part]) != count(&status[whole]);
+        let is_running = count(&status["active"]) > 0 && status["conditions"].is_null();
+        is_behind
+            || is_short
+            || is_running
+            || lags("numberReady", "desiredNumberScheduled")
+            || lags("currentHealthy", "expectedPods")
     }
 
     /// Whether objects came or went while a line listed them.
     pub(crate) fn list_moves(&self, line: u64) -> bool {
         self.lists.contains(&line)
     }
+}
+
+/// Whether a pod is on its way to its first container, and nothing is in its way.
+fn is_starting(object: &Value) -> bool {
+    let status = &object["status"];
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let is_refused = list(&status["conditions"])
+        .iter()
+        .any(|held| held["type"] == "PodScheduled" && held["status"] == "False");
+    let waits_long = list(&status["containerStatuses"]).iter().any(|container| {
+        let waiting = &container["state"]["waiting"]["reason"];
+        waiting.is_string() && waiting != "ContainerCreating" && waiting != "PodInitializing"
+    });
+    status["phase"] == "Pending" && object["spec"]["containers"].is_array() && !is_refused && !waits_long
 }
 
 fn identity(object: &Value) -> (Option<&str>, Option<&str>) {

@@ -74,6 +74,50 @@ fn node_info(name: &str) -> Value {
     })
 }
 
+/// What clients of earlier scenarios left on the nodes: who left it, on which node, and a merge patch that leaves it
+/// again. The recorded cluster was one for all scenarios.
+pub(crate) fn left_behind(recording: &Recording) -> Vec<(String, String, Value)> {
+    let began =
+        recording.lines.iter().find(|line| line.status == 201).and_then(|line| {
+            line.body.as_ref()?["metadata"]["creationTimestamp"].as_str().map(str::to_owned)
+        });
+    let Some(began) = began else { return Vec::new() };
+    let is_client =
+        |manager: &str| !["kubelet", "kube-controller-manager", "kube-apiserver"].contains(&manager);
+    let mut found: Vec<(String, String, Value)> = Vec::new();
+    let nodes =
+        recording.lines.iter().filter(|line| line.path.starts_with("/api/v1/nodes")).flat_map(Line::objects);
+    for node in nodes {
+        let name = node["metadata"]["name"].as_str().unwrap_or_default();
+        for entry in node["metadata"]["managedFields"].as_array().into_iter().flatten() {
+            let manager = entry["manager"].as_str().unwrap_or_default();
+            let is_earlier = entry["time"].as_str().is_some_and(|time| time < &*began);
+            let is_known = found.iter().any(|(who, of, _)| who == manager && of == name);
+            if is_earlier && is_client(manager) && !is_known && entry["subresource"].is_null() {
+                let patch = owned(&entry["fieldsV1"], node);
+                found.push((manager.to_owned(), name.to_owned(), patch));
+            }
+        }
+    }
+    found
+}
+
+/// The part of an object that a set of owned fields names.
+fn owned(fields: &Value, object: &Value) -> Value {
+    let named = fields
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, below)| Some((name.strip_prefix("f:")?, below)));
+    let mut part = serde_json::Map::new();
+    for (name, below) in named {
+        let is_leaf = below.as_object().is_none_or(serde_json::Map::is_empty);
+        let value = if is_leaf { object[name].clone() } else { owned(below, &object[name]) };
+        part.insert(name.to_owned(), value);
+    }
+    part.into()
+}
+
 /// The node with the machine that the recording shows.
 fn seen(recording: &Recording, mut node: Value) -> Value {
     let objects = recording.lines.iter().flat_map(Line::objects);

@@ -12,7 +12,7 @@ use anyhow::Context;
 use serde_json::json;
 
 use crate::client::Client;
-use crate::nodes::nodes;
+use crate::nodes::{left_behind, nodes};
 use crate::recording::{Line, Recording};
 
 /// How many writes a server surely forgets when it starts again.
@@ -24,6 +24,9 @@ const NAMESPACE_DELAY: Duration = Duration::from_secs(5);
 /// How long the recordings' played kubelet took to start and to stop a pod.
 const CONTAINER_START: Duration = Duration::from_millis(300);
 const STOP_DELAY: Duration = Duration::from_millis(360);
+
+/// How long their played provisioner took to make a volume, and the binder to see it.
+const PROVISION_DELAY: Duration = Duration::from_millis(200);
 
 /// A running sandbox and the way to it.
 pub(crate) struct Server {
@@ -56,6 +59,7 @@ fn options() -> Options {
         namespace_delay: NAMESPACE_DELAY,
         container_start: CONTAINER_START,
         stop_delay: STOP_DELAY,
+        provision_delay: PROVISION_DELAY,
         ..Settings::default()
     };
     // The recordings' own convention for programs that fail.
@@ -86,6 +90,11 @@ async fn prepare(client: &Client, recording: &Recording) -> anyhow::Result<()> {
             let answer = client.ask(&asked).await?;
             anyhow::ensure!(answer.status < 300, "node `{name}` is refused: {}", answer.body);
         }
+    }
+    for (manager, name, patch) in left_behind(recording) {
+        let mut asked = client.as_administrator("PATCH", &format!("/api/v1/nodes/{name}"), &patch);
+        asked.headers.push(("User-Agent".into(), manager));
+        client.ask(&asked).await?;
     }
     let class = "/apis/storage.k8s.io/v1/storageclasses/sandbox-local";
     client.ask(&client.as_administrator("DELETE", class, &json!({}))).await?;

@@ -30,6 +30,10 @@ pub(crate) struct Context<'a> {
     pub(crate) seq: u64,
     pub(crate) is_capped: bool,
     pub(crate) is_read: bool,
+    /// What is in a list depends on what was drawn: it is a page, or selects by the node that was picked.
+    pub(crate) is_by_chance: bool,
+    /// The answer may still become what was recorded, so what is under way is not excused yet.
+    pub(crate) is_patient: bool,
     pub(crate) motion: &'a Motion,
 }
 
@@ -126,17 +130,26 @@ impl<'a> Comparison<'a> {
             true => self.pod(recorded, here),
             false => self.values(recorded, here),
         }
+        let motion = self.context.motion;
         let moves = match self.context.is_read {
-            true => self.context.motion.moves(self.context.seq, recorded) || Motion::is_draining(recorded),
+            true => motion.moves(self.context.seq, recorded),
             false => Motion::is_unfinished(recorded),
         };
+        let is_on_its_way =
+            Motion::is_under_way(recorded) || motion.is_read_early(self.context.seq, recorded);
+        let moves = moves || (!self.context.is_patient && is_on_its_way);
         if moves {
-            let depth = self.place.len();
-            let later = self.differences.split_off(before);
-            let is_owned = recorded["metadata"]["ownerReferences"].is_array();
-            let counts = |difference: &Difference| !is_controllers(&difference.place, depth, is_owned);
-            self.differences.extend(later.into_iter().filter(counts));
+            self.excuse_controllers(before, recorded, self.place.len());
         }
+    }
+
+    /// Forgets, of the differences since there were `before`, those in what controllers write of an object, which
+    /// stands `depth` parts deep.
+    fn excuse_controllers(&mut self, before: usize, recorded: &Value, depth: usize) {
+        let later = self.differences.split_off(before);
+        let is_owned = recorded["metadata"]["ownerReferences"].is_array();
+        let counts = |difference: &Difference| !is_controllers(&difference.place, depth, is_owned);
+        self.differences.extend(later.into_iter().filter(counts));
     }
 
     /// A pod, without what was imitated of its status.
@@ -176,6 +189,12 @@ impl<'a> Comparison<'a> {
                 let here: Vec<Value> = here.iter().filter(ours).cloned().collect();
                 self.arrays(&recorded, &here);
             }
+            (Some(Value::Array(recorded)), Some(Value::Array(here)))
+                if rules::is_endpoints(key, recorded) =>
+            {
+                let here = pairs::in_order_of(recorded, here, self.learnt);
+                self.arrays(recorded, &here);
+            }
             (Some(Value::Array(recorded)), Some(Value::Array(here))) if key == "managedFields" => {
                 self.owners(recorded, here);
             }
@@ -212,24 +231,34 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// A set of named objects.
+    /// A set of named objects. Those of whom it is known who is who come first: what they tell helps with the others.
     fn objects(&mut self, recorded: &[Value], here: &[Value]) {
         let moves = self.context.motion.list_moves(self.context.seq);
         let before = moves.then(|| self.learnt.clone());
         let real = |objects: &[Value]| -> Vec<Value> {
-            objects.iter().filter(|object| !pairs::is_imitation(object)).cloned().collect()
+            let is_foreign =
+                |object: &Value| pairs::is_imitation(object) || rules::is_foreign(&pairs::name(object));
+            objects.iter().filter(|object| !is_foreign(object)).cloned().collect()
         };
         let (recorded, here) = (real(recorded), real(here));
-        for (recorded, here) in pairs::paired(&recorded, &here, self.learnt) {
-            let name = pairs::name(recorded.or(here).unwrap_or(&Value::Null));
-            self.at(&name, |c| match (recorded, here) {
-                (Some(recorded), Some(here)) if recorded.get("cells").is_some() => c.row(recorded, here),
-                (Some(recorded), Some(here)) => c.object(recorded, here),
-                (None, Some(_)) if c.context.is_capped => {}
-                (Some(recorded), None) if c.context.motion.goes(c.context.seq, recorded) => {}
-                _ if moves => {}
-                (recorded, here) => c.differ(recorded, here),
-            });
+        let mut left = pairs::Left::of(&here);
+        let mut open = Vec::new();
+        for recorded in &recorded {
+            match left.known(recorded, self.learnt) {
+                Some(here) => self.pair(Some(recorded), Some(here)),
+                None => open.push(recorded),
+            }
+        }
+        for recorded in open {
+            let is_by_chance = self.context.is_by_chance && pairs::is_drawn(recorded);
+            let here = left.nearest(recorded, self.learnt);
+            if !is_by_chance {
+                self.pair(Some(recorded), here);
+            }
+        }
+        let is_by_chance = self.context.is_by_chance;
+        for here in left.rest().filter(|here| !(is_by_chance && pairs::is_drawn(here))) {
+            self.pair(None, Some(here));
         }
         // Of a list whose members come and go, who is who is not known yet.
         if let Some(before) = before {
@@ -237,11 +266,30 @@ impl<'a> Comparison<'a> {
         }
     }
 
+    fn pair(&mut self, recorded: Option<&Value>, here: Option<&Value>) {
+        let moves = self.context.motion.list_moves(self.context.seq);
+        let name = pairs::name(recorded.or(here).unwrap_or(&Value::Null));
+        self.at(&name, |c| match (recorded, here) {
+            (Some(recorded), Some(here)) if recorded.get("cells").is_some() => c.row(recorded, here),
+            (Some(recorded), Some(here)) => c.object(recorded, here),
+            (None, Some(_)) if c.context.is_capped => {}
+            (Some(recorded), None) if c.context.motion.goes(c.context.seq, recorded) => {}
+            _ if moves => {}
+            (recorded, here) => c.differ(recorded, here),
+        });
+    }
+
     /// A row of a table: of an object in motion the name must be right, of any other every cell.
     fn row(&mut self, recorded: &Value, here: &Value) {
-        let moves = self.context.motion.moves(self.context.seq, &recorded["object"]);
-        self.at("object", |c| c.object(&recorded["object"], &here["object"]));
         let cells = |row: &Value| row["cells"].as_array().cloned().unwrap_or_default();
+        let (motion, seq) = (self.context.motion, self.context.seq);
+        let moves = motion.moves(seq, &recorded["object"])
+            || (!self.context.is_patient && motion.is_row_read_early(seq, &cells(recorded)));
+        let before = self.differences.len();
+        self.at("object", |c| c.object(&recorded["object"], &here["object"]));
+        if moves {
+            self.excuse_controllers(before, &recorded["object"], self.place.len() + 1);
+        }
         let (recorded, here) = (cells(recorded), cells(here));
         let columns = self.columns.clone();
         for index in 0..recorded.len().max(here.len()) {
@@ -263,6 +311,10 @@ impl<'a> Comparison<'a> {
     fn by(&mut self, rule: Rule, recorded: &Value, here: &Value) {
         let is_same = match (rule, recorded.as_str(), here.as_str()) {
             (Rule::Present, ..) => recorded.is_null() == here.is_null(),
+            (Rule::Repeated, ..) => {
+                (recorded.as_i64() > Some(1)) == (here.as_i64() > Some(1))
+                    && recorded.is_i64() == here.is_i64()
+            }
             (Rule::Address, None, None) => recorded.is_number() == here.is_number(),
             (Rule::Version, Some(recorded), Some(here)) => {
                 self.learnt.version(recorded, here);
@@ -335,6 +387,9 @@ fn is_controllers(place: &str, depth: usize, is_owned: bool) -> bool {
     match parts[..] {
         ["status", ..] => true,
         ["spec", "replicas"] => is_owned,
+        // A pod before it has a node.
+        ["spec", "nodeName"]
+        | ["metadata", "labels", "topology.kubernetes.io~1zone" | "topology.kubernetes.io~1region"] => true,
         [
             "metadata",
             "managedFields" | "annotations" | "generation" | "resourceVersion" | "finalizers",

@@ -9,29 +9,37 @@ use crate::learnt::{Learnt, alike};
 /// An object of one list, of the other, or of both.
 type Pair<'a> = (Option<&'a Value>, Option<&'a Value>);
 
-/// Pairs two lists of objects.
-pub(super) fn paired<'a>(recorded: &'a [Value], here: &'a [Value], learnt: &Learnt) -> Vec<Pair<'a>> {
-    let mut left: Vec<Option<&Value>> = here.iter().map(Some).collect();
-    let mut pairs: Vec<Pair<'_>> = Vec::new();
-    let mut open = Vec::new();
-    for recorded in recorded {
-        let place = left.iter().position(|here| here.is_some_and(|here| is_known(recorded, here, learnt)));
-        match place {
-            Some(place) => pairs.push((Some(recorded), left[place].take())),
-            None => open.push(recorded),
-        }
+/// The objects of a list that have not been found in the other one yet.
+pub(super) struct Left<'a>(Vec<Option<&'a Value>>);
+
+impl<'a> Left<'a> {
+    pub(super) fn of(here: &'a [Value]) -> Self {
+        Self(here.iter().map(Some).collect())
     }
-    for recorded in open {
-        let candidates = left.iter().enumerate().filter_map(|(place, here)| Some((place, (*here)?)));
-        let translated = learnt.value_here(recorded);
+
+    /// Takes the object that is known to be the recorded one.
+    pub(super) fn known(&mut self, recorded: &Value, learnt: &Learnt) -> Option<&'a Value> {
+        let is_it = |here: &Option<&Value>| here.is_some_and(|here| is_known(recorded, here, learnt));
+        let place = self.0.iter().position(is_it)?;
+        self.0[place].take()
+    }
+
+    /// Takes the object that is most like the recorded one, by what has been learnt until now: of two events of
+    /// one pod the second is found by the first.
+    pub(super) fn nearest(&mut self, recorded: &Value, learnt: &Learnt) -> Option<&'a Value> {
+        let candidates = self.0.iter().enumerate().filter_map(|(place, here)| Some((place, (*here)?)));
+        let translated = learnt.guessed_here(recorded);
         let best = candidates
             .filter(|(_, here)| alike(&name(recorded), &name(here)))
             .min_by_key(|(_, here)| distance(&translated, here, &mut Vec::new()));
-        let place = best.map(|(place, _)| place);
-        pairs.push((Some(recorded), place.and_then(|place| left[place].take())));
+        let (place, _) = best?;
+        self.0[place].take()
     }
-    pairs.extend(left.into_iter().flatten().map(|here| (None, Some(here))));
-    pairs
+
+    /// Those that nothing was found for.
+    pub(super) fn rest(self) -> impl Iterator<Item = &'a Value> {
+        self.0.into_iter().flatten()
+    }
 }
 
 fn is_known(recorded: &Value, here: &Value, learnt: &Learnt) -> bool {
@@ -55,10 +63,10 @@ pub(super) fn name(object: &Value) -> String {
 fn distance(recorded: &Value, here: &Value, place: &mut Vec<String>) -> usize {
     match (recorded, here) {
         (Value::Object(recorded), Value::Object(here)) => {
-            let mut sum = here.keys().filter(|key| !recorded.contains_key(*key)).count();
+            let mut sum = 2 * here.keys().filter(|key| !recorded.contains_key(*key)).count();
             for (key, value) in recorded {
                 place.push(key.clone());
-                sum += here.get(key).map_or(1, |here| distance(value, here, place));
+                sum += here.get(key).map_or(2, |here| distance(value, here, place));
                 place.pop();
             }
             sum
@@ -66,10 +74,42 @@ fn distance(recorded: &Value, here: &Value, place: &mut Vec<String>) -> usize {
         (Value::Array(recorded), Value::Array(here)) => {
             let common: usize =
                 recorded.iter().zip(here).map(|(recorded, here)| distance(recorded, here, place)).sum();
-            common + recorded.len().abs_diff(here.len())
+            common + 2 * recorded.len().abs_diff(here.len())
         }
-        _ => usize::from(recorded != here && rule(place) == Rule::Words),
+        (Value::String(recorded), Value::String(here)) if rule(place) == Rule::Words => {
+            // A name drawn for the same owner is nearer than one that was drawn for another.
+            let is_sibling = || owner_of(recorded).is_some_and(|owner| Some(owner) == owner_of(here));
+            if recorded == here {
+                0
+            } else if is_sibling() {
+                1
+            } else {
+                2
+            }
+        }
+        _ => 2 * usize::from(recorded != here && rule(place) == Rule::Words),
     }
+}
+
+/// What a drawn name begins with: the name of who it was drawn for.
+fn owner_of(name: &str) -> Option<&str> {
+    Some(name.rsplit_once('-')?.0).filter(|owner| !owner.is_empty() && !name.contains(' '))
+}
+
+/// The endpoints of a Service in the order in which the recorded ones stand: the real controllers write them in none.
+pub(super) fn in_order_of(recorded: &[Value], here: &[Value], learnt: &Learnt) -> Vec<Value> {
+    let pod = |endpoint: &Value| endpoint["targetRef"]["name"].as_str().unwrap_or_default().to_owned();
+    let mut left = here.to_vec();
+    let mut ordered = Vec::new();
+    for recorded in recorded {
+        let found = left.iter().position(|here| learnt.is_known(&pod(recorded), &pod(here)));
+        ordered.push(found.map(|place| left.remove(place)));
+    }
+    let mut left = left.into_iter();
+    let mut ordered: Vec<Value> =
+        ordered.into_iter().filter_map(|found| found.or_else(|| left.next())).collect();
+    ordered.extend(left);
+    ordered
 }
 
 /// The members of two objects by key. Keys hold uids as well; owned fields come last, when what they name has
@@ -109,6 +149,11 @@ pub(super) fn without_imitation(pod: &Value) -> Value {
         }
     }
     pod
+}
+
+/// Whether the server drew an object's name.
+pub(super) fn is_drawn(object: &Value) -> bool {
+    crate::learnt::is_drawn(&name(object))
 }
 
 /// Whether only programs that were imitated in the recordings wrote an object, such as the events of a kubelet.

@@ -1,5 +1,5 @@
-//! What may differ between two servers that do the same: one visible list, taken from the recordings'
-//! README and from nowhere else.
+//! What may differ between two servers that do the same: one visible list, taken from the recordings' README, and
+//! from what is plainly chance or time.
 
 use std::sync::LazyLock;
 
@@ -18,6 +18,9 @@ pub(super) enum Rule {
     Address,
     /// Which node or zone the scheduler picked.
     Placement,
+    /// How often something was said: whether more than once. A controller that looks every so often says it as often as
+    /// it had time.
+    Repeated,
     /// Word by word, generated names and uids by what was learnt.
     Words,
 }
@@ -36,6 +39,7 @@ const ADDRESSES: &[&str] = &[
     "addresses",
     "nodePort",
     "healthCheckNodePort",
+    "kubernetes.io/peer-advertise-address",
 ];
 /// Keys whose values depend on the node that the scheduler picked.
 const PLACEMENTS: &[&str] = &[
@@ -56,8 +60,11 @@ pub(super) fn rule(place: &[String]) -> Rule {
         "resourceVersion" => Rule::Version,
         "continue" => Rule::Opaque,
         "remainingItemCount" => Rule::Present,
+        "count" => Rule::Repeated,
         "time" if is_in("managedFields") => Rule::Present,
         _ if key.ends_with("Time") || key.ends_with("Timestamp") => Rule::Present,
+        // The machine that the server ran on.
+        "kubernetes.io/hostname" if place.iter().any(|part| part.contains("~1apiserver-")) => Rule::Present,
         _ if ADDRESSES.contains(&key) => Rule::Address,
         _ if PLACEMENTS.contains(&key) => Rule::Placement,
         _ => Rule::Words,
@@ -70,6 +77,7 @@ pub(super) fn cell_rule(column: &str) -> Rule {
         "Age" | "Duration" | "Last Schedule" | "Last Seen" | "First Seen" => Rule::Present,
         "IP" | "Cluster-IP" | "External-IP" | "Endpoints" => Rule::Address,
         "Node" => Rule::Placement,
+        "Count" => Rule::Repeated,
         _ => Rule::Words,
     }
 }
@@ -105,6 +113,17 @@ pub(super) fn is_foreign_source(source: &serde_json::Value) -> bool {
     source["configMap"]["name"] == "openshift-service-ca.crt"
 }
 
+/// Objects of a patch that the recorded server carried: those of the fork it was built from.
+pub(super) fn is_foreign(name: &str) -> bool {
+    name.contains("openshift") || name == "system:controller:service-ca-cert-publisher"
+}
+
+/// Whether a list is one of endpoints, which the real controllers write in no order.
+pub(super) fn is_endpoints(key: &str, list: &[serde_json::Value]) -> bool {
+    matches!(key, "endpoints" | "addresses" | "notReadyAddresses")
+        && list.iter().all(|one| one["targetRef"].is_object())
+}
+
 /// Lists that are sets of named objects.
 pub(super) fn is_set(key: &str) -> bool {
     matches!(key, "items" | "rows")
@@ -118,6 +137,8 @@ static MASKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         mask(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", "TIME"),
         mask(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)? \+0000 UTC( m=[+-][\d.]+)?", "TIME"),
         mask(r"(-----BEGIN [A-Z ]+-----[^-]*-----END [A-Z ]+-----\n?)+", "PEM"),
+        mask(r"LS0tLS1CRUdJTi[A-Za-z0-9+/]+=*", "PEM"),
+        mask(r"^(@base64-jwt|ZXlK[A-Za-z0-9+/]+=*)$", "JWT"),
         mask(r"(resource version: \d+, current: )\d+", "${1}VERSION"),
         mask(r"(too old resource version: \d+ \()\d+", "${1}VERSION"),
         mask(r"(ResourceVersion in record \()\d+", "${1}VERSION"),
@@ -128,6 +149,7 @@ static MASKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         mask(r":3[0-2]\d{3}/", ":PORT/"),
         // The machine that the scheduler ran on.
         mask(r"default-scheduler-[a-z0-9-]+", "default-scheduler-HOST"),
+        mask(r"apiserver-[a-z2-7]{26}", "apiserver-HOST"),
         mask(r"JTI=[0-9a-f-]+", "JTI"),
     ]
 });

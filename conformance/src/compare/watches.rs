@@ -56,13 +56,41 @@ pub(crate) fn watch(
             comparison.at("columns", |c| c.values(&old.into(), &new.into()));
         }
     }
-    for (recorded, here) in pairs::paired(&old_objects, &new_objects, comparison.learnt) {
+    let mut left = pairs::Left::of(&new_objects);
+    let mut open = Vec::new();
+    let sides = Sides { old: &old, new: &new, extent };
+    for recorded in &old_objects {
+        match left.known(recorded, comparison.learnt) {
+            Some(here) => sides.compare(&mut comparison, Some(recorded), Some(here)),
+            None => open.push(recorded),
+        }
+    }
+    for recorded in open {
+        let here = left.nearest(recorded, comparison.learnt);
+        sides.compare(&mut comparison, Some(recorded), here);
+    }
+    for here in left.rest() {
+        sides.compare(&mut comparison, None, Some(here));
+    }
+    comparison.differences
+}
+
+/// What happened in two watches.
+struct Sides<'a> {
+    old: &'a [History<'a>],
+    new: &'a [History<'a>],
+    extent: Extent,
+}
+
+impl Sides<'_> {
+    /// Compares what happened to one object.
+    fn compare(&self, comparison: &mut Comparison<'_>, recorded: Option<&Value>, here: Option<&Value>) {
         let find = |histories: &[History<'_>], object: Option<&Value>| -> Vec<Event> {
             let found = object.and_then(|object| histories.iter().find(|history| history.object == object));
             found.map(|history| history.runs.iter().map(|&event| event.clone()).collect()).unwrap_or_default()
         };
-        let (mut old_runs, mut new_runs) = (find(&old, recorded), find(&new, here));
-        match extent {
+        let (mut old_runs, mut new_runs) = (find(self.old, recorded), find(self.new, here));
+        match self.extent {
             Extent::Whole => {}
             Extent::Beginning => new_runs.truncate(old_runs.len()),
             Extent::End => {
@@ -71,9 +99,8 @@ pub(crate) fn watch(
             }
         }
         let name = pairs::name(recorded.or(here).unwrap_or(&Value::Null));
-        comparison.at(&name, |c| c.runs(&old_runs, &new_runs, extent));
+        comparison.at(&name, |c| c.runs(&old_runs, &new_runs, self.extent));
     }
-    comparison.differences
 }
 
 /// Whether the events so far end, for each object, as the recorded ones do.

@@ -67,8 +67,9 @@ impl<'a> Watching<'a> {
             return vec![Difference { place: "status".into(), recorded, here }];
         }
         let recorded = self.line.watch_events.as_deref().unwrap_or_default();
-        self.wait(recorded, client, context, learnt).await;
+        let shown = self.wait(recorded, client, context, learnt).await;
         let mut here = self.seen();
+        here.truncate(shown.unwrap_or(here.len()));
         let extent = match (self.line.is_capped(), self.is_ended_by_server()) {
             (true, _) => Extent::Beginning,
             (false, true) => Extent::Whole,
@@ -111,25 +112,34 @@ impl<'a> Watching<'a> {
         self.line.watch_ended_by.as_deref() == Some("server")
     }
 
-    /// A watch that the server ends has its time; one that the client ended is over when it shows the same,
-    /// or when it has run as long as the recorded one and the cluster is at rest.
-    async fn wait(&mut self, recorded: &[Event], client: &Client, context: Context<'_>, learnt: &Learnt) {
-        let Some(reader) = self.reader.take() else { return };
+    /// A watch that the server ends has its time; one that the client ended is over when it shows the same, or when
+    /// it has run as long as the recorded one and the cluster is at rest. Answers how many events that took: what
+    /// came after, the client no longer saw.
+    async fn wait(
+        &mut self,
+        recorded: &[Event],
+        client: &Client,
+        context: Context<'_>,
+        learnt: &Learnt,
+    ) -> Option<usize> {
+        let reader = self.reader.take()?;
         let as_long = self.began + Duration::from_secs_f64(self.line.ms / 1000.0);
         let mut stillness = Stillness::default();
-        let mut seen = usize::MAX;
+        let (mut shown, mut looked) = (None, 0);
         while Instant::now() < as_long + PATIENCE && !reader.is_finished() {
-            let here = self.seen();
-            let is_news = std::mem::replace(&mut seen, here.len()) != here.len();
             if !self.is_ended_by_server() {
-                let is_over = is_news && compare::reached(recorded, &here, context, learnt);
-                if is_over || (stillness.lasts(client).await && Instant::now() > as_long) {
+                let here = self.seen();
+                let shows_all = |count: &usize| compare::reached(recorded, &here[..*count], context, learnt);
+                shown = (looked..=here.len()).find(shows_all);
+                looked = here.len() + 1;
+                if shown.is_some() || (stillness.lasts(client).await && Instant::now() > as_long) {
                     break;
                 }
             }
             tokio::time::sleep(LOOK).await;
         }
         reader.abort();
+        shown
     }
 
     fn seen(&self) -> Vec<Event> {
