@@ -1,13 +1,15 @@
 //! The door for controllers: the same pipeline as for clients, without HTTP around it.
 
 use async_trait::async_trait;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, Method};
 use serde_json::Value;
 
 use super::query::{Query, WriteOptions};
 use super::route::ObjectPath;
 use super::status::Status;
-use super::write::{Draft, check_version, create_in, update_in};
+use super::write::{Draft, apply_in, check_version, create_in, update_in};
 use super::{Api, Call, User};
 use crate::admission::Webhooks;
 use crate::controllers::api::{Api as Door, Deletion, Part, Refused};
@@ -136,6 +138,27 @@ impl Door for Api {
                 return Ok(outcome?);
             }
         }
+    }
+
+    async fn apply(&self, manager: &str, object: Value, subresource: &str) -> Result<Object, Refused> {
+        let mut call = self.inside_call(manager, &object)?;
+        call.query = Query::of(&[("fieldManager", manager), ("force", "true")]);
+        call.body = object.to_string().into();
+        let options = WriteOptions::read(&call.query, "PatchOptions")?;
+        loop {
+            let mut draft = Draft::new(&call, subresource, &options);
+            let outcome = self.commit(&options, |t| {
+                let old = t.get(&call.key());
+                apply_in(t, &mut draft, old)
+            });
+            if !call.webhooks.ask_next().await {
+                return Ok(outcome?);
+            }
+        }
+    }
+
+    fn token(&self, account: &Value, secret: &Value) -> String {
+        STANDARD.encode(self.issue_lasting_token(account, secret))
     }
 
     async fn bind(&self, manager: &str, pod: &Value, node: &str) -> Result<(), Refused> {

@@ -27,7 +27,9 @@ enum NameRule {
 fn name_rule(kind: &Kind) -> NameRule {
     match (&*kind.group, &*kind.kind) {
         ("", "Namespace" | "Service") => NameRule::Label,
-        ("rbac.authorization.k8s.io", _) | ("certificates.k8s.io", _) => NameRule::PathSegment,
+        ("rbac.authorization.k8s.io" | "certificates.k8s.io" | "apiregistration.k8s.io", _) => {
+            NameRule::PathSegment
+        }
         _ => NameRule::Subdomain,
     }
 }

@@ -15,6 +15,10 @@ pub trait Api: Send + Sync {
     async fn create(&self, manager: &str, object: Value) -> Result<Object, Refused>;
     /// Replaces an object, or its status, unless it changed since it was read.
     async fn replace(&self, manager: &str, object: Value, part: Part) -> Result<Object, Refused>;
+    /// Applies fields of an object, or of its subresource, by force.
+    async fn apply(&self, manager: &str, object: Value, subresource: &str) -> Result<Object, Refused>;
+    /// A token of a service account that lives as long as a Secret, as Secrets hold it (base64).
+    fn token(&self, account: &Value, secret: &Value) -> String;
     /// Binds a pod to a node, as the scheduler does.
     async fn bind(&self, manager: &str, pod: &Value, node: &str) -> Result<(), Refused>;
     /// Deletes an object; its uid is a precondition.

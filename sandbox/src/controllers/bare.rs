@@ -48,6 +48,22 @@ impl Api for Bare {
         self.0.update(&key, whole).map_err(refused)
     }
 
+    async fn apply(&self, _manager: &str, object: Value, _subresource: &str) -> Result<Object, Refused> {
+        let applied = self.0.modify(&self.key(&object)?, |held| {
+            let fields = object.as_object().into_iter().flatten();
+            for (field, value) in
+                fields.filter(|(field, _)| !matches!(&***field, "kind" | "apiVersion" | "metadata"))
+            {
+                set(held, &format!("/{field}"), value.clone());
+            }
+        });
+        applied.map_err(refused)
+    }
+
+    fn token(&self, account: &Value, _secret: &Value) -> String {
+        account.name().to_owned()
+    }
+
     async fn bind(&self, _manager: &str, pod: &Value, node: &str) -> Result<(), Refused> {
         let key = self.key(pod)?;
         let labels: Vec<(&str, String)> = ["topology.kubernetes.io/region", "topology.kubernetes.io/zone"]

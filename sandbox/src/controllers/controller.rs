@@ -101,6 +101,23 @@ impl Marks {
         *marks.entry(uid.to_owned()).or_default().entry(stage.to_owned()).or_insert(now)
     }
 
+    /// Whether a moment is after the one that was last told of a stage; remembers it then.
+    pub fn advances(&self, uid: &str, stage: &str, moment: Timestamp) -> bool {
+        let mut marks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let stages = marks.entry(uid.to_owned()).or_default();
+        let is_later = stages.get(stage).is_none_or(|last| moment > *last);
+        if is_later {
+            stages.insert(stage.to_owned(), moment);
+        }
+        is_later
+    }
+
+    /// Whether a stage begins now: true the first time it is asked about.
+    pub fn begins(&self, uid: &str, stage: &str, now: Timestamp) -> bool {
+        let mut marks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        marks.entry(uid.to_owned()).or_default().insert(stage.to_owned(), now).is_none()
+    }
+
     /// Lets a stage begin anew when it is next asked about.
     pub fn restart(&self, uid: &str, stage: &str) {
         let mut marks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -240,6 +257,20 @@ pub enum Write {
     Replace(Value),
     /// Replaces an object's status; refused when it changed since it was read.
     Status(Value),
+    /// Applies fields of an object, or of a subresource of it, by force: those that stand in it and no others.
+    Apply {
+        /// The fields, below the object's kind and name.
+        object: Value,
+        /// `status`, or empty.
+        subresource: &'static str,
+    },
+    /// Fills a Secret with a token of an account.
+    Token {
+        /// The Secret as it was read.
+        secret: Value,
+        /// The account.
+        account: Value,
+    },
     /// Sets an object's size through its `scale`.
     Scale(Value),
     /// Writes a namespace's `spec.finalizers`.

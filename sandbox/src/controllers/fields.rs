@@ -143,6 +143,16 @@ pub fn remove_key(object: &mut Value, path: &str, key: &str) {
     }
 }
 
+/// The object with these owners; without any the list goes as well.
+pub fn with_owners(object: &Value, owners: Vec<Value>) -> Value {
+    let mut object = object.clone();
+    match owners.is_empty() {
+        true => remove_key(&mut object, "/metadata", "ownerReferences"),
+        false => set(&mut object, "/metadata/ownerReferences", owners.into()),
+    }
+    object
+}
+
 /// Takes a finalizer off an object, dropping the list with the last one.
 pub fn remove_finalizer(object: &mut Value, finalizer: &str) {
     let left: Vec<Value> =
@@ -166,14 +176,19 @@ pub fn qualified(kind: &str, api_version: &str) -> String {
     }
 }
 
-/// An owner reference to `owner` that marks it as the controller, as built-in controllers write it.
+/// The owners of what `owner` makes: itself alone, as the controller.
 pub fn controlled_by(owner: &Value) -> Value {
-    serde_json::json!([{
+    Value::Array(vec![owner_reference(owner)])
+}
+
+/// An owner reference to `owner` that marks it as the controller, as built-in controllers write it.
+pub fn owner_reference(owner: &Value) -> Value {
+    serde_json::json!({
         "apiVersion": owner.text("/apiVersion"),
         "kind": owner.text("/kind"),
         "name": owner.name(),
         "uid": owner.uid(),
         "controller": true,
         "blockOwnerDeletion": true,
-    }])
+    })
 }

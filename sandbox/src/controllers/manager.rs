@@ -203,6 +203,14 @@ impl Manager {
             },
             Write::Replace(object) => self.replace(manager, object, Part::Main, versions).await,
             Write::Status(object) => self.replace(manager, object, Part::Status, versions).await,
+            Write::Apply { object, subresource } => tolerate(
+                self.api.apply(manager, object, subresource).await.map(|object| versions.keep(&object)),
+            ),
+            Write::Token { mut secret, account } => {
+                let token = self.api.token(&account, &secret);
+                set(&mut secret, "/data/token", token.into());
+                self.replace(manager, secret, Part::Main, versions).await
+            }
             Write::Scale(object) => self.replace(manager, object, Part::Scale, versions).await,
             Write::Finalize(object) => self.replace(manager, object, Part::Finalizers, versions).await,
             Write::Bind { pod, node } => tolerate(self.api.bind(manager, &pod, &node).await),

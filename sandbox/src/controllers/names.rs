@@ -4,6 +4,7 @@
 //! FNV-1a over its canonical JSON (the real one hashes a Go dump, so values differ while looking alike).
 
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 
@@ -19,6 +20,21 @@ pub fn template_hash(template: &Value, collisions: i64) -> String {
 /// Digits rewritten in the alphabet, so that a hash can be part of a name.
 fn spell(digits: &str) -> String {
     digits.bytes().map(|byte| char::from(ALPHABET[usize::from(byte) % ALPHABET.len()])).collect()
+}
+
+/// What an API server calls itself by: 16 bytes of a SHA-256 in lower-case base32, as the real one.
+pub fn identity(host: &str) -> String {
+    const DIGITS: &[u8] = b"abcdefghijklmnopqrstuvwxyz234567";
+    const LENGTH: usize = 26;
+    let hash = Sha256::digest(host.as_bytes());
+    let bit = |index: usize| (hash[index / 8] >> (7 - index % 8)) & 1;
+    let digit = |place: usize| {
+        (place * 5..place * 5 + 5).fold(0, |sum, index| {
+            // The last digit is filled up with zeros.
+            sum << 1 | usize::from(if index < 128 { bit(index) } else { 0 })
+        })
+    };
+    (0..LENGTH).map(|place| char::from(DIGITS[digit(place)])).collect()
 }
 
 /// 32-bit FNV-1a.
@@ -38,6 +54,11 @@ mod tests {
         assert_eq!(template_hash(&template, 0), template_hash(&template.clone(), 0));
         assert_ne!(template_hash(&template, 0), template_hash(&template, 1));
         assert_ne!(template_hash(&template, 0), template_hash(&json!({}), 0));
+    }
+
+    #[test]
+    fn an_identity_is_a_hash_in_base32() {
+        assert_eq!(identity("vm"), "lphjr5z7h3imqn7sokpnsue3ha");
     }
 
     #[test]

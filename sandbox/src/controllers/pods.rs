@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::cache::Cache;
 use super::controller::{Plan, World, Write};
-use super::fields::{Fields, Object, controlled_by, set};
+use super::fields::{Fields, Object, controlled_by, owner_reference, set, with_owners};
 use super::selector;
 
 /// A pod made from `template` for `owner`, named `name`.
@@ -93,7 +93,7 @@ pub fn claim<'a>(owner: &Value, kind: &str, world: &World<'a>, plan: &mut Plan) 
             .filter(|reference| reference.text("/uid") != owner.uid())
             .cloned()
             .collect();
-        plan.push(Write::Replace(with_owners(stranger, left.into())));
+        plan.push(Write::Replace(with_owners(stranger, left)));
     }
     if !owner.is_terminating() {
         let orphans = cache.orphans(kind, owner.namespace()).into_iter();
@@ -101,16 +101,10 @@ pub fn claim<'a>(owner: &Value, kind: &str, world: &World<'a>, plan: &mut Plan) 
             .filter(|held| !held.is_terminating() && (kind != "Pod" || is_active(held)))
             .filter(|held| selector::matches(selector, held));
         for orphan in wanted {
-            plan.push(Write::Replace(with_owners(orphan, controlled_by(owner))));
+            plan.push(Write::Replace(with_owners(orphan, vec![owner_reference(owner)])));
         }
     }
     mine
-}
-
-fn with_owners(object: &Value, owners: Value) -> Value {
-    let mut object = object.clone();
-    set(&mut object, "/metadata/ownerReferences", owners);
-    object
 }
 
 /// A map of counts without the zeros, as `omitempty` leaves them.

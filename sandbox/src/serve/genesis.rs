@@ -2,11 +2,12 @@
 
 use serde_json::{Value, json};
 
+use super::roles;
 use crate::api::{Api, Status};
-use crate::controllers::Topology;
+use crate::controllers::cluster::api_service;
+use crate::controllers::{Topology, names};
 
 const NAMESPACES: &[&str] = &["default", "kube-node-lease", "kube-public", "kube-system"];
-const RBAC: &str = "rbac.authorization.k8s.io";
 
 /// The accounts that the controller manager's controllers speak with; that they are there is what clients see.
 const CONTROLLERS: &[&str] = &[
@@ -57,12 +58,13 @@ pub(super) fn begin(api: &Api, topology: &Topology) -> Result<(), Status> {
     }
     let mut objects: Vec<(&str, Value)> = NAMESPACES.iter().map(|name| (SERVER, namespace(name))).collect();
     objects.extend(topology.nodes().into_iter().map(|node| ("kubelet", node)));
-    objects.extend(roles().iter().map(|(name, rules)| (SERVER, cluster_role(name, rules))));
-    objects.push((SERVER, administrators()));
+    objects.extend(roles::objects().into_iter().map(|object| (SERVER, object)));
+    objects.extend(api_services(api).into_iter().map(|object| (SERVER, object)));
+    objects.push((SERVER, identity(api)));
     objects.push((SERVER, priority_class("system-cluster-critical", 2_000_000_000)));
     objects.push((SERVER, priority_class("system-node-critical", 2_000_001_000)));
     objects.push((SERVER, default_class()));
-    objects.push((SERVER, api_service()));
+    objects.push((SERVER, service()));
     objects.push((SERVER, token_tracking(api)));
     objects.extend(CONTROLLERS.iter().map(|name| ("kube-controller-manager", controller_account(name))));
     api.begin(objects)
@@ -89,81 +91,6 @@ fn token_tracking(api: &Api) -> Value {
     })
 }
 
-/// The roles that people bind to, in their well-known breadth.
-fn roles() -> Vec<(&'static str, Value)> {
-    let read = ["get", "list", "watch"];
-    let write = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
-    let core_read = [
-        "configmaps",
-        "endpoints",
-        "events",
-        "limitranges",
-        "namespaces",
-        "persistentvolumeclaims",
-        "pods",
-        "pods/log",
-        "pods/status",
-        "replicationcontrollers",
-        "resourcequotas",
-        "serviceaccounts",
-        "services",
-    ];
-    let core_write = [
-        "configmaps",
-        "endpoints",
-        "events",
-        "persistentvolumeclaims",
-        "pods",
-        "pods/attach",
-        "pods/eviction",
-        "pods/exec",
-        "pods/portforward",
-        "pods/proxy",
-        "replicationcontrollers",
-        "replicationcontrollers/scale",
-        "secrets",
-        "serviceaccounts",
-        "services",
-        "services/proxy",
-    ];
-    let groups = ["apps", "autoscaling", "batch", "networking.k8s.io", "policy", "discovery.k8s.io"];
-    let view = json!([
-        {"apiGroups": [""], "resources": core_read, "verbs": read},
-        {"apiGroups": groups, "resources": ["*"], "verbs": read},
-    ]);
-    let edit = json!([
-        {"apiGroups": [""], "resources": core_read, "verbs": read},
-        {"apiGroups": [""], "resources": core_write, "verbs": write},
-        {"apiGroups": groups, "resources": ["*"], "verbs": write},
-    ]);
-    let mut admin = edit.clone();
-    if let Some(rules) = admin.as_array_mut() {
-        rules.push(json!({"apiGroups": [RBAC], "resources": ["roles", "rolebindings"], "verbs": write}));
-    }
-    let everything = json!([
-        {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]},
-        {"nonResourceURLs": ["*"], "verbs": ["*"]},
-    ]);
-    vec![("cluster-admin", everything), ("admin", admin), ("edit", edit), ("view", view)]
-}
-
-fn cluster_role(name: &str, rules: &Value) -> Value {
-    json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
-        "metadata": {"name": name, "labels": {"kubernetes.io/bootstrapping": "rbac-defaults"}},
-        "rules": rules,
-    })
-}
-
-fn administrators() -> Value {
-    json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
-        "metadata": {"name": "cluster-admin", "labels": {"kubernetes.io/bootstrapping": "rbac-defaults"}},
-        "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": "cluster-admin"},
-        "subjects": [{"apiGroup": RBAC, "kind": "Group", "name": "system:masters"}],
-    })
-}
-
 fn priority_class(name: &str, value: i64) -> Value {
     json!({
         "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name},
@@ -185,8 +112,41 @@ fn default_class() -> Value {
     })
 }
 
+/// An APIService for each group and version that is served here.
+fn api_services(api: &Api) -> Vec<Value> {
+    let mut versions: Vec<(String, String)> =
+        api.store().kinds().all().iter().map(|kind| (kind.group.clone(), kind.version.clone())).collect();
+    versions.sort();
+    versions.dedup();
+    let is_local =
+        |(group, _): &(String, String)| !matches!(&**group, "apiregistration.k8s.io" | "sandbox.aegis.dev");
+    versions
+        .into_iter()
+        .filter(is_local)
+        .map(|(group, version)| api_service::local(&group, &version, "onstart"))
+        .collect()
+}
+
+/// The lease by which API servers of one cluster know each other.
+fn identity(api: &Api) -> Value {
+    const HOST: &str = "aegis";
+    let name = format!("apiserver-{}", names::identity(HOST));
+    json!({
+        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+        "metadata": {
+            "name": name, "namespace": "kube-system",
+            "labels": {"apiserver.kubernetes.io/identity": "kube-apiserver", "kubernetes.io/hostname": HOST},
+            "annotations": {"kubernetes.io/peer-advertise-address": "127.0.0.1:6443"},
+        },
+        "spec": {
+            "holderIdentity": format!("{name}_{}", api.store().ambient().uid()), "leaseDurationSeconds": 3600,
+            "renewTime": api.store().ambient().micro_timestamp(),
+        },
+    })
+}
+
 /// The API as pods see it.
-fn api_service() -> Value {
+fn service() -> Value {
     json!({
         "apiVersion": "v1", "kind": "Service",
         "metadata": {

@@ -17,13 +17,14 @@
 //! | `credentials` | certificates and tokens of one cluster |
 //! | `listener` | connections, with and without TLS |
 //! | `holder` | what the serving process does |
-//! | `genesis` | the objects every cluster begins with |
+//! | `genesis`, `roles` | the objects every cluster begins with |
 
 mod credentials;
 mod directory;
 mod genesis;
 mod holder;
 mod listener;
+mod roles;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -10,6 +10,13 @@ use crate::store::{Object, Resource};
 
 const GROUP: &str = "rbac.authorization.k8s.io";
 
+/// The bindings to what everyone may do, which a cluster cannot do without.
+const ANYONES: &[&str] = &[
+    "system:basic-user",
+    "system:discovery",
+    "system:public-info-viewer",
+    "system:service-account-issuer-discovery",
+];
 /// Paths that anyone may read.
 const PUBLIC: &[&str] = &["/healthz", "/livez", "/readyz", "/version", "/version/"];
 /// Paths that any authenticated user may read.
@@ -91,8 +98,10 @@ impl Api {
         rules_of_anyone(user).into_iter().chain(bound.flat_map(|binding| self.rules_of(binding))).collect()
     }
 
+    /// The bindings that hold in a namespace, but for those of what everyone may do (`rules_of_anyone`).
     fn bindings(&self, namespace: &str) -> Vec<Object> {
         let mut bindings = self.store().list(&Resource::new(GROUP, "clusterrolebindings"), None).items;
+        bindings.retain(|binding| !ANYONES.iter().any(|name| binding["metadata"]["name"] == *name));
         if !namespace.is_empty() {
             let own = self.store().list(&Resource::new(GROUP, "rolebindings"), Some(namespace));
             bindings.extend(own.items);

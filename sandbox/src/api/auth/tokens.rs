@@ -1,7 +1,7 @@
 //! Bearer tokens: the administrator's, and the signed ones that service accounts get.
 
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -12,6 +12,8 @@ use crate::store::Resource;
 
 /// Who signs, and for whom tokens are meant by default.
 const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
+/// What the claims of tokens that live as long as a Secret begin with.
+const LASTING: &str = "kubernetes.io/serviceaccount";
 
 /// What one cluster knows its users by.
 #[derive(Clone)]
@@ -59,6 +61,9 @@ impl Api {
         }
         let claims: Value =
             serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text.split('.').nth(1)?).ok()?).ok()?;
+        if claims["exp"].is_null() {
+            return self.user_of_lasting_token(token, &claims);
+        }
         if claims["exp"].as_i64()? <= self.store().ambient().now().as_second() {
             return None;
         }
@@ -101,9 +106,43 @@ impl Api {
             "iat": now.as_second(), "nbf": now.as_second(), "exp": expires.as_second(),
             "sub": format!("system:serviceaccount:{namespace}:{name}"), "kubernetes.io": place,
         });
+        (self.signed(&claims), crate::ambient::format_seconds(expires))
+    }
+
+    /// The user of a token that lives as long as the Secret it stands in.
+    fn user_of_lasting_token(&self, token: &str, claims: &Value) -> Option<User> {
+        let claim = |name: &str| claims[format!("{LASTING}/{name}")].as_str();
+        let (namespace, name) = (claim("namespace")?, claim("service-account.name")?);
+        let uid = claim("service-account.uid")?;
+        let secret = self.store().get(&Resource::core("secrets").key(namespace, claim("secret.name")?))?;
+        let account = self.store().get(&Resource::core("serviceaccounts").key(namespace, name))?;
+        let is_held = secret["data"]["token"] == STANDARD.encode(token) && account["metadata"]["uid"] == uid;
+        is_held.then(|| User::service_account(namespace, name, uid))
+    }
+
+    /// Issues a token for a service account that lives as long as a Secret.
+    pub(in crate::api) fn issue_lasting_token(&self, account: &Value, secret: &Value) -> String {
+        let text =
+            |object: &Value, field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
+        let (namespace, name) = (text(account, "namespace"), text(account, "name"));
+        let mut claims = json!({
+            "iss": "kubernetes/serviceaccount", "sub": format!("system:serviceaccount:{namespace}:{name}"),
+        });
+        for (claim, value) in [
+            ("namespace", namespace),
+            ("secret.name", text(secret, "name")),
+            ("service-account.name", name),
+            ("service-account.uid", text(account, "uid")),
+        ] {
+            claims[format!("{LASTING}/{claim}")] = value.into();
+        }
+        self.signed(&claims)
+    }
+
+    fn signed(&self, claims: &Value) -> String {
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-        let text = format!("{}.{}", part(&json!({"alg": "HS256", "typ": "JWT"})), part(&claims));
-        (format!("{text}.{}", self.identity().sign(&text)), crate::ambient::format_seconds(expires))
+        let text = format!("{}.{}", part(&json!({"alg": "HS256", "typ": "JWT"})), part(claims));
+        format!("{text}.{}", self.identity().sign(&text))
     }
 
     /// The audience of tokens that name none.

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::controllers::cache::{Cache, Key};
 use crate::controllers::controller::{Change, Controller, Plan, World, Write};
-use crate::controllers::fields::{Fields, Object, remove_finalizer, remove_key, set};
+use crate::controllers::fields::{Fields, Object, remove_finalizer, with_owners};
 use crate::store::lifecycle::{FOREGROUND, ORPHAN};
 
 /// Collects.
@@ -120,13 +120,4 @@ fn release(owner: &Value, finalizer: &str, plan: &mut Plan) {
     let mut free = owner.clone();
     remove_finalizer(&mut free, finalizer);
     plan.push(Write::Replace(free));
-}
-
-fn with_owners(object: &Value, owners: Vec<Value>) -> Value {
-    let mut object = object.clone();
-    match owners.is_empty() {
-        true => remove_key(&mut object, "/metadata", "ownerReferences"),
-        false => set(&mut object, "/metadata/ownerReferences", owners.into()),
-    }
-    object
 }
