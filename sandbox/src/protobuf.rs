@@ -1,14 +1,14 @@
-//! Reading Kubernetes protobuf bodies, which kubectl and helm send for built-in kinds.
+//! Reading Kubernetes protobuf bodies, which kubectl and helm send for built-in kinds; `write` is the way back.
 //!
 //! A body is the four bytes `k8s\0` and a `runtime.Unknown`, which names the kind and holds the
 //! object. `fields.txt` lists the field numbers of every message, one message a line; the facts are
-//! those of the `.proto` definitions that Kubernetes 1.36 publishes. Answers are always JSON, which
-//! all clients read.
+//! those of the `.proto` definitions that Kubernetes 1.36 publishes.
 //!
 //! The result is what the JSON of the same object would hold before anything is dropped: `schema`
 //! removes what means absent.
 
 mod wire;
+mod write;
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -19,6 +19,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use self::wire::{Fields, Wire};
+pub(crate) use self::write::{encode, is_written};
 
 const MAGIC: &[u8] = b"k8s\0";
 /// Deeper than any real object; a body cannot make us recurse further.

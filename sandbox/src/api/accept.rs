@@ -1,15 +1,20 @@
-//! What form of answer a client wants: JSON or YAML, whole objects, metadata only, or a table.
+//! What form of answer a client wants: JSON, YAML or protobuf, whole objects, metadata only, or a table.
 
 use http::{HeaderMap, header};
 
 use super::status::Status;
 
-/// The text format of an answer.
+/// The format of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
     Json,
     Yaml,
+    /// For whole objects of kinds in the table only.
+    Protobuf,
 }
+
+/// The media type of protobuf.
+pub(super) const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 
 /// What is shown of objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,10 +66,16 @@ fn wish(entry: &str) -> Wish<'_> {
     wish
 }
 
-/// Chooses the first wish that can be served for an answer made of objects.
+/// Chooses the first wish that can be served for an answer made of objects, as text.
 pub(super) fn negotiate(headers: &HeaderMap) -> Result<Accept, Status> {
+    negotiate_with(headers, false)
+}
+
+/// The same where whole objects may be `writable` as protobuf too.
+pub(super) fn negotiate_with(headers: &HeaderMap, writable: bool) -> Result<Accept, Status> {
     let chosen = wishes(headers).iter().find_map(|wish| {
-        let format = format_of(wish.media)?;
+        let is_protobuf = writable && wish.media == PROTOBUF && wish.transform.is_none();
+        let format = format_of(wish.media).or(is_protobuf.then_some(Format::Protobuf))?;
         let version = wish.version.unwrap_or("v1").to_owned();
         let is_known = wish.group == Some("meta.k8s.io") && matches!(&*version, "v1" | "v1beta1");
         let view = match wish.transform {
@@ -85,7 +96,7 @@ pub(super) fn negotiate(headers: &HeaderMap) -> Result<Accept, Status> {
     })
 }
 
-/// The format of a media type we can write.
+/// The text format of a media type.
 pub(super) fn format_of(media: &str) -> Option<Format> {
     match media {
         "application/json" | "*/*" | "application/*" => Some(Format::Json),
@@ -94,8 +105,8 @@ pub(super) fn format_of(media: &str) -> Option<Format> {
     }
 }
 
-/// What a real server writes; of protobuf we only read.
-const WRITABLE: &[&str] = &["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
+/// What a real server writes.
+const WRITABLE: &[&str] = &["application/json", "application/yaml", PROTOBUF];
 
 /// The media type is one we know, and what is wanted of it cannot be served.
 pub(super) fn not_acceptable() -> Status {
@@ -117,6 +128,10 @@ mod tests {
     fn the_first_servable_wish_wins() {
         let whole = Accept { format: Format::Json, view: View::Whole };
         assert_eq!(chosen("application/vnd.kubernetes.protobuf, */*"), Some(whole.clone()));
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT, "application/vnd.kubernetes.protobuf, */*".parse().unwrap());
+        let protobuf = Accept { format: Format::Protobuf, view: View::Whole };
+        assert_eq!(negotiate_with(&headers, true).ok(), Some(protobuf));
         assert_eq!(chosen("application/json;as=Nope;g=meta.k8s.io;v=v1,application/json"), Some(whole));
         let table = "application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json";
         assert_eq!(chosen(table).unwrap().view, View::Table("v1beta1".into()));

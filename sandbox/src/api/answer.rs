@@ -6,9 +6,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::Call;
-use super::accept::{Accept, Format, View, negotiate};
+use super::accept::{Accept, Format, PROTOBUF, View, negotiate, negotiate_with};
 use super::status::Status;
 use crate::kinds::Kind;
+use crate::protobuf;
 use crate::store::Object;
 use crate::table::Printer;
 
@@ -58,8 +59,8 @@ pub(super) fn with_warnings(mut response: Response, warnings: &[String]) -> Resp
 
 /// Answers with one object of the called kind.
 pub(super) fn object_response(call: &Call, code: u16, object: &Object) -> Result<Response, Status> {
-    let accept = negotiate(&call.headers)?;
     let kind = &*call.path.kind;
+    let accept = negotiate_with(&call.headers, is_written(object))?;
     let value = match &accept.view {
         View::Whole => return encode(accept.format, code, || object.to_string(), || Value::clone(object)),
         View::Metadata(version) => partial(object, version),
@@ -74,7 +75,8 @@ pub(super) fn object_response(call: &Call, code: u16, object: &Object) -> Result
 
 /// Answers with a bare value, such as a Status of success or a review.
 pub(super) fn value_response(call: &Call, code: u16, value: &Value) -> Result<Response, Status> {
-    let accept = negotiate(&call.headers).unwrap_or(Accept { format: Format::Json, view: View::Whole });
+    let accept = negotiate_with(&call.headers, is_written(value));
+    let accept = accept.unwrap_or(Accept { format: Format::Json, view: View::Whole });
     encode(accept.format, code, || value.to_string(), || value.clone())
 }
 
@@ -86,8 +88,9 @@ pub(super) fn negotiated(headers: &HeaderMap, code: u16, value: &Value) -> Resul
 
 /// Answers with a list; `meta` is its metadata.
 pub(super) fn list_response(call: &Call, items: &[Object], meta: &Value) -> Result<Response, Status> {
-    let accept = negotiate(&call.headers)?;
     let kind = &*call.path.kind;
+    let is_written = !kind.custom && protobuf::is_written(&kind.api_version(), &kind.list_kind);
+    let accept = negotiate_with(&call.headers, is_written)?;
     let value = match &accept.view {
         View::Whole => {
             let mut meta = meta.clone();
@@ -97,9 +100,9 @@ pub(super) fn list_response(call: &Call, items: &[Object], meta: &Value) -> Resu
             let text = list_text(kind, items, &meta);
             return match accept.format {
                 Format::Json => Ok(text_response(200, "application/json", text)),
-                Format::Yaml => {
+                format => {
                     let parse = || serde_json::from_str(&text).unwrap_or_default();
-                    encode(Format::Yaml, 200, String::new, parse)
+                    encode(format, 200, String::new, parse)
                 }
             };
         }
@@ -150,6 +153,12 @@ fn push_untyped(text: &mut String, item: &Value) {
     text.push('}');
 }
 
+/// Whether an object has a protobuf form.
+fn is_written(object: &Value) -> bool {
+    let text = |field: &str| object[field].as_str().unwrap_or_default();
+    protobuf::is_written(text("apiVersion"), text("kind"))
+}
+
 fn encode(
     format: Format,
     code: u16,
@@ -163,6 +172,12 @@ fn encode(
             let yaml =
                 yaml.map_err(|error| Status::internal(format!("the answer has no YAML form: {error}")))?;
             Ok(text_response(code, "application/yaml", yaml))
+        }
+        Format::Protobuf => {
+            let bytes = protobuf::encode(&value());
+            let bytes =
+                bytes.ok_or_else(|| Status::internal("the answer has no protobuf form".to_owned()))?;
+            Ok(text_response(code, PROTOBUF, bytes))
         }
     }
 }
