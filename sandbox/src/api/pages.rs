@@ -11,7 +11,8 @@ use super::discovery::tagged;
 use super::query::Query;
 use super::status::Status;
 use super::{Api, openapi};
-use crate::store::Resource;
+use crate::controllers::nodes::static_pods;
+use crate::store::{Object, Resource};
 
 /// The Kubernetes version whose behaviour is played.
 pub(super) const VERSION: (&str, &str, &str) = ("1", "36", "v1.36.2");
@@ -73,11 +74,15 @@ const CHECKS: &[&str] = &[
 ];
 
 impl Api {
-    /// The version page: the server is as old as the oldest control-plane node it runs on. What it does is what the
-    /// version played does, whichever it tells.
+    /// The version page: the server is as old as the oldest control-plane node of ours, where it runs as a pod; of
+    /// machines that others registered only their kubelets tell a version. What it does is what the version played
+    /// does, whichever it tells.
     pub(super) fn version(&self) -> Value {
         let nodes = self.store().list(&Resource::core("nodes"), None).items;
-        let planes = nodes.iter().filter(|node| node["metadata"]["labels"].get(CONTROL_PLANE).is_some());
+        let is_plane = |node: &&Object| {
+            node["metadata"]["labels"].get(CONTROL_PLANE).is_some() && static_pods::runs_on(node)
+        };
+        let planes = nodes.iter().filter(is_plane);
         let told = planes.filter_map(|node| node["status"]["nodeInfo"]["kubeletVersion"].as_str());
         version_page(
             told.min_by_key(|version| minor_of(version)).filter(|told| !told.is_empty()).unwrap_or(VERSION.2),

@@ -26,12 +26,20 @@ pub struct Status {
     pub plain: bool,
     /// A token to go on listing with.
     pub list_continue: Option<String>,
+    /// What the client is warned of besides.
+    pub warnings: Vec<String>,
 }
 
 impl Status {
     /// A refusal without details.
     pub fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), details: None, plain: false, list_continue: None }
+        let message = message.into();
+        Self { code, reason, message, details: None, plain: false, list_continue: None, warnings: Vec::new() }
+    }
+
+    /// The same with what was warned of before it came to this.
+    pub(in crate::api) fn warning(self, warnings: &[String]) -> Self {
+        Self { warnings: warnings.to_vec(), ..self }
     }
 
     fn with_details(mut self, details: Value) -> Self {
@@ -247,7 +255,7 @@ impl Status {
         if let Some(seconds) = seconds {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
-        response
+        super::answer::with_warnings(response, &self.warnings)
     }
 }
 

@@ -20,6 +20,7 @@ mod json;
 mod merge;
 mod strategic;
 mod yaml;
+mod yaml_problem;
 
 pub use error::{Conflict, PatchError};
 pub use fields::{Apply, FieldSet, Manager, Operation, apply, track_update, untouched_fields};

@@ -4,6 +4,7 @@
 //! `true`), `<<` merges. Only the first document counts.
 
 use super::PatchError;
+use super::yaml_problem::in_words_of_libyaml;
 use granit_parser::{Event, Parser, ScalarStyle, Tag};
 use serde_json::{Map, Number, Value};
 use std::collections::HashMap;
@@ -24,6 +25,7 @@ pub fn yaml_to_json(text: &str) -> Result<Value, PatchError> {
 }
 
 struct Reader<'a> {
+    text: &'a str,
     parser: Parser<'a, granit_parser::StrInput<'a>>,
     anchors: HashMap<usize, (Value, usize)>,
     nodes: usize,
@@ -31,7 +33,7 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn new(text: &'a str) -> Self {
-        Self { parser: Parser::new_from_str(text), anchors: HashMap::new(), nodes: 0 }
+        Self { text, parser: Parser::new_from_str(text), anchors: HashMap::new(), nodes: 0 }
     }
 
     fn next(&mut self) -> Result<Event<'a>, String> {
@@ -41,7 +43,8 @@ impl<'a> Reader<'a> {
                 Some(Ok((Event::Comment(..), _))) => {}
                 Some(Ok((event, _))) => return Ok(event),
                 Some(Err(error)) => {
-                    return Err(format!("line {}: {}", error.marker().line(), error.info()));
+                    let problem = in_words_of_libyaml(&error.info(), self.text);
+                    return Err(format!("line {}: {problem}", error.marker().line()));
                 }
             }
         }

@@ -4,6 +4,7 @@
 //! and what the typed form cannot tell from absent (null, empty lists and maps, zero values of plain
 //! fields) is dropped. Quantities and times come out in canonical form.
 
+use super::absence::{always_told, keeps};
 use super::quantity::Quantity;
 use super::shape::{ListShape, ObjectShape, Scalar, Schema, Shape};
 use crate::patch::golang::json_type;
@@ -18,66 +19,6 @@ pub struct Decoded {
     /// Paths of fields that do not exist, in order of appearance; dropped from `object`.
     pub unknown: Vec<String>,
 }
-
-/// Plain number and boolean fields whose zero value means absent.
-const ZERO_IS_ABSENT: &[&str] = &[
-    "hostNetwork",
-    "hostPID",
-    "hostIPC",
-    "readOnly",
-    "stdin",
-    "stdinOnce",
-    "tty",
-    "paused",
-    "publishNotReadyAddresses",
-    "unschedulable",
-    "globalDefault",
-    "minReadySeconds",
-    "hostPort",
-    "initialDelaySeconds",
-    "timeoutSeconds",
-    "periodSeconds",
-    "successThreshold",
-    "failureThreshold",
-    "nodePort",
-    "observedGeneration",
-    "readyReplicas",
-    "availableReplicas",
-    "unavailableReplicas",
-    "updatedReplicas",
-    "currentReplicas",
-    "fullyLabeledReplicas",
-    "healthCheckNodePort",
-    "updatedNumberScheduled",
-    "numberAvailable",
-    "numberUnavailable",
-    "generation",
-    "count",
-    "active",
-    "succeeded",
-    "failed",
-];
-
-/// Text fields whose empty value says something, wherever they stand.
-const EMPTY_IS_TEXT: &[&str] =
-    &["storageClassName", "holderIdentity", "ingressClassName", "timeZone", "volumeAttributesClassName"];
-
-/// Text fields whose empty value is answered, by type; `*` is every field of the type.
-const EMPTY_IS_TEXT_IN: &[(&str, &str)] = &[
-    ("Condition", "message"),
-    ("ContainerStatus", "image"),
-    ("ContainerStatus", "imageID"),
-    ("EndpointPort", "name"),
-    ("Event", "reportingComponent"),
-    ("Event", "reportingInstance"),
-    ("GRPCAction", "service"),
-    ("HostPathVolumeSource", "type"),
-    ("NodeSystemInfo", "*"),
-];
-
-/// Types in which some status counters are answered even when zero.
-const KEEP_ZERO: &[(&str, &str)] =
-    &[("StatefulSetStatus", "availableReplicas"), ("HorizontalPodAutoscalerStatus", "currentReplicas")];
 
 /// Reads `body` by `schema`. The error is the sentence after `cannot be handled as a Kind: `.
 ///
@@ -146,6 +87,9 @@ impl Reader {
                 }
             }
             self.path.pop();
+        }
+        for field in always_told(&self.owner) {
+            out.entry(*field).or_insert(Value::Null);
         }
         self.owner = owner;
         Ok(Value::Object(out))
@@ -240,23 +184,6 @@ fn time(text: &str, layout: &str) -> Result<Value, String> {
     }
     let form = if micro { "%Y-%m-%dT%H:%M:%S.%6fZ" } else { "%Y-%m-%dT%H:%M:%SZ" };
     Ok(Value::from(parsed.strftime(form).to_string()))
-}
-
-/// Whether a decoded value of a field is written out again.
-fn keeps(owner: &str, field: &str, schema: &Schema, value: &Value) -> bool {
-    match value {
-        Value::String(text) if text.is_empty() => {
-            EMPTY_IS_TEXT.contains(&field)
-                || schema.shape_is(Scalar::IntOrString)
-                || EMPTY_IS_TEXT_IN.contains(&(owner, field))
-                || EMPTY_IS_TEXT_IN.contains(&(owner, "*"))
-        }
-        Value::Bool(false) => !ZERO_IS_ABSENT.contains(&field),
-        Value::Number(number) if number.as_i64() == Some(0) && schema.shape_is_integer() => {
-            !ZERO_IS_ABSENT.contains(&field) || KEEP_ZERO.contains(&(owner, field))
-        }
-        _ => true,
-    }
 }
 
 fn zero(schema: &Schema) -> Value {

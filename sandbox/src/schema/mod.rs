@@ -6,15 +6,18 @@
 //! | `builtin` | schemas of built-in kinds, from the k8s-openapi types             |
 //! | `facts`   | list types and merge keys, which that library does not carry     |
 //! | `decode`  | [`decode`]: a body as its kind's type would hold it               |
+//! | `absence` | what means absent, and what is told though absent            |
 //! | `defaults`| [`fill_defaults`], [`first_status`]                              |
 //! | `validate`| rules of single built-in kinds                                    |
 //! | `custom`  | [`CustomType`]: what CustomResourceDefinitions describe           |
 //! | `cel`     | [`holds`], [`evaluate`]: rules written in CEL                     |
+//! | `internal` | objects as some messages show them, with Go's names            |
 //! | `object_type` | [`ObjectType`], the one door to all of this for the API       |
 //! | `published` | [`json_schemas`]: the schemas as clients see them             |
 //! | `quantity`| [`Quantity`]: `500m`, `2Gi`                                      |
 //! | `cause`   | [`Cause`]: one field error                                       |
 
+mod absence;
 mod builtin;
 mod cause;
 mod cel;
@@ -22,6 +25,7 @@ mod custom;
 mod decode;
 mod defaults;
 mod facts;
+mod internal;
 mod object_type;
 mod published;
 mod quantity;

@@ -125,7 +125,7 @@ fn write_status(t: &mut Transaction<'_>, key: &Key, status: Value) -> Result<(),
         subresource: "status".into(),
     };
     if let Some(object_type) = ObjectType::builtin(GROUP, "v1", "CustomResourceDefinition") {
-        let untouched = patch::untouched_fields("status", true, false);
+        let untouched = patch::untouched_fields("status", true, &["metadata.labels"]);
         let time = t.ambient().timestamp();
         patch::track_update(object_type.schema(), Some(&old), &mut new, &manager, &time, &untouched);
     }

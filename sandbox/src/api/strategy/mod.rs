@@ -153,9 +153,21 @@ pub(super) fn prepare_for_create(t: &Transaction<'_>, kind: &Kind, object: &mut 
         ("apps", "DaemonSet") => workload::prepare_daemon_set(None, object),
         ("batch", "Job") => workload::prepare_job(object),
         ("apiextensions.k8s.io", "CustomResourceDefinition") => super::custom::prepare_for_create(object),
+        ("apiregistration.k8s.io", "APIService") => prepare_api_service(t, object),
         _ => {}
     }
     Ok(())
+}
+
+/// What is served here is available at once.
+fn prepare_api_service(t: &Transaction<'_>, object: &mut Value) {
+    object["status"] = json!({});
+    if !object["spec"]["service"].is_object() {
+        object["status"]["conditions"] = json!([{
+            "type": "Available", "status": "True", "lastTransitionTime": t.ambient().timestamp(),
+            "reason": "Local", "message": "Local APIServices are always available",
+        }]);
+    }
 }
 
 /// Gives a changed object what the server decides about its kind.
@@ -208,6 +220,15 @@ pub(super) fn may_create_by_update(kind: &Kind) -> bool {
             | ("events.k8s.io", "Event")
             | ("rbac.authorization.k8s.io", _)
     )
+}
+
+/// What of the metadata a write of the status leaves alone: all of it for custom kinds, labels for most others.
+pub(super) fn kept_by_status(kind: &Kind) -> &'static [&'static str] {
+    match (kind.custom, &*kind.kind) {
+        (true, _) => &["metadata"],
+        (false, "Node") => &[],
+        (false, _) => &["metadata.labels"],
+    }
 }
 
 /// What a subresource writes of its parent.

@@ -68,6 +68,10 @@ pub(in crate::api) fn bind_in(
         "observedGeneration": bound["metadata"]["generation"],
     }));
     bound["status"]["conditions"] = conditions.into();
+    // It is where it was meant to go.
+    if let Some(status) = bound["status"].as_object_mut() {
+        status.remove("nominatedNodeName");
+    }
     // Being bound is no new wish: the generation stays.
     t.update_quietly(&key, bound).map(|_| ()).map_err(|error| Status::from_store(&error, &kind))
 }

@@ -123,8 +123,7 @@ pub(super) fn keep_other_parts(draft: &Draft<'_>, old: &Object, new: &mut Value)
     }
     let wished = new["metadata"].take();
     if !draft.kind.custom {
-        // The status of a node is written with all of its metadata.
-        let labels = (draft.kind.kind == "Node").then_some("labels");
+        let labels = strategy::kept_by_status(draft.kind).is_empty().then_some("labels");
         for field in ["annotations", "finalizers", "ownerReferences"].into_iter().chain(labels) {
             copy_field(&wished, &mut merged["metadata"], field);
         }

@@ -10,6 +10,7 @@
 //! | `read` | what the client sent, as an object |
 //! | `creation` | new objects |
 //! | `change` | changed objects |
+//! | `former` | versions that are known and no longer served |
 //! | `patching` | what the four patch types ask |
 //!
 //! From the first look at the stored object to the write everything is one transaction, so a write
@@ -17,6 +18,7 @@
 
 mod change;
 mod creation;
+mod former;
 mod patching;
 mod read;
 
@@ -28,10 +30,10 @@ use serde_json::Value;
 
 pub(super) use self::change::{check_version, update_in};
 pub(super) use self::creation::create_in;
-pub(super) use self::patching::from_patch;
+pub(super) use self::patching::{apply_in, from_patch};
 
 use self::change::check_identity;
-use self::patching::{PatchType, apply_in, check_patch_options, patch_in};
+use self::patching::{PatchType, check_patch_options, patch_in};
 use self::read::{check_name, read_object};
 use super::answer::{object_response, with_warnings};
 use super::query::WriteOptions;
@@ -76,7 +78,8 @@ impl<'a> Draft<'a> {
         let blank = (!self.kind.custom).then(|| strategy::blank(self.kind));
         let old = old.or(blank.as_ref());
         let has_status = self.kind.subresource("status").is_some();
-        let untouched = patch::untouched_fields(self.subresource, has_status, self.kind.custom);
+        let untouched =
+            patch::untouched_fields(self.subresource, has_status, strategy::kept_by_status(self.kind));
         patch::track_update(self.object_type().schema(), old, new, &manager, time, &untouched);
     }
 
@@ -98,9 +101,10 @@ impl Api {
     pub(super) fn create(&self, call: &Call) -> Result<Response, Status> {
         let options = WriteOptions::read(&call.query, "CreateOptions")?;
         let mut draft = Draft::new(call, "", &options);
-        let object = read_object(&mut draft)?;
+        let object = read_object(&mut draft).map_err(|status| status.warning(&draft.warnings))?;
         self.check_grant(&call.user, &call.path.kind, &object)?;
-        let object = self.commit(&options, |t| create_in(t, &mut draft, object))?;
+        let object = self.commit(&options, |t| create_in(t, &mut draft, object));
+        let object = object.map_err(|status| status.warning(&draft.warnings))?;
         let object = without_version_of_dry_run(object, &options);
         Ok(with_warnings(object_response(call, 201, &served(&object, &call.path.kind))?, &draft.warnings))
     }
@@ -113,7 +117,7 @@ impl Api {
     pub(super) fn update_part(&self, call: &Call, subresource: &str) -> Result<Response, Status> {
         let options = WriteOptions::read(&call.query, "UpdateOptions")?;
         let mut draft = Draft::new(call, subresource, &options);
-        let object = read_object(&mut draft)?;
+        let object = read_object(&mut draft).map_err(|status| status.warning(&draft.warnings))?;
         check_name(call, &object)?;
         let mut created = false;
         let object = self.commit(&options, |t| match t.get(&call.key()) {
@@ -127,7 +131,8 @@ impl Api {
                 create_in(t, &mut draft, object)
             }
             None => Err(Status::not_found(draft.kind, call.name())),
-        })?;
+        });
+        let object = object.map_err(|status| status.warning(&draft.warnings))?;
         let code = if created { 201 } else { 200 };
         Ok(with_warnings(object_response(call, code, &served(&object, &call.path.kind))?, &draft.warnings))
     }
@@ -153,7 +158,8 @@ impl Api {
                 (_, None) => Err(Status::not_found(draft.kind, call.name())),
                 (_, Some(old)) => patch_in(t, &mut draft, patch_type, &old),
             }
-        })?;
+        });
+        let object = object.map_err(|status| status.warning(&draft.warnings))?;
         let code = if created { 201 } else { 200 };
         let object = if created { without_version_of_dry_run(object, &options) } else { object };
         Ok(with_warnings(object_response(call, code, &served(&object, &call.path.kind))?, &draft.warnings))

@@ -9,6 +9,7 @@ use super::read::{check_kind, check_name, check_namespace, report_unknown};
 use crate::api::query::{WriteOptions, refuse};
 use crate::api::status::{Cause, Status};
 use crate::api::{Call, decode, strategy};
+use crate::kinds::Kind;
 use crate::patch;
 use crate::store::{Object, Transaction};
 
@@ -116,25 +117,53 @@ pub(super) fn check_patched(draft: &mut Draft<'_>, patched: &mut Value, shown: &
     check_namespace(call, patched)
 }
 
-/// A patched object as a message shows it: its members by name, each in the order of its type; what a
-/// strategic patch made is all by name.
+/// A patched object as a message shows it: objects that the patch looked into by name, what it left alone in the order
+/// of its type; what a strategic patch made is all by name.
 fn shown(draft: &Draft<'_>, patched: &Value, patch_type: PatchType) -> String {
-    let kind = draft.kind;
     if patch_type == PatchType::Strategic {
         return patched.to_string();
     }
-    let member = |(name, value): (&String, &Value)| {
-        let text = match kind.custom {
-            true => value.to_string(),
-            false => crate::protobuf::go_json(&kind.api_version(), &kind.kind, name, value),
-        };
-        format!("{}:{text}", json!(name))
+    let sent: Value = serde_json::from_slice(&draft.call.body).unwrap_or_default();
+    let touched = match patch_type {
+        PatchType::Json => looked_into(&sent),
+        _ => sent,
     };
-    let members: Vec<String> = patched.as_object().into_iter().flatten().map(member).collect();
-    format!("{{{}}}", members.join(","))
+    shown_at(draft.kind, "", patched, &touched)
 }
 
-pub(super) fn apply_in(
+/// The objects that the operations of a JSON patch looked into, as a tree.
+fn looked_into(operations: &Value) -> Value {
+    let mut tree = json!({});
+    for path in operations.as_array().into_iter().flatten().filter_map(|one| one["path"].as_str()) {
+        let mut steps: Vec<&str> = path.split('/').skip(1).collect();
+        steps.pop();
+        let mut place = &mut tree;
+        for step in steps {
+            place = &mut place[step.replace("~1", "/").replace("~0", "~")];
+            if !place.is_object() {
+                *place = json!({});
+            }
+        }
+    }
+    tree
+}
+
+fn shown_at(kind: &Kind, path: &str, value: &Value, touched: &Value) -> String {
+    match (value, touched) {
+        (Value::Object(members), Value::Object(touched)) => {
+            let member = |(name, value): (&String, &Value)| {
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                let touched = touched.get(name).unwrap_or(&Value::Null);
+                format!("{}:{}", json!(name), shown_at(kind, &path, value, touched))
+            };
+            format!("{{{}}}", members.iter().map(member).collect::<Vec<_>>().join(","))
+        }
+        _ if kind.custom => value.to_string(),
+        _ => crate::protobuf::go_json(&kind.api_version(), &kind.kind, path, value),
+    }
+}
+
+pub(in crate::api) fn apply_in(
     t: &mut Transaction<'_>,
     draft: &mut Draft<'_>,
     old: Option<Object>,
@@ -145,7 +174,8 @@ pub(super) fn apply_in(
     check_applied(draft, &mut config)?;
     let manager = draft.manager();
     let has_status = draft.kind.subresource("status").is_some();
-    let untouched = patch::untouched_fields(draft.subresource, has_status, draft.kind.custom);
+    let untouched =
+        patch::untouched_fields(draft.subresource, has_status, strategy::kept_by_status(draft.kind));
     let object_type = draft.object_type();
     let time = t.ambient().timestamp();
     let merged = patch::apply(&patch::Apply {

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Draft, remove};
+use super::{Draft, former, remove};
 use crate::api::decode::{self, Decoded};
 use crate::api::query::FieldValidation;
 use crate::api::status::{Cause, Status};
@@ -14,7 +14,10 @@ use crate::kinds::Kind;
 pub(super) fn read_object(draft: &mut Draft<'_>) -> Result<Value, Status> {
     let call = draft.call;
     let Decoded { mut object, duplicates } = decode::object(&call.headers, &call.body, draft.kind)?;
-    check_kind(&mut object, draft.kind)?;
+    if let Err(status) = check_kind(&mut object, draft.kind) {
+        report_unknown(draft, former::unknown_fields(&object), duplicates).map_err(Status::bad_request)?;
+        return Err(status);
+    }
     let refuse = |problem: String| {
         let (kind, version) = (&draft.kind.kind, &draft.kind.version);
         Status::bad_request(format!("{kind} in version {version:?} cannot be handled as a {kind}: {problem}"))
@@ -75,7 +78,7 @@ pub(super) fn check_kind(object: &mut Value, kind: &Kind) -> Result<(), Status> 
         let cause = Cause::invalid("kind", &json!(found_kind), format!("must be {}", kind.kind));
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
         return Err(Status::invalid_named(&kind.group, &found_kind, name, &[cause]));
-    } else if kind.custom {
+    } else if kind.custom || (!same_version && former::is_registered(&found_version, shown_kind)) {
         return Err(Status::bad_request(format!(
             "the API version in the data ({found_version}) does not match the expected API version ({api_version})"
         )));

@@ -50,13 +50,12 @@ fn without_managers(object: &Value) -> Value {
 /// The part of an object a write through `subresource` cannot touch, for the ownership bookkeeping.
 ///
 /// A write to the object itself does not own `status` when the kind has that subresource; a write to
-/// `status` owns nothing else. Custom resources also keep all of `metadata` out of status writes.
+/// `status` owns nothing else, but for what of `metadata` is written with it.
 #[must_use]
-pub fn untouched_fields(subresource: &str, has_status: bool, custom: bool) -> FieldSet {
-    match (subresource, has_status, custom) {
-        ("", true, _) => FieldSet::of_fields(&["status"]),
-        ("status", _, true) => FieldSet::of_fields(&["spec", "metadata"]),
-        ("status", _, false) => FieldSet::of_fields(&["spec", "metadata.labels"]),
+pub fn untouched_fields(subresource: &str, has_status: bool, kept: &[&str]) -> FieldSet {
+    match (subresource, has_status) {
+        ("", true) => FieldSet::of_fields(&["status"]),
+        ("status", _) => FieldSet::of_fields(&[&["spec"], kept].concat()),
         _ => FieldSet::default(),
     }
 }

@@ -36,7 +36,7 @@ impl Try<'_> {
             manager: &manager,
             force: self.force,
             time: TIME,
-            untouched: &untouched_fields("", true, false),
+            untouched: &untouched_fields("", true, &[]),
         })
     }
 }

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 ///
 /// The writer takes every field that differs from `live`, others lose those fields. Call it after
 /// defaulting and before mutating admission. `time` is RFC 3339 in whole seconds; `untouched` are the
-/// fields this write cannot reach ([`super::untouched_fields`]). A scale is written without a time, and a
-/// scale to nothing leaves its field without an owner. A list given by the writer replaces the old
+/// fields this write cannot reach ([`super::untouched_fields`]). A scale is written without a time; it takes the
+/// field from its owners, so one without an owner stays so, as does one that is scaled to nothing. A list given by the writer replaces the old
 /// one on the object itself; `[{}]` resets it, and from then on writes are not tracked until an apply.
 pub fn track_update(
     schema: &Schema,
@@ -53,11 +53,12 @@ fn take_changed(
     let nothing = json!({});
     let old = without_managers(live.unwrap_or(&nothing));
     let change = compare(schema, Some(&old), Some(&without_managers(new))).without(untouched);
+    let is_scale = manager.subresource == "scale";
+    let replicas = FieldSet::of_fields(&["spec.replicas"]);
+    let is_owned = entries.iter().any(|entry| !entry.fields.intersection(&replicas).is_empty());
     release(&mut entries, &change);
     let mut taken = change.added.union(&change.modified).difference(&NEVER_OWNED);
-    let is_scale = manager.subresource == "scale";
-    if is_scale && new["spec"]["replicas"] == 0 {
-        let replicas = FieldSet::of_fields(&["spec.replicas"]);
+    if is_scale && (!is_owned || new["spec"]["replicas"] == 0) {
         taken = FieldSet::default();
         release(&mut entries, &Comparison { removed: replicas, ..Comparison::default() });
     }

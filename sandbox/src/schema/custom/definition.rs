@@ -89,14 +89,24 @@ fn versions(spec: &Value, causes: &mut Vec<Cause>) {
             shown,
             "must have exactly one version marked as storage version",
         ));
-        causes.push(Cause::invalid(
-            "status.storedVersions",
-            &json!([]),
-            "must have at least one stored version",
-        ));
+        causes.push(stored_problem(versions));
     }
     for (at, version) in versions.iter().enumerate() {
         one_version(version, &format!("spec.versions[{at}]"), causes);
+    }
+}
+
+/// Only the first version marked is stored: every other one is missing.
+fn stored_problem(versions: &[Value]) -> Cause {
+    const FIELD: &str = "status.storedVersions";
+    let mut marked =
+        versions.iter().filter(|version| version["storage"] == true).map(|version| &version["name"]);
+    let stored: Vec<&Value> = marked.next().into_iter().collect();
+    match marked.next().and_then(Value::as_str) {
+        Some(missing) => {
+            Cause::invalid(FIELD, &json!(stored), format!("must have the storage version {missing}"))
+        }
+        None => Cause::invalid(FIELD, &json!(stored), "must have at least one stored version"),
     }
 }
 

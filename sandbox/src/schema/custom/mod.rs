@@ -9,6 +9,7 @@ mod definition;
 mod formats;
 mod prune;
 mod rules;
+mod scale;
 mod validate;
 mod view;
 
@@ -26,6 +27,8 @@ use std::sync::Arc;
 pub struct CustomType {
     json: Arc<Value>,
     schema: Schema,
+    /// `subresources.scale`, or null.
+    scale: Arc<Value>,
 }
 
 impl CustomType {
@@ -34,14 +37,15 @@ impl CustomType {
     pub fn of(definition: &Value, version: &str) -> Option<Self> {
         let versions = definition.pointer("/spec/versions")?.as_array()?;
         let found = versions.iter().find(|entry| entry["name"] == version)?;
-        Some(Self::new(&found["schema"]["openAPIV3Schema"]))
+        let scale = Arc::new(found["subresources"]["scale"].clone());
+        Some(Self { scale, ..Self::new(&found["schema"]["openAPIV3Schema"]) })
     }
 
     /// The type an `openAPIV3Schema` describes.
     #[must_use]
     pub fn new(schema: &Value) -> Self {
         let json = Arc::new(schema.clone());
-        Self { schema: view::root(&json), json }
+        Self { schema: view::root(&json), json, scale: Arc::default() }
     }
 
     /// The view for patches and field ownership.
@@ -79,6 +83,7 @@ impl CustomType {
     #[must_use]
     pub fn problems(&self, old: Option<&Value>, new: &Value) -> Vec<Cause> {
         let mut causes = validate::problems(&self.json, new);
+        causes.extend(scale::problems(&self.scale, new));
         match causes.iter().any(stops_rules) {
             true if self.has_rules() => causes.push(Cause::invalid("<nil>", &Value::Null, UNCHECKED)),
             true => {}

@@ -82,6 +82,8 @@ pub(super) const ROWS: &[Row] = &[
     ("core.v1.ProjectedVolumeSource", "defaultMode", "420"),
     ("core.v1.SecretVolumeSource", "defaultMode", "420"),
     ("core.v1.ServiceAccountTokenProjection", "expirationSeconds", "3600"),
+    ("core.v1.NodeStatus", "daemonEndpoints", r#"{"kubeletEndpoint":{"Port":0}}"#),
+    ("core.v1.NodeStatus", "nodeInfo", r#"{"machineID":"","systemUUID":"","bootID":"","kernelVersion":"","osImage":"","containerRuntimeVersion":"","kubeletVersion":"","kubeProxyVersion":"","operatingSystem":"","architecture":""}"#),
     ("core.v1.ServicePort", "protocol", r#""TCP""#),
     ("core.v1.ServiceSpec", "sessionAffinity", r#""None""#),
     ("core.v1.ServiceSpec", "type", r#""ClusterIP""#),

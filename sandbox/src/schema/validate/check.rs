@@ -1,6 +1,7 @@
 //! Small checks all rules are made of.
 
 use crate::schema::cause::Cause;
+use crate::schema::internal;
 use serde_json::{Value, json};
 
 pub(super) const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
@@ -122,5 +123,19 @@ pub(super) fn immutable(
     if old.pointer(pointer) != new.pointer(pointer) {
         let value = new.pointer(pointer).unwrap_or(&Value::Null);
         causes.push(Cause::invalid(path, value, "field is immutable"));
+    }
+}
+
+/// A field of an internal type that must stay as it is, shown with that type's names.
+pub(super) fn immutable_internal(
+    old: Option<&Value>,
+    new: &Value,
+    (pointer, path, type_name): (&str, &str, &str),
+    causes: &mut Vec<Cause>,
+) {
+    let Some(old) = old else { return };
+    if old.pointer(pointer) != new.pointer(pointer) {
+        let value = new.pointer(pointer).unwrap_or(&Value::Null);
+        causes.push(Cause::invalid_shown(path, &internal::line(type_name, value), "field is immutable"));
     }
 }

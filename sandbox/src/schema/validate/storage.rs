@@ -2,6 +2,7 @@
 
 use super::check::{immutable, items, one_of, required, text};
 use crate::schema::cause::Cause;
+use crate::schema::internal;
 use crate::schema::quantity::Quantity;
 use serde_json::Value;
 
@@ -82,13 +83,36 @@ fn claim_update(old: &Value, new: &Value, causes: &mut Vec<Cause>) {
     };
     if fixed(old) != fixed(new) {
         let detail = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims";
-        causes.push(Cause::forbidden("spec", detail));
+        let differences =
+            internal::diff("PersistentVolumeClaimSpec", &before(old, new), &after(old, new, bound));
+        causes.push(Cause::forbidden("spec", &format!("{detail}\n{differences}")));
     }
     let size = |claim: &Value| Quantity::from_json(&claim["spec"]["resources"]["requests"]["storage"]);
     if bound && size(old).zip(size(new)).is_some_and(|(old, new)| old.exceeds(new)) {
         let detail = "field can not be less than status.capacity";
         causes.push(Cause::forbidden("spec.resources.requests.storage", detail));
     }
+}
+
+/// What a claim's specification was, with what a change may fill in once filled in already.
+fn before(old: &Value, new: &Value) -> Value {
+    let mut spec = old["spec"].clone();
+    for field in ["volumeName", "storageClassName"] {
+        if spec[field].as_str().unwrap_or_default().is_empty() && new["spec"][field].is_string() {
+            spec[field] = new["spec"][field].clone();
+        }
+    }
+    spec
+}
+
+/// What a claim's specification shall be, with what may change left as it was.
+fn after(old: &Value, new: &Value, bound: bool) -> Value {
+    let mut spec = new["spec"].clone();
+    spec["volumeAttributesClassName"] = old["spec"]["volumeAttributesClassName"].clone();
+    if bound && spec["resources"]["requests"].is_object() {
+        spec["resources"]["requests"]["storage"] = old["spec"]["resources"]["requests"]["storage"].clone();
+    }
+    spec
 }
 
 pub(super) fn class(old: Option<&Value>, new: &Value) -> Vec<Cause> {

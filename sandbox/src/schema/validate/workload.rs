@@ -1,6 +1,8 @@
 //! Pods and what makes pods.
 
-use super::check::{immutable, is_zero, items, not_negative, number_or_percent, one_of, text};
+use super::check::{
+    immutable, immutable_internal, is_zero, items, not_negative, number_or_percent, one_of, text,
+};
 use super::pod;
 use crate::schema::cause::Cause;
 use serde_json::{Value, json};
@@ -165,7 +167,8 @@ pub(super) fn job(old: Option<&Value>, new: &Value) -> Vec<Cause> {
     immutable(old, new, "/spec/completionMode", "spec.completionMode", &mut causes);
     let suspended = old.is_some_and(|old| old["spec"]["suspend"] == true);
     if !suspended {
-        immutable(old, new, "/spec/template", "spec.template", &mut causes);
+        let template = ("/spec/template", "spec.template", "PodTemplateSpec");
+        immutable_internal(old, new, template, &mut causes);
     }
     causes
 }
