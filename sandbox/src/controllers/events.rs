@@ -45,15 +45,19 @@ impl Note {
     }
 }
 
+/// A reference as the real recorders make it: to a node they name no version.
 fn reference(object: &Value) -> Value {
-    json!({
+    let mut about = json!({
         "kind": object.text("/kind"),
         "namespace": object.namespace(),
         "name": object.name(),
         "uid": object.uid(),
         "apiVersion": object.text("/apiVersion"),
-        "resourceVersion": object.text("/metadata/resourceVersion"),
-    })
+    });
+    if object.text("/kind") != "Node" {
+        about["resourceVersion"] = object.at("/metadata/resourceVersion").clone();
+    }
+    about
 }
 
 /// Who says it: one note of one source is one Event that counts. Similar notes told as one share the

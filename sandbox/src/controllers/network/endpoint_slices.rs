@@ -2,9 +2,11 @@
 //!
 //! One slice a Service, up to the real limit of 100 endpoints a slice; more are cut into further slices.
 
+use std::cell::LazyCell;
+
 use serde_json::{Value, json};
 
-use super::{behind, is_headless, ports, services};
+use super::{behind, is_headless, ports, services, stamp, trigger};
 use crate::controllers::cache::{Cache, Key};
 use crate::controllers::controller::{Change, Controller, Plan, World, Write};
 use crate::controllers::fields::{Fields, Object, controlled_by, set, set_key};
@@ -40,14 +42,26 @@ fn reconcile(key: &Key, world: &World<'_>) -> Plan {
     let answering = behind(service, world.cache);
     let endpoints: Vec<Value> = answering.iter().map(|pod| endpoint(service, pod, world.cache)).collect();
     let ports = ports(service, answering.first().copied());
+    let trigger = LazyCell::new(|| trigger(service, CONTROLLER.name, world));
     let mut parts: Vec<&[Value]> = endpoints.chunks(MOST).collect();
     if parts.is_empty() {
         parts.push(&[]);
     }
     for (index, part) in parts.iter().enumerate() {
         match held.get(index) {
-            Some(slice) => renew(service, slice, part, &ports, world, &mut plan),
-            None => plan.push(Write::Create(new(service, part, &ports, world))),
+            Some(slice) => {
+                let mut wanted = Value::clone(slice);
+                write(service, &mut wanted, part, &ports);
+                if wanted != ***slice {
+                    stamp(&mut wanted, trigger.as_deref());
+                    plan.push(Write::Replace(wanted));
+                }
+            }
+            None => {
+                let mut first = new(service, part, &ports, world);
+                stamp(&mut first, trigger.as_deref());
+                plan.push(Write::Create(first));
+            }
         }
     }
     for slice in held.iter().skip(parts.len()) {
@@ -71,29 +85,7 @@ fn new(service: &Value, endpoints: &[Value], ports: &[Value], world: &World<'_>)
         "addressType": "IPv4",
     });
     write(service, &mut slice, endpoints, ports);
-    stamp(&mut slice, world);
     slice
-}
-
-fn renew(
-    service: &Value,
-    slice: &Object,
-    endpoints: &[Value],
-    ports: &[Value],
-    world: &World<'_>,
-    plan: &mut Plan,
-) {
-    let mut wanted = Value::clone(slice);
-    write(service, &mut wanted, endpoints, ports);
-    if wanted != **slice {
-        stamp(&mut wanted, world);
-        plan.push(Write::Replace(wanted));
-    }
-}
-
-fn stamp(slice: &mut Value, world: &World<'_>) {
-    let key = "endpoints.kubernetes.io/last-change-trigger-time";
-    set_key(slice, "/metadata/annotations", key, world.timestamp());
 }
 
 fn write(service: &Value, slice: &mut Value, endpoints: &[Value], ports: &[Value]) {

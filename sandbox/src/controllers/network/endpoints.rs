@@ -1,8 +1,10 @@
 //! Endpoints: the older form of what EndpointSlices say, which some clients still read.
 
+use std::cell::LazyCell;
+
 use serde_json::{Value, json};
 
-use super::{behind, is_headless, ports, services};
+use super::{behind, is_headless, ports, services, stamp, trigger};
 use crate::controllers::cache::{Cache, Key};
 use crate::controllers::controller::{Change, Controller, Plan, World, Write};
 use crate::controllers::fields::{Fields, Object, remove_key, set, set_key};
@@ -31,21 +33,19 @@ fn reconcile(key: &Key, world: &World<'_>) -> Plan {
     if service.at("/spec/selector").is_null() || service.text("/spec/type") == "ExternalName" {
         return plan;
     }
+    let trigger = LazyCell::new(|| trigger(service, CONTROLLER.name, world));
     match held {
         None => {
             let mut first = filled(service, new(service), world);
-            set_key(&mut first, "/metadata/annotations", TRIGGER, world.timestamp());
+            stamp(&mut first, trigger.as_deref());
             plan.push(Write::Ensure(first));
         }
         Some(held) => {
             let mut wanted = filled(service, Value::clone(held), world);
             if wanted != **held {
-                remove_key(&mut wanted, "/metadata/annotations", TRIGGER);
-                if wanted.entries("/metadata/annotations").next().is_none() {
-                    remove_key(&mut wanted, "/metadata", "annotations");
-                }
+                stamp(&mut wanted, trigger.as_deref());
+                plan.push(Write::Replace(wanted));
             }
-            plan.replace(held, wanted);
         }
     }
     plan
@@ -61,9 +61,6 @@ fn new(service: &Value) -> Value {
         "metadata": { "name": service.name(), "namespace": service.namespace() },
     })
 }
-
-/// New Endpoints tell when what they follow from has changed; later changes take that away.
-const TRIGGER: &str = "endpoints.kubernetes.io/last-change-trigger-time";
 
 fn filled(service: &Value, mut endpoints: Value, world: &World<'_>) -> Value {
     for (key, value) in service.entries("/metadata/labels") {

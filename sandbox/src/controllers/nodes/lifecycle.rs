@@ -41,8 +41,23 @@ fn reconcile(key: &Key, world: &World<'_>) -> Plan {
     }
     taint(&mut wanted, world);
     plan.replace(node, wanted);
+    register(node, world, &mut plan);
     watch_over(node, world, &mut plan);
     plan
+}
+
+/// Tells of a node that is met for the first time.
+fn register(node: &Value, world: &World<'_>, plan: &mut Plan) {
+    const REASON: &str = "RegisteredNode";
+    let is_told = |event: &&super::super::fields::Object| {
+        event.text("/reason") == REASON && event.text("/involvedObject/uid") == node.uid()
+    };
+    if world.marks.begins(node.uid(), REASON, world.now())
+        && !world.cache.list_in("Event", "default").any(|event| is_told(&event))
+    {
+        let name = node.name();
+        plan.note(node, REASON, format!("Node {name} event: Registered Node {name} in Controller"));
+    }
 }
 
 /// Adds and removes the taints this controller answers for; others stay.

@@ -42,11 +42,7 @@ fn wakes(change: &Change<'_>, cache: &Cache) -> Vec<Key> {
 fn reconcile(key: &Key, world: &World<'_>) -> Plan {
     let mut plan = Plan::nothing();
     let node = world.cache.find(key).filter(|node| is_ours(node) && !is_down(node) && node.is("Ready"));
-    // Only machines of ours run the control plane's parts as pods; what others run on theirs, they say themselves.
-    let is_control_plane = |node: &&Object| {
-        node.text("/spec/providerID").starts_with("aegis://")
-            && node.at("/metadata/labels").get(ROLE).is_some()
-    };
+    let is_control_plane = |node: &&Object| runs_on(node) && node.at("/metadata/labels").get(ROLE).is_some();
     let Some(node) = node.filter(is_control_plane) else { return plan };
     for (component, image, flags) in COMPONENTS {
         let pod = mirror(node, component, image, flags);
@@ -55,6 +51,12 @@ fn reconcile(key: &Key, world: &World<'_>) -> Plan {
         }
     }
     plan
+}
+
+/// Whether a node is a machine of ours, where the control plane's parts run as pods; what others run on theirs,
+/// they say themselves.
+pub fn runs_on(node: &Value) -> bool {
+    node.text("/spec/providerID").starts_with("aegis://")
 }
 
 fn mirror(node: &Value, component: &str, image: &str, flags: &[&str]) -> Value {

@@ -55,20 +55,27 @@ fn reconcile(key: &Key, world: &World<'_>) -> Plan {
     let reference = scaler.at("/spec/scaleTargetRef");
     let kind = qualified(reference.text("/kind"), reference.text("/apiVersion"));
     let Some(target) = world.cache.get(&kind, scaler.namespace(), reference.text("/name")) else {
-        let message = format!(
-            "the HPA controller was unable to get the target's current scale: {} \"{}\" not found",
-            kind.to_lowercase(),
-            reference.text("/name")
-        );
-        plan.warn(scaler, "FailedGetScale", message.clone());
-        let conditions = vec![Condition::new("AbleToScale", "False", "FailedGetScale", message)];
-        let findings =
-            Findings { conditions, desired: scaler.count("/status/desiredReplicas"), metrics: Vec::new() };
-        plan.status(scaler, status(scaler, 0, &findings, world));
+        lost(scaler, reference, world, &mut plan);
         return plan;
     };
     scale(scaler, target, world, &mut plan);
     plan
+}
+
+/// A target that is not there is told in a condition; what was found out before stays.
+fn lost(scaler: &Object, reference: &Value, world: &World<'_>, plan: &mut Plan) {
+    let message = format!(
+        "the HPA controller was unable to get the target's current scale: {} \"{}\" not found",
+        world.resource_of(reference).trim_end_matches('.'),
+        reference.text("/name")
+    );
+    plan.warn(scaler, "FailedGetScale", message.clone());
+    let mut conditions = scaler.list("/status/conditions").to_vec();
+    let condition = Condition::new("AbleToScale", "False", "FailedGetScale", message);
+    set_condition(&mut conditions, &condition, &world.timestamp(), json!({}));
+    let mut status = scaler.at("/status").clone();
+    set(&mut status, "/conditions", conditions.into());
+    plan.status(scaler, status);
 }
 
 fn scale(scaler: &Object, target: &Object, world: &World<'_>, plan: &mut Plan) {

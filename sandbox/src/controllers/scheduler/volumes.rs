@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::super::cache::Cache;
 use super::super::controller::{Plan, World, Write};
-use super::super::fields::{Fields, Object, set_key};
+use super::super::fields::{Fields, Object, set, set_key};
 use super::super::kubelet::references::claim_name;
 use super::filters;
 
@@ -100,6 +100,10 @@ pub(super) fn claim(pod: &Object, world: &World<'_>, plan: &mut Plan) {
         None => super::node_for_claims(pod, world),
     };
     let Some(node) = node else { return };
+    // Until its volumes are there, the pod says where it will go.
+    let mut status = pod.at("/status").clone();
+    set(&mut status, "/nominatedNodeName", node.as_str().into());
+    plan.status(pod, status);
     for (_, claim) in claims(pod, world.cache) {
         let Some(claim) = claim.filter(|claim| !is_bound(claim) && claim.annotation(SELECTED) != node) else {
             continue;

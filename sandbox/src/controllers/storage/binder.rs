@@ -81,8 +81,29 @@ fn keep_claim(claim: &Object, world: &World<'_>, plan: &mut Plan) {
     explain(claim, world, plan);
 }
 
-/// Says what an unbound claim waits for.
+/// Says what an unbound claim waits for, when it is first met and then once a period: a look between those, because
+/// of some other object, says nothing.
 fn explain(claim: &Object, world: &World<'_>, plan: &mut Plan) {
+    const STAGE: &str = "explained";
+    match world.left_since(RETRY, claim.uid(), STAGE) {
+        Some(left) if left < RETRY => {
+            let mut silent = Plan::nothing();
+            tell(claim, world, &mut silent);
+            plan.writes.extend(silent.writes.into_iter().filter(|write| !matches!(write, Write::Note(_))));
+            plan.upkeep(left);
+        }
+        left => {
+            if left.is_none() {
+                world.marks.restart(claim.uid(), STAGE);
+                world.stopwatch(claim.uid(), STAGE);
+            }
+            tell(claim, world, plan);
+            plan.upkeep(RETRY);
+        }
+    }
+}
+
+fn tell(claim: &Object, world: &World<'_>, plan: &mut Plan) {
     let name = claim.text("/spec/storageClassName");
     let Some(class) = class(claim, world.cache) else {
         match name {
@@ -97,7 +118,7 @@ fn explain(claim: &Object, world: &World<'_>, plan: &mut Plan) {
                 format!("storageclass.storage.k8s.io \"{name}\" not found"),
             ),
         }
-        return plan.upkeep(RETRY);
+        return;
     };
     let provisioner = class.text("/provisioner");
     if waits_for_pod(claim, world.cache) {

@@ -42,8 +42,9 @@ pub(super) fn ensure_new<'a>(
     let last = rollout.old.iter().map(|set| revision(set)).max().unwrap_or_default();
     match rollout.new {
         Some(new) => {
-            let wanted = annotated(new, last + 1, rollout);
-            if *wanted.at("/metadata/annotations") != *new.at("/metadata/annotations") {
+            let mut wanted = annotated(new, last + 1, rollout);
+            prove(&mut wanted, rollout.deployment);
+            if wanted != **new {
                 plan.push(Write::Replace(wanted));
             }
             let number = revision(new).max(last + 1);
@@ -150,10 +151,16 @@ fn new_set(rollout: &Rollout<'_>, number: i64) -> Value {
             "template": template,
         },
     });
-    if let Some(seconds) = deployment.number("/spec/minReadySeconds") {
-        set(&mut new, "/spec/minReadySeconds", seconds.into());
-    }
+    prove(&mut new, deployment);
     annotated(&new, number, rollout)
+}
+
+/// How long pods have to be ready before they count, which a set takes over from its Deployment.
+fn prove(set_of_pods: &mut Value, deployment: &Value) {
+    match deployment.count("/spec/minReadySeconds") {
+        0 => remove_key(set_of_pods, "/spec", "minReadySeconds"),
+        seconds => set(set_of_pods, "/spec/minReadySeconds", seconds.into()),
+    }
 }
 
 /// The first time a set is met, not made: a rollback to it, or an adopted one.

@@ -270,10 +270,14 @@ impl Run<'_> {
         set_condition(conditions, &condition, &now, json!({ "lastProbeTime": now }));
     }
 
+    /// Looks again when the deadline is over, counted from the very start: it is held in whole seconds, cut off.
     fn watch_deadline(&self, plan: &mut Plan) {
         let Some(seconds) = self.job.number("/spec/activeDeadlineSeconds") else { return };
         let span = Duration::from_secs(seconds.max(0).unsigned_abs());
-        if let Some(left) = self.world.left_of(span, self.job.text("/status/startTime")) {
+        let began = self.job.text("/status/startTime");
+        let held = self.world.left_of(span + Duration::from_secs(1), began);
+        let measured = self.world.left_since(span, self.job.uid(), &format!("active since {began}"));
+        if let Some(left) = held.map(|held| measured.map_or(held, |measured| measured.min(held))) {
             plan.upkeep(left);
         }
     }
