@@ -90,6 +90,12 @@ impl Motion {
             || identity(object).0.is_some_and(|uid| self.going.contains(&(line, uid.to_owned())))
     }
 
+    /// Whether a line is a read so soon after a client's change that controllers were at work on what it brought: on
+    /// the objects they make and name, too.
+    pub(crate) fn is_early(&self, line: u64) -> bool {
+        self.early.contains(&line)
+    }
+
     /// Whether an object that its controller has not finished was read so soon after a client's change that the
     /// controller was at work on it.
     pub(crate) fn is_read_early(&self, line: u64, object: &Value) -> bool {

@@ -120,7 +120,18 @@ fn reason_of(outcome: &Outcome, difference: &Difference) -> Option<&'static str>
 pub fn page(scenarios: &[Scenario]) -> String {
     let mut out = String::from(
         "# Conformance\n\nWritten by `just conformance --page`: how the sandbox answers recorded requests, held against what a real\n\
-         API server answered. The recordings' own rules say what may differ (uids, times, addresses, generated names).\n\n",
+         API server answered. The recordings' own rules say what may differ (uids, times, addresses, generated names,\n\
+         the node picked, the order of lists and causes, what their played kubelet wrote, reads of what a controller is\n\
+         changing). Beyond them the comparison allows what is plainly chance or time:\n\n\
+         - of objects on a page, or selected by their node, those with generated names: which come first is drawn;\n\
+         - the order of the endpoints of a Service, which the real controllers write in none;\n\
+         - the moment since when endpoints are as they are: it is told when the second turned between two states of a pod;\n\
+         - how often an Event was repeated, once it was: a loop says it as often as it had time;\n\
+         - status and what controllers own of an object that says itself that it is under way (pods that stop or start,\n  \
+           runs that are not over), or that was read unfinished within a second of a client's change; only once waiting\n  \
+           for what was recorded has not helped;\n\
+         - objects of the build that was recorded, named after OpenShift;\n\
+         - the host and address by which an API server names itself.\n\n",
     );
     let _ = writeln!(out, "```text\n{}```\n", table(scenarios));
     out.push_str("## What differs\n\n| line | request | place | why |\n|---|---|---|---|\n");

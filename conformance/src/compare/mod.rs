@@ -128,7 +128,7 @@ impl<'a> Comparison<'a> {
         let before = self.differences.len();
         match recorded["spec"]["containers"].is_array() {
             true => self.pod(recorded, here),
-            false => self.values(recorded, here),
+            false => self.values(&pairs::without_trigger(recorded), &pairs::without_trigger(here)),
         }
         let motion = self.context.motion;
         let moves = match self.context.is_read {
@@ -267,8 +267,11 @@ impl<'a> Comparison<'a> {
     }
 
     fn pair(&mut self, recorded: Option<&Value>, here: Option<&Value>) {
-        let moves = self.context.motion.list_moves(self.context.seq);
-        let name = pairs::name(recorded.or(here).unwrap_or(&Value::Null));
+        let one = recorded.or(here).unwrap_or(&Value::Null);
+        let (motion, seq) = (self.context.motion, self.context.seq);
+        let is_being_made = !self.context.is_patient && motion.is_early(seq) && pairs::is_drawn(one);
+        let moves = motion.list_moves(seq) || is_being_made;
+        let name = pairs::name(one);
         self.at(&name, |c| match (recorded, here) {
             (Some(recorded), Some(here)) if recorded.get("cells").is_some() => c.row(recorded, here),
             (Some(recorded), Some(here)) => c.object(recorded, here),

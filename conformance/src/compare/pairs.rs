@@ -151,6 +151,38 @@ pub(super) fn without_imitation(pod: &Value) -> Value {
     pod
 }
 
+/// When what endpoints follow last changed. Whether it is told depends on whether the second turned between two states
+/// of a pod, so it is left out.
+const TRIGGER: &str = "endpoints.kubernetes.io/last-change-trigger-time";
+
+/// An object without that moment and without whom it belongs to.
+pub(super) fn without_trigger(object: &Value) -> Value {
+    let mut object = object.clone();
+    remove_below(&mut object, &["metadata", "annotations"], TRIGGER);
+    let entries = object.pointer_mut("/metadata/managedFields").and_then(Value::as_array_mut);
+    for entry in entries.into_iter().flatten() {
+        remove_below(entry, &["fieldsV1", "f:metadata", "f:annotations"], &format!("f:{TRIGGER}"));
+    }
+    object
+}
+
+/// Removes a key below a path, and what holds nothing any more then.
+fn remove_below(value: &mut Value, path: &[&str], key: &str) {
+    let Some(members) = value.as_object_mut() else { return };
+    let Some((first, rest)) = path.split_first() else {
+        if members.remove(key).is_some() && members.len() == 1 {
+            members.remove(".");
+        }
+        return;
+    };
+    let Some(below) = members.get_mut(*first) else { return };
+    let was_empty = below.as_object().is_some_and(Map::is_empty);
+    remove_below(below, rest, key);
+    if !was_empty && below.as_object().is_some_and(Map::is_empty) {
+        members.remove(*first);
+    }
+}
+
 /// Whether the server drew an object's name.
 pub(super) fn is_drawn(object: &Value) -> bool {
     crate::learnt::is_drawn(&name(object))

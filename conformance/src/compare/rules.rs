@@ -143,6 +143,7 @@ static MASKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         mask(r"(too old resource version: \d+ \()\d+", "${1}VERSION"),
         mask(r"(ResourceVersion in record \()\d+", "${1}VERSION"),
         mask(r#"(resourceVersion\\*":\\*")\d+"#, "${1}VERSION"),
+        mask(r#"(clusterIPs?\\*":\[?\\*")[0-9.]+"#, "${1}ADDRESS"),
         mask(r#"(ResourceVersion:)"?\d+"?"#, "${1}VERSION"),
         mask(r"\b\d+(ms|[smhd])(\d+[smh])? ago", "TIME ago"),
         mask(r"\?hash=[0-9A-F]+", "?hash=HASH"),
