@@ -426,7 +426,7 @@ fn every_request_is_answered() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let _entered = runtime.enter();
     let store = Store::in_memory(Kinds::builtin(), Ambient::pinned(Timestamp::UNIX_EPOCH, 1));
-    let api = Api::new(store, Identity::new(TOKEN.to_owned(), vec![7; 32], String::new()));
+    let api = Api::new(store, Identity::new(TOKEN.to_owned(), &[7; 32], String::new()));
     let namespace = Input {
         method: "POST",
         path: "/api/v1/namespaces".to_owned(),

@@ -10,6 +10,7 @@ mod tokens;
 use http::{HeaderMap, Method, header};
 use serde_json::Value;
 
+pub(super) use self::tokens::ALGORITHM;
 pub use self::tokens::Identity;
 
 use super::query::Query;

@@ -5,8 +5,9 @@ use http::{HeaderMap, Method, header};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::accept::{Format, format_of, not_acceptable, wishes};
+use super::accept::{Format, Wish, format_of, not_acceptable, wishes};
 use super::answer::{json_response, set_header, text_response, without_type};
+use super::auth::ALGORITHM;
 use super::discovery::tagged;
 use super::query::Query;
 use super::status::Status;
@@ -115,12 +116,23 @@ impl Api {
             ["openapi", "v2"] => self.openapi_2(headers),
             ["openapi", "v3"] => Ok(with_date(headers, TEXT, &self.openapi_index())),
             ["openapi", "v3", ref path @ ..] => self.openapi_group(path, query, headers),
+            ["openid", "v1", "jwks"] => self.public_keys(headers),
             [".well-known", "openid-configuration"] => Ok(json_response(200, &openid(headers))),
             _ => Err(Status::page_not_found()),
         }?;
         match *method == Method::GET {
             true => Ok(page),
             false => Err(Status::method_not_allowed()),
+        }
+    }
+
+    /// The keys by which anyone can check a token.
+    fn public_keys(&self, headers: &HeaderMap) -> Result<Response, Status> {
+        const KEYS: &str = "application/jwk-set+json";
+        let reads_keys = |wish: &Wish<'_>| matches!(wish.media, KEYS | "application/*" | "*/*");
+        match wishes(headers).iter().any(reads_keys) {
+            true => Ok(text_response(200, KEYS, json!({"keys": [self.identity().public_key()]}).to_string())),
+            false => Err(Status::not_acceptable(KEYS)),
         }
     }
 
@@ -283,11 +295,11 @@ fn health(page: &str, query: &Query) -> Response {
     text_response(200, TEXT, lines.join("\n"))
 }
 
-/// Tokens are signed with a secret key, so there is no public one to point at.
+/// Where the keys are by which anyone can check a token, and how tokens are signed.
 fn openid(headers: &HeaderMap) -> Value {
     let issuer = Api::default_audience();
     json!({
         "issuer": issuer, "jwks_uri": format!("https://{}/openid/v1/jwks", super::answer::host(headers)), "response_types_supported": ["id_token"],
-        "subject_types_supported": ["public"], "id_token_signing_alg_values_supported": ["HS256"],
+        "subject_types_supported": ["public"], "id_token_signing_alg_values_supported": [ALGORITHM],
     })
 }

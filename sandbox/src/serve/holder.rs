@@ -64,7 +64,7 @@ async fn serve(
     let tls = directory.has_tls().then(|| credentials.server_config(&directory.store())).transpose()?;
     let authority = credentials.authority().to_owned();
     let settings = Settings { certificate_authority: authority.clone(), ..options.settings };
-    let identity = Identity::new(credentials.token.clone(), credentials.signing_key.clone(), authority);
+    let identity = Identity::new(credentials.token.clone(), &credentials.signing_key, authority);
     let processes = match options.allow_processes {
         true => Processes::allowed(&directory.processes()),
         false => Processes::default(),

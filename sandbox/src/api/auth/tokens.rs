@@ -1,8 +1,11 @@
 //! Bearer tokens: the administrator's, and the signed ones that service accounts get.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jiff::SignedDuration;
+use ring::signature::{Ed25519KeyPair, KeyPair};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -10,6 +13,8 @@ use super::{MASTERS, User};
 use crate::api::Api;
 use crate::store::Resource;
 
+/// How tokens are signed: of what anyone can check, the one whose key is made at once.
+pub(in crate::api) const ALGORITHM: &str = "EdDSA";
 /// Who signs, and for whom tokens are meant by default.
 const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 /// What the claims of tokens that live as long as a Secret begin with.
@@ -19,15 +24,17 @@ const LASTING: &str = "kubernetes.io/serviceaccount";
 #[derive(Clone)]
 pub struct Identity {
     administrator: String,
-    signing_key: Vec<u8>,
+    signer: Arc<Ed25519KeyPair>,
     authority: String,
 }
 
 impl Identity {
-    /// The administrator's token, the key that signs service account tokens, and the certificate
-    /// authority (PEM, empty without TLS) that pods get to know the API by.
-    pub fn new(administrator: String, signing_key: Vec<u8>, authority: String) -> Self {
-        Self { administrator, signing_key, authority }
+    /// The administrator's token, the secret from which the key that signs service account tokens is made, and the
+    /// certificate authority (PEM, empty without TLS) that pods get to know the API by.
+    #[expect(clippy::expect_used, reason = "a SHA-256 has the length of a seed")]
+    pub fn new(administrator: String, secret: &[u8], authority: String) -> Self {
+        let signer = Ed25519KeyPair::from_seed_unchecked(&Sha256::digest(secret));
+        Self { administrator, signer: Arc::new(signer.expect("a seed has 32 bytes")), authority }
     }
 
     /// The certificate authority of the API, as PEM.
@@ -36,7 +43,16 @@ impl Identity {
     }
 
     fn sign(&self, text: &str) -> String {
-        URL_SAFE_NO_PAD.encode(keyed_hash(&self.signing_key, text.as_bytes()))
+        URL_SAFE_NO_PAD.encode(self.signer.sign(text.as_bytes()))
+    }
+
+    /// The public key by which anyone can check a token, as a JSON web key.
+    pub(in crate::api) fn public_key(&self) -> Value {
+        let key = self.signer.public_key().as_ref();
+        let id = URL_SAFE_NO_PAD.encode(Sha256::digest(key));
+        json!({
+            "use": "sig", "kty": "OKP", "crv": "Ed25519", "kid": id, "alg": ALGORITHM, "x": URL_SAFE_NO_PAD.encode(key),
+        })
     }
 }
 
@@ -141,7 +157,11 @@ impl Api {
 
     fn signed(&self, claims: &Value) -> String {
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-        let text = format!("{}.{}", part(&json!({"alg": "HS256", "typ": "JWT"})), part(claims));
+        let text = format!(
+            "{}.{}",
+            part(&json!({"alg": ALGORITHM, "kid": self.identity().public_key()["kid"]})),
+            part(claims)
+        );
         format!("{text}.{}", self.identity().sign(&text))
     }
 
@@ -156,23 +176,17 @@ fn same(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |differing, (a, b)| differing | (a ^ b)) == 0
 }
 
-/// HMAC with SHA-256 (RFC 2104).
-fn keyed_hash(key: &[u8], text: &[u8]) -> [u8; 32] {
-    const BLOCK: usize = 64;
-    let mut block = [0; BLOCK];
-    let key = if key.len() > BLOCK { Sha256::digest(key).to_vec() } else { key.to_vec() };
-    block[..key.len()].copy_from_slice(&key);
-    let inner = Sha256::new().chain_update(block.map(|byte| byte ^ 0x36)).chain_update(text).finalize();
-    Sha256::new().chain_update(block.map(|byte| byte ^ 0x5c)).chain_update(inner).finalize().into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_keyed_hash_is_that_of_rfc_4231() {
-        let hash = keyed_hash(b"Jefe", b"what do ya want for nothing?");
-        assert_eq!(hex::encode(hash), "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    fn a_token_is_checked_with_the_public_key() {
+        let identity = Identity::new(String::new(), b"secret", String::new());
+        let key = URL_SAFE_NO_PAD.decode(identity.public_key()["x"].as_str().unwrap()).unwrap();
+        let signature = URL_SAFE_NO_PAD.decode(identity.sign("header.claims")).unwrap();
+        let key = ring::signature::UnparsedPublicKey::new(&ring::signature::ED25519, key);
+        assert!(key.verify(b"header.claims", &signature).is_ok());
+        assert!(key.verify(b"header.other", &signature).is_err());
     }
 }
