@@ -71,11 +71,13 @@ pub const ALL: &[Controller] = &[
     storage::provisioner::CONTROLLER,
     storage::protection::CONTROLLER,
     scheduler::CONTROLLER,
-    // Before the kubelet: endpoints follow pod by pod.
+    // Before the kubelet: small workloads and endpoints follow pod by pod.
+    workloads::replica_set::PROMPT,
+    workloads::deployment::PROMPT,
     network::endpoint_slices::CONTROLLER,
     network::endpoints::CONTROLLER,
     kubelet::CONTROLLER,
-    // After those that move single pods: a workload looks at its pods once, not at each step of each.
+    // After those that move single pods: these look at their pods once, not at each step of each.
     workloads::cron_job::CONTROLLER,
     // What a hook Job makes is there before the Job is complete.
     players::hooks::CONTROLLER,

@@ -33,7 +33,7 @@ impl Bench {
 
     /// A cluster whose controllers write through the real API, so that admission may refuse them.
     pub(crate) async fn admitted() -> Self {
-        let identity = || Identity::new(String::new(), b"key".to_vec(), String::new());
+        let identity = || Identity::new(String::new(), b"key", String::new());
         Self::behind(Settings::default(), |store| Arc::new(Served::new(store, identity()))).await
     }
 

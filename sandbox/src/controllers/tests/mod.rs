@@ -9,4 +9,5 @@ mod players;
 mod pods;
 mod refused;
 mod storage;
+mod upkeep;
 mod workloads;

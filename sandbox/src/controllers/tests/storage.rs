@@ -1,5 +1,7 @@
 //! Claims and volumes: binding, waiting for the first consumer, protection, release.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::bench::Bench;
@@ -67,9 +69,12 @@ async fn a_late_claim_waits_for_its_pod_and_ties_the_volume_to_its_zone() {
     bench.settle().await;
     assert_eq!(bench.get("PersistentVolumeClaim", "data").text("/status/phase"), "Pending");
     bench.create(user("data"));
+    bench.manager.advance(Duration::from_millis(1)).await;
+    let meant_for = bench.get("Pod", "user").text("/status/nominatedNodeName").to_owned();
     bench.settle().await;
     let pod = bench.get("Pod", "user");
     assert!(pod.is("Ready"), "{pod}");
+    assert_eq!(pod.text("/spec/nodeName"), meant_for);
     let data = bench.get("PersistentVolumeClaim", "data");
     assert_eq!(data.annotation("volume.kubernetes.io/selected-node"), pod.text("/spec/nodeName"));
     let volume = bench.list("PersistentVolume").remove(0);

@@ -11,16 +11,32 @@ use crate::controllers::cache::{Cache, Key};
 use crate::controllers::conditions::{Condition, set_condition};
 use crate::controllers::controller::{Change, Controller, Plan, World, Write};
 use crate::controllers::fields::{Fields, Object};
-use crate::controllers::pods;
+use crate::controllers::{pods, workloads};
 
 const KIND: &str = "ReplicaSet.apps";
 
 /// No more pods than this in one go, as the real one.
 const BURST: i64 = 500;
 
-/// Keeps ReplicaSets.
+const NAME: &str = "replicaset-controller";
+
+/// Keeps large ReplicaSets: they look at many steps of their pods at once.
 pub const CONTROLLER: Controller =
-    Controller { name: "replicaset-controller", manager: "kube-controller-manager", wakes, reconcile };
+    Controller { name: NAME, manager: "kube-controller-manager", wakes: wakes_large, reconcile };
+
+/// Keeps small ones: they look at each step of each pod.
+pub const PROMPT: Controller =
+    Controller { name: NAME, manager: "kube-controller-manager", wakes: wakes_small, reconcile };
+
+fn wakes_large(change: &Change<'_>, cache: &Cache) -> Vec<Key> {
+    let keys = wakes(change, cache).into_iter();
+    keys.filter(|key| !workloads::is_small(cache.find(key))).collect()
+}
+
+fn wakes_small(change: &Change<'_>, cache: &Cache) -> Vec<Key> {
+    let keys = wakes(change, cache).into_iter();
+    keys.filter(|key| workloads::is_small(cache.find(key))).collect()
+}
 
 fn wakes(change: &Change<'_>, cache: &Cache) -> Vec<Key> {
     let mut keys = change.itself(KIND);

@@ -59,6 +59,26 @@ fn web(container: Value) -> Value {
 }
 
 #[test]
+fn a_scale_takes_the_size_from_its_owners_and_leaves_one_without_any() {
+    let schema = deployment();
+    let scaler = Manager { subresource: "scale".to_owned(), ..manager("scaler", "apps/v1") };
+    let scaled = |live: &Value| {
+        let mut new = live.clone();
+        new["spec"]["replicas"] = json!(5);
+        track_update(&schema, Some(live), &mut new, &scaler, TIME, &FieldSet::default());
+        owners(&new)
+    };
+    let mut owned = web(json!({"name": "c"}));
+    track_update(&schema, None, &mut owned, &manager("one", "apps/v1"), TIME, &FieldSet::default());
+    let after = scaled(&owned);
+    assert!(after.contains(&("scaler".to_owned(), json!({"f:spec": {"f:replicas": {}}}))));
+    let mut free = owned.clone();
+    free["metadata"]["managedFields"] = json!([{"manager": "one", "operation": "Update", "apiVersion": "apps/v1", "time": TIME,
+            "fieldsType": "FieldsV1", "fieldsV1": {"f:metadata": {"f:labels": {"f:app": {}}}}}]);
+    assert_eq!(scaled(&free).len(), 1);
+}
+
+#[test]
 fn fields_given_up_are_removed_unless_another_manager_owns_them() {
     let schema = config_map();
     let step = |live: Option<&Value>, force, name: &str, data: Value| {

@@ -27,9 +27,25 @@ const DESIRED: &str = "deployment.kubernetes.io/desired-replicas";
 const MAXIMUM: &str = "deployment.kubernetes.io/max-replicas";
 const HASH: &str = "pod-template-hash";
 
-/// Keeps Deployments.
+const NAME: &str = "deployment-controller";
+
+/// Keeps large Deployments.
 pub const CONTROLLER: Controller =
-    Controller { name: "deployment-controller", manager: "kube-controller-manager", wakes, reconcile };
+    Controller { name: NAME, manager: "kube-controller-manager", wakes: wakes_large, reconcile };
+
+/// Keeps small ones, which follow their sets step by step.
+pub const PROMPT: Controller =
+    Controller { name: NAME, manager: "kube-controller-manager", wakes: wakes_small, reconcile };
+
+fn wakes_large(change: &Change<'_>, cache: &Cache) -> Vec<Key> {
+    let keys = wakes(change, cache).into_iter();
+    keys.filter(|key| !super::is_small(cache.find(key))).collect()
+}
+
+fn wakes_small(change: &Change<'_>, cache: &Cache) -> Vec<Key> {
+    let keys = wakes(change, cache).into_iter();
+    keys.filter(|key| super::is_small(cache.find(key))).collect()
+}
 
 fn wakes(change: &Change<'_>, cache: &Cache) -> Vec<Key> {
     let mut keys = change.itself(KIND);
