@@ -105,7 +105,7 @@ fn plain(value: &Value) -> String {
 fn compact(dump: &Dump, out: &mut String) {
     match dump {
         Dump::Plain(value) => out.push_str(&plain(value)),
-        Dump::List(items) => enclosed('[', ']', items.iter(), out, |item, out| compact(item, out)),
+        Dump::List(items) => enclosed('[', ']', items.iter(), out, compact),
         Dump::Struct(members) => enclosed('{', '}', members.iter(), out, |(name, member), out| {
             out.push_str(&format!("\"{name}\":"));
             compact(member, out);

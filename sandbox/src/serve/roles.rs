@@ -24,7 +24,9 @@ const HOLDERS: &[(&str, &[(&str, &str)])] = &[
 ];
 
 /// Who holds which role of a namespace: the binding's name, the role's, and who.
-const LOCAL_HOLDERS: &[(&str, &str, &str, &[(&str, &str)])] = &[
+type Holder = (&'static str, &'static str, &'static str, &'static [(&'static str, &'static str)]);
+
+const LOCAL_HOLDERS: &[Holder] = &[
     (
         "kube-system",
         "system::extension-apiserver-authentication-reader",
