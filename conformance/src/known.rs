@@ -14,14 +14,28 @@ const fn known(pattern: &'static str, reason: &'static str) -> Known {
 
 /// All of them; the first that fits explains a difference.
 pub(crate) const KNOWN: &[Known] = &[
-    known("openid", "tokens are signed with a secret key here, so there is no public one to show"),
-    known("spec.v3.v1.0", "schemas of the third version are written as JSON, which every client reads"),
+    known(
+        "openid",
+        "tokens are signed with an Ed25519 key here, which is made at once, and with an RSA key there",
+    ),
+    known(
+        "spec.v3.v1.0|/openapi/v3/.*(status|etag)",
+        "schemas of the third version are written as JSON, which every client reads",
+    ),
     known("/log ", "the recorded cluster had no kubelet to ask for a log; here there is one"),
     known(
         "impersonate-on",
         "a user of the recording is the administrator acting as them, who may act as others",
     ),
-    known("openshift-kube-apiserver", "an Event of the recorded build's own"),
+    known(
+        "events.fieldSelector=type%3DWarning&limit=1",
+        "the first Event there is one of the recorded build's own",
+    ),
+    known("endpointslices.watch=1.*targetRef", "which of two pods is ready first is chance"),
+    known(
+        "/events.*involvedObject",
+        "which of the pods that came and went is which cannot be told by their Events",
+    ),
     known(
         r"/pods/.*@@ -",
         "how a pod differs is not shown; the recorded lines are counted with a volume of the recorded build",

@@ -148,7 +148,7 @@ impl<'a> Comparison<'a> {
     fn excuse_controllers(&mut self, before: usize, recorded: &Value, depth: usize) {
         let later = self.differences.split_off(before);
         let is_owned = recorded["metadata"]["ownerReferences"].is_array();
-        let counts = |difference: &Difference| !is_controllers(&difference.place, depth, is_owned);
+        let counts = |difference: &Difference| !rules::is_controllers(&difference.place, depth, is_owned);
         self.differences.extend(later.into_iter().filter(counts));
     }
 
@@ -380,25 +380,5 @@ impl<'a> Comparison<'a> {
         words_recorded.len() == words_here.len()
             && rest_recorded == rest_here
             && words_recorded.iter().zip(words_here).all(|(recorded, here)| self.learnt.same(recorded, here))
-    }
-}
-
-/// Whether a place inside an object (which stands `depth` parts deep) is the controllers' to write: of an object
-/// that a controller made, its size is as well.
-fn is_controllers(place: &str, depth: usize, is_owned: bool) -> bool {
-    let parts: Vec<&str> = place.split('/').skip(depth).collect();
-    match parts[..] {
-        ["status", ..] => true,
-        ["spec", "replicas"] => is_owned,
-        // A pod before it has a node.
-        ["spec", "nodeName"]
-        | ["metadata", "labels", "topology.kubernetes.io~1zone" | "topology.kubernetes.io~1region"] => true,
-        [
-            "metadata",
-            "managedFields" | "annotations" | "generation" | "resourceVersion" | "finalizers",
-            ..,
-        ] => true,
-        ["metadata", "deletionTimestamp" | "deletionGracePeriodSeconds", ..] => true,
-        _ => false,
     }
 }

@@ -185,3 +185,23 @@ pub(super) fn without_nodes(text: &str) -> String {
 pub(super) fn tells_placement(text: &str) -> bool {
     text.starts_with("Successfully assigned")
 }
+
+/// Whether a place inside an object (which stands `depth` parts deep) is the controllers' to write: of an object
+/// that a controller made, its size is as well.
+pub(super) fn is_controllers(place: &str, depth: usize, is_owned: bool) -> bool {
+    let parts: Vec<&str> = place.split('/').skip(depth).collect();
+    match parts[..] {
+        ["status", ..] => true,
+        ["spec", "replicas"] => is_owned,
+        // A pod before it has a node.
+        ["spec", "nodeName"]
+        | ["metadata", "labels", "topology.kubernetes.io~1zone" | "topology.kubernetes.io~1region"] => true,
+        [
+            "metadata",
+            "managedFields" | "annotations" | "generation" | "resourceVersion" | "finalizers",
+            ..,
+        ] => true,
+        ["metadata", "deletionTimestamp" | "deletionGracePeriodSeconds", ..] => true,
+        _ => false,
+    }
+}
