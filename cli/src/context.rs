@@ -17,7 +17,9 @@ use aegis_engine::run::handle::Listener;
 use aegis_engine::run::{Engine, Limits, TargetFacts};
 use aegis_engine::runbook::{Project, Runbook};
 use aegis_sandbox::serve::{Options, Sandbox};
-use aegis_stdlib::target::Surroundings;
+use aegis_scheduler::Plan;
+use aegis_scheduler::reading::{Surroundings, Targets};
+use aegis_scheduler::store::SqliteRecords;
 use clap::{Args, ValueEnum};
 
 use crate::config::{Layered, Origin, load};
@@ -152,6 +154,26 @@ impl Context {
         Ok(Arc::new(SqliteStore::open(&self.state)?))
     }
 
+    /// The records of schedules in the state directory.
+    pub(crate) fn records(&self) -> Result<Arc<SqliteRecords>, Failure> {
+        // The journal's store looks at the version of the file first.
+        self.store()?;
+        Ok(Arc::new(SqliteRecords::open(&self.state)?))
+    }
+
+    /// What the project says about schedules; secrets are looked for where runs are started.
+    pub(crate) fn plan(&self, starts_runs: bool) -> Result<Plan, Failure> {
+        let (registry, libraries) = (Self::registry()?, aegis_stdlib::libraries());
+        Ok(Plan::read(&Surroundings {
+            root: &self.project,
+            targets: &self.settings.config,
+            target: &self.settings.config.target,
+            libraries: &libraries,
+            registry: &registry,
+            environment: starts_runs.then_some(&self.environment),
+        }))
+    }
+
     /// The engine over the state directory.
     pub(crate) fn engine(&self) -> Result<Engine, Failure> {
         Ok(Engine {
@@ -180,7 +202,7 @@ impl Context {
         let target = self.settings.config.target(name)?;
         let clustered = target.sandbox && runbook.is_none_or(needs_cluster);
         let sandbox = clustered.then(|| self.sandbox(name)).transpose()?;
-        let surroundings = Surroundings {
+        let surroundings = aegis_stdlib::target::Surroundings {
             name: name.to_owned(),
             state: self.state.clone(),
             project: self.project.clone(),
@@ -268,6 +290,12 @@ impl Context {
         let sandbox = Sandbox::join(self.sandbox_folder(name), self.sandbox_options(name)).map_err(broken)?;
         self.runtime.block_on(sandbox.ready()).map_err(broken)?;
         Ok(sandbox)
+    }
+}
+
+impl Targets for crate::config::Config {
+    fn protected(&self, name: &str) -> Result<bool, CallError> {
+        self.target(name).map(|target| target.protected)
     }
 }
 

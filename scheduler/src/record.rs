@@ -94,10 +94,10 @@ impl Why {
         }
     }
 
-    /// True for what somebody has to hear of: the schedule meant it to run, and it did not.
+    /// True for what somebody has to hear of: nobody decided that it should not run, neither now nor beforehand.
     #[must_use]
     pub const fn is_missed(self) -> bool {
-        matches!(self, Self::EngineDown | Self::Overlap | Self::OutsideWindow | Self::Refused)
+        matches!(self, Self::EngineDown | Self::Refused)
     }
 }
 

@@ -28,6 +28,9 @@ const LONGEST_SLEEP: Duration = Duration::from_millis(500);
 /// How often runs that nobody here executes are looked at: whether they ended, or a person decided.
 const LOOK: Duration = Duration::from_secs(2);
 
+/// A run that somebody promised by hand begins within this time, or not at all.
+const SOON: Duration = Duration::from_secs(10);
+
 /// What the clock on the wall may drift from elapsed time between two looks without being told as a jump.
 const DRIFT: Duration = Duration::from_secs(2);
 
@@ -180,10 +183,19 @@ pub struct Service {
     executing: BTreeMap<String, Executing>,
     /// Their turn comes when fewer execute.
     queue: VecDeque<Launch>,
-    /// Runs that nobody here executes, and how often people had decided about them.
-    parked: BTreeMap<String, (Launch, usize)>,
+    /// Runs that nobody here executes.
+    parked: BTreeMap<String, Parked>,
     looked: Option<Instant>,
     stopping: Option<Instant>,
+}
+
+/// A run that nobody here executes.
+struct Parked {
+    launch: Launch,
+    /// How often people had decided about it when it began to wait for them.
+    decisions: Option<usize>,
+    /// Since when it is known to be somebody else's, who may be about to begin it.
+    since: Option<Instant>,
 }
 
 struct Executing {
@@ -337,8 +349,7 @@ impl Service {
     fn take_over(&mut self) {
         let promised: Vec<Launch> = self.keeper.running().cloned().collect();
         for launch in promised {
-            // Not before the loop looks: a count that no run has makes it look.
-            self.parked.insert(launch.run.clone(), (launch, usize::MAX));
+            self.park(launch, None);
         }
     }
 
@@ -403,9 +414,13 @@ impl Service {
             }
             _ => {
                 self.tell(&Told::Trouble(format!("`{}`: {}", launch.run, error.message)));
-                self.parked.insert(launch.run.clone(), (launch, usize::MAX));
+                self.park(launch, None);
             }
         }
+    }
+
+    fn park(&mut self, launch: Launch, decisions: Option<usize>) {
+        self.parked.insert(launch.run.clone(), Parked { launch, decisions, since: None });
     }
 
     fn closes(&self, launch: &Launch, now: Timestamp) -> Option<Timestamp> {
@@ -421,11 +436,11 @@ impl Service {
                 let decisions = match self.launcher.look(run) {
                     Ok(Look::Waiting(decisions)) => {
                         self.tell(&Told::Waiting(launch.clone()));
-                        decisions
+                        Some(decisions)
                     }
-                    _ => usize::MAX,
+                    _ => None,
                 };
-                self.parked.insert(run.to_owned(), (launch, decisions));
+                self.park(launch, decisions);
             }
         }
     }
@@ -439,22 +454,44 @@ impl Service {
 
     /// Looks at runs that nobody here executes.
     fn look_at_parked(&mut self, now: Timestamp) {
-        for (run, (launch, decisions)) in std::mem::take(&mut self.parked) {
-            let look = self.launcher.look(&run);
-            let waited = decisions == usize::MAX;
-            match look {
-                Ok(Look::Ended(verdict)) => self.ended(launch, verdict),
-                Ok(Look::Missing) => self.begin_late(launch, now),
-                Ok(Look::Interrupted) if self.keeper.gates().admit(&subject(&launch), now).is_ok() => {
-                    self.queue.push_back(launch);
+        self.adopt();
+        for (run, parked) in std::mem::take(&mut self.parked) {
+            let young = parked.since.is_some_and(|since| since.elapsed() < SOON);
+            let before = parked.decisions;
+            match self.launcher.look(&run) {
+                Ok(Look::Ended(verdict)) => self.ended(parked.launch, verdict),
+                Ok(Look::Missing) if !young => self.begin_late(parked.launch, now),
+                Ok(Look::Interrupted) if !young && self.is_admitted(&parked.launch, now) => {
+                    self.queue.push_back(parked.launch);
                 }
-                Ok(Look::Waiting(made)) if !waited && made > decisions => self.queue.push_back(launch),
-                Ok(Look::Waiting(made)) => drop(self.parked.insert(run, (launch, made))),
-                Ok(Look::Executed | Look::Interrupted) | Err(_) => {
-                    self.parked.insert(run, (launch, decisions));
+                Ok(Look::Waiting(made)) if before.is_some_and(|before| made > before) => {
+                    self.queue.push_back(parked.launch);
                 }
+                Ok(Look::Waiting(made)) => {
+                    self.parked.insert(run, Parked { decisions: Some(made), ..parked });
+                }
+                _ => drop(self.parked.insert(run, parked)),
             }
         }
+    }
+
+    /// Runs that people started by hand: should their process die, somebody has to take them up.
+    fn adopt(&mut self) {
+        let known = |run: &String| {
+            self.executing.contains_key(run)
+                || self.parked.contains_key(run)
+                || self.queue.iter().any(|launch| launch.run == *run)
+        };
+        let strangers: Vec<Launch> =
+            self.keeper.running().filter(|launch| !known(&launch.run)).cloned().collect();
+        for launch in strangers {
+            let parked = Parked { launch, decisions: None, since: Some(Instant::now()) };
+            self.parked.insert(parked.launch.run.clone(), parked);
+        }
+    }
+
+    fn is_admitted(&self, launch: &Launch, now: Timestamp) -> bool {
+        self.keeper.gates().admit(&subject(launch), now).is_ok()
     }
 
     /// A run that was promised by a process that died before it began: started if it is not too late.

@@ -1,6 +1,7 @@
 //! The verbs, one file each, in one visible list with the examples of their help. Each is a struct of its
 //! arguments with a `run`.
 
+mod admission;
 mod approve;
 mod cancel;
 mod check;
@@ -24,6 +25,8 @@ mod run;
 mod running;
 mod runs;
 mod sandbox;
+mod schedule;
+mod serve;
 mod show;
 mod skip;
 mod stepping;
@@ -64,6 +67,7 @@ verbs! {
         "aegis run runbooks/bootstrap.rhai",
         "aegis run runbooks/rotate.rhai -p name=web -p replicas=3 --target staging",
         "aegis run runbooks/rotate.rhai --step",
+        "aegis run runbooks/rotate.rhai --break-glass 'certificates end tonight'",
         "aegis run runbooks/rotate.rhai --output json",
     ];
     /// Show what a runbook would do, with live diffs, and change nothing.
@@ -141,6 +145,21 @@ verbs! {
     Verify = verify, [
         "aegis verify",
         "aegis verify last",
+    ];
+    /// Run schedules: start runs when they are due, until told to stop.
+    Serve = serve, [
+        "aegis serve",
+        "aegis serve --output json",
+    ];
+    /// Look at schedules, pause them, run what they missed.
+    Schedule = schedule, [
+        "aegis schedule ls",
+        "aegis schedule explain nightly --next 10",
+        "aegis schedule history nightly",
+        "aegis schedule pause nightly --reason 'the disk is being replaced'",
+        "aegis schedule resume nightly",
+        "aegis schedule run-now nightly",
+        "aegis schedule backfill nightly --from 2026-11-01 --to 2026-11-08",
     ];
     /// Check runbooks without running them.
     Check = check, [

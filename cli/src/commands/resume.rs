@@ -7,6 +7,7 @@ use aegis_engine::run::operate::Desk;
 use aegis_engine::runbook::Runbook;
 use clap::{Args, ValueEnum};
 
+use super::admission::Glass;
 use super::running::{Watcher, checked, conclude, interactive, wait};
 use super::stepping::Stepping;
 use super::subject::refuse_mistakes;
@@ -25,7 +26,7 @@ enum Script {
 }
 
 /// How a run goes on.
-#[derive(Debug, Clone, Copy, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Going {
     /// Which script to go on with.
     #[arg(long, value_enum, default_value = "recorded")]
@@ -33,6 +34,8 @@ pub(crate) struct Going {
     /// Ask before each effect: do it, leave it out, or stop.
     #[arg(long)]
     step: bool,
+    #[command(flatten)]
+    glass: Glass,
 }
 
 #[derive(Debug, Args)]
@@ -46,12 +49,12 @@ pub(crate) struct Resume {
 impl Resume {
     pub(crate) fn run(self, global: &Global) -> Result<Exit, Failure> {
         let context = Context::new(global, None)?;
-        resume(&context, &self.run, self.going)
+        resume(&context, &self.run, &self.going)
     }
 }
 
 /// Takes a run up and shows it to its end.
-pub(crate) fn resume(context: &Context, run: &str, going: Going) -> Result<Exit, Failure> {
+pub(crate) fn resume(context: &Context, run: &str, going: &Going) -> Result<Exit, Failure> {
     let engine = context.engine()?;
     let record = Desk { store: &*engine.store, clock: &SystemClock }.find(run)?;
     let entries = engine.store.entries(&record.id, 0)?;
@@ -70,13 +73,16 @@ pub(crate) fn resume(context: &Context, run: &str, going: Going) -> Result<Exit,
         None => Runbook::from_sources(sources)?,
     };
     context.guard(&record.target)?;
+    let admitted = going.glass.admit(context, &shown, &record.target)?;
     let watcher = Watcher::new(&context.global);
     watcher.know(&entries);
     let (mut execution, _sandbox) =
         context.execution(&record.target, Some(&shown), watcher.listener(), interactive())?;
     execution.confirm = going.step.then(|| Stepping::at(&watcher));
-    let resume = aegis_engine::run::Resume { run: record.id, script: current };
+    let break_glass = admitted.broken.clone();
+    let resume = aegis_engine::run::Resume { run: record.id, script: current, break_glass };
     let handle = engine.resume(resume, execution)?;
+    admitted.watch(context, &handle, &watcher);
     let conclusion = wait(context, &handle, &watcher);
     watcher.close();
     let entries = engine.store.entries(&conclusion.run, 0)?;

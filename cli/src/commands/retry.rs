@@ -20,6 +20,6 @@ impl Retry {
     pub(crate) fn run(self, global: &Global) -> Result<Exit, Failure> {
         let case = Case::open(global, &self.decision.run)?;
         case.decide(&self.decision, |desk, run, by| desk.retry(run, by))?;
-        resume(&case.context, &case.record.id, self.going)
+        resume(&case.context, &case.record.id, &self.going)
     }
 }

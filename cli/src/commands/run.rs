@@ -3,6 +3,7 @@
 use aegis_engine::run::{Mode, Occasion, Start};
 use clap::Args;
 
+use super::admission::Glass;
 use super::running::{Watcher, checked, conclude, interactive, wait};
 use super::stepping::Stepping;
 use super::subject::Subject;
@@ -18,6 +19,8 @@ pub(crate) struct Run {
     /// Ask before each effect: do it, leave it out, or stop.
     #[arg(long)]
     step: bool,
+    #[command(flatten)]
+    glass: Glass,
 }
 
 impl Run {
@@ -26,6 +29,7 @@ impl Run {
         let (runbook, params) = self.subject.load(&context)?;
         let target = context.target_name(self.subject.target.as_deref());
         context.guard(&target)?;
+        let admitted = self.glass.admit(&context, &runbook, &target)?;
         let watcher = Watcher::new(global);
         let (mut execution, _sandbox) =
             context.execution(&target, Some(&runbook), watcher.listener(), interactive())?;
@@ -36,9 +40,10 @@ impl Run {
             project: context.project.clone(),
             params,
             mode: Mode::Run,
-            occasion: Occasion::default(),
+            occasion: Occasion { break_glass: admitted.broken.clone(), ..Occasion::default() },
         };
         let handle = context.engine()?.start(start, execution)?;
+        admitted.watch(&context, &handle, &watcher);
         let conclusion = wait(&context, &handle, &watcher);
         watcher.close();
         let report = watcher.report();

@@ -12,6 +12,7 @@ mod layers;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use aegis_engine::Period;
 use aegis_engine::codes;
 use aegis_engine::error::CallError;
 use aegis_engine::text::{did_you_mean, list};
@@ -36,6 +37,8 @@ pub(crate) struct Config {
     pub(crate) operator: String,
     /// The embedded cluster.
     pub(crate) sandbox: SandboxConfig,
+    /// The scheduler.
+    pub(crate) serve: ServeConfig,
     /// Targets by name.
     pub(crate) targets: BTreeMap<String, Target>,
 }
@@ -54,6 +57,24 @@ pub(crate) struct SandboxConfig {
     pub(crate) topology: Topology,
     /// The same for single clusters: `sandbox:NAME` by its name.
     pub(crate) clusters: BTreeMap<String, Topology>,
+}
+
+/// `aegis serve`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct ServeConfig {
+    /// Channel of each schedule's target that hears of missed, failed and waiting runs; empty: nobody.
+    pub(crate) notify: String,
+    /// Address of `/metrics` and `/healthz`; empty: none.
+    pub(crate) listen: String,
+    /// URL that is asked while it serves; empty: none.
+    pub(crate) heartbeat: String,
+    /// How often.
+    pub(crate) heartbeat_every: Option<Period>,
+    /// Runs at the same time.
+    pub(crate) most_runs: Option<usize>,
+    /// How long runs may take to end once it was told to stop.
+    pub(crate) drain: Option<Period>,
 }
 
 impl SandboxConfig {

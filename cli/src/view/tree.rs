@@ -29,13 +29,17 @@ pub(crate) fn line(entry: &Entry) -> String {
 fn told(body: &Body) -> String {
     match body {
         Body::Started(started) => format!(
-            "{} `{}` on `{}` by {}",
+            "{} `{}` on `{}` by {}{}{}",
             started.mode.word(),
             started.title,
             started.target,
-            started.person.0
+            started.person.0,
+            started.scheduled.as_ref().map(|of| format!(" for {}", of.instant)).unwrap_or_default(),
+            broken(started.break_glass.as_deref())
         ),
-        Body::Resumed { person, .. } => format!("resumed by {}", person.0),
+        Body::Resumed { person, break_glass, .. } => {
+            format!("resumed by {}{}", person.0, broken(break_glass.as_deref()))
+        }
         Body::Asked { call, function, summary, .. } => {
             let summary = if summary.is_empty() { function } else { summary };
             format!("asked     {call}  {summary}")
@@ -59,6 +63,11 @@ fn told(body: &Body) -> String {
             format!("{}{why}", verdict_word(*verdict))
         }
     }
+}
+
+/// Why a run went on where a window or freeze held it back.
+fn broken(reason: Option<&str>) -> String {
+    reason.map(|reason| format!(", glass broken: {reason}")).unwrap_or_default()
 }
 
 /// `succeeded`, `failed` or `cancelled`.

@@ -53,6 +53,9 @@ pub enum Body {
         /// The sources by module name and content hash, when they are not those of the start.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         sources: Option<BTreeMap<String, String>>,
+        /// Why it may go on outside its maintenance window or inside a freeze.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        break_glass: Option<String>,
         /// Version of aegis.
         engine: String,
     },

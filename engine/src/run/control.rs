@@ -40,6 +40,7 @@ impl Control {
         let resumed = Body::Resumed {
             person: self.session.person.clone(),
             sources: None,
+            break_glass: None,
             engine: crate::VERSION.to_owned(),
         };
         self.session.journal.commit(resumed).map_err(|error| stored(&error))

@@ -106,6 +106,8 @@ pub struct Resume {
     pub run: String,
     /// The edited script, for `--script current`; `None`: the recorded one.
     pub script: Option<Runbook>,
+    /// Why it may go on outside its maintenance window or inside a freeze.
+    pub break_glass: Option<String>,
 }
 
 /// Why a run could not be taken up.
@@ -187,8 +189,8 @@ impl Engine {
             Stored { run: resume.run, mode: Mode::Run, store: Arc::clone(&self.store), entries, claim };
         let making = stored.making(&*self.store, resume.script, &execution)?;
         let sources = edited.then(|| keep(&*self.store, &making.runbook.sources)).transpose()?;
-        let resumed =
-            Body::Resumed { person: execution.person.clone(), sources, engine: crate::VERSION.to_owned() };
+        let (person, engine) = (execution.person.clone(), crate::VERSION.to_owned());
+        let resumed = Body::Resumed { person, sources, break_glass: resume.break_glass, engine };
         self.execute(making, execution, resumed)
     }
 

@@ -167,8 +167,12 @@ impl Desk<'_> {
         self.decide(run, Act::Retry { forget: forget.clone() }, by)?;
         if recorded.verdict.is_some() {
             // Takes the end back; the resume that follows journals its own entry.
-            let resumed =
-                Body::Resumed { person: by.person.clone(), sources: None, engine: crate::VERSION.to_owned() };
+            let resumed = Body::Resumed {
+                person: by.person.clone(),
+                sources: None,
+                break_glass: None,
+                engine: crate::VERSION.to_owned(),
+            };
             self.append(run, resumed)?;
         }
         Ok(forget)

@@ -53,7 +53,8 @@ pub(crate) fn started(entries: &[Entry]) -> Result<&Started, CallError> {
 }
 
 /// How a run ended, unless it was taken up again since.
-pub(crate) fn verdict(entries: &[Entry]) -> Option<Verdict> {
+#[must_use]
+pub fn verdict(entries: &[Entry]) -> Option<Verdict> {
     entries.iter().rev().find_map(|entry| match &entry.body {
         Body::Resumed { .. } => Some(None),
         Body::Ended { verdict, .. } => Some(Some(*verdict)),

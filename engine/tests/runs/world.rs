@@ -317,7 +317,7 @@ impl Bench {
 
     pub(crate) fn resume_with(&self, run: &str, script: Option<&str>) -> Result<Conclusion, EngineError> {
         let script = script.map(|text| Runbook::from_sources(Sources::new("test.rhai", text))).transpose()?;
-        let resume = Resume { run: run.to_owned(), script };
+        let resume = Resume { run: run.to_owned(), script, break_glass: None };
         Ok(self.engine(self.store.clone()).resume(resume, self.execution())?.wait())
     }
 

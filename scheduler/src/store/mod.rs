@@ -80,6 +80,12 @@ pub trait RecordStore: Send + Sync + 'static {
     /// When it could not be made durable.
     fn ended(&self, schedule: &str, instant: Timestamp, verdict: Verdict) -> Result<u32, StoreError>;
 
+    /// Lets keepers in other processes look at what this one did.
+    ///
+    /// # Errors
+    /// When it could not be made durable.
+    fn changed(&self) -> Result<(), StoreError>;
+
     /// Pauses a schedule, or lets it go on.
     ///
     /// # Errors

@@ -30,6 +30,8 @@ CREATE TABLE IF NOT EXISTS schedule_changes (version INTEGER NOT NULL);
 INSERT INTO schedule_changes SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM schedule_changes);
 ";
 
+const CHANGED: &str = "UPDATE schedule_changes SET version = version + 1";
+
 const COLUMNS: &str = "schedule, instant, decided, outcome, run, verdict, why, note";
 
 /// Records in one SQLite file.
@@ -217,6 +219,10 @@ impl RecordStore for SqliteRecords {
         })
     }
 
+    fn changed(&self) -> Result<(), StoreError> {
+        self.write(|transaction| transaction.execute(CHANGED, [])).map(drop)
+    }
+
     fn set_pause(&self, schedule: &str, pause: Option<&Pause>) -> Result<(), StoreError> {
         let text = pause.map(|pause| serde_json::to_string(pause).unwrap_or_default());
         self.write(|transaction| {
@@ -224,7 +230,7 @@ impl RecordStore for SqliteRecords {
                 "UPDATE schedules SET pause = ?2, failures = 0 WHERE name = ?1",
                 params![schedule, text],
             )?;
-            transaction.execute("UPDATE schedule_changes SET version = version + 1", [])
+            transaction.execute(CHANGED, [])
         })
         .map(drop)
     }

@@ -6,72 +6,32 @@
 //!                                 ended (a run is over) --^
 //! ```
 //!
+//! - `slot`: one schedule and how it stands; `order`: what is to be done
+//! - `ending`: what follows when a run is over
+//!
 //! It starts nothing and waits for nothing; time comes in with each call, so a simulated week takes seconds.
+
+mod ending;
+mod order;
+mod slot;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 
-use aegis_engine::journal::{Person, StoreError, Verdict};
+use aegis_engine::journal::StoreError;
 use jiff::Timestamp;
 
 use crate::calendar::Gates;
-use crate::decide::{Choice, Standing, decide, shut};
+use crate::decide::{Choice, Standing, decide};
 use crate::expression::Expression;
 use crate::instants::Due;
 use crate::record::{Outcome, Record, Why, run_id};
 use crate::schedule::{Definition, Schedule};
-use crate::store::{Pause, Progress, RecordStore};
+use crate::store::{Progress, RecordStore};
 
-/// Instants of one schedule that are decided at once: what a long outage left is worked through in portions.
-const PORTION: usize = 1000;
-
-/// The person in whose name a schedule that keeps failing is paused.
-const SELF: &str = "scheduler";
-
-/// What is to be done. Its record is durable.
-#[derive(Debug, Clone)]
-pub enum Order {
-    /// Start the run that was promised to an instant, under its id.
-    Start(Launch),
-    /// Cancel a run: a later one takes its place.
-    Cancel {
-        /// The run.
-        run: String,
-        /// Why.
-        note: String,
-    },
-    /// Tell people: an instant has no run.
-    NotStarted(Record),
-    /// Tell people: a schedule was paused because it kept failing.
-    Paused {
-        /// The schedule.
-        schedule: Arc<Schedule>,
-        /// Why.
-        pause: Pause,
-    },
-}
-
-/// A run to be started, or taken up again.
-#[derive(Debug, Clone)]
-pub struct Launch {
-    /// Its schedule.
-    pub schedule: Arc<Schedule>,
-    /// The instant it is the run of.
-    pub instant: Timestamp,
-    /// Its id.
-    pub run: String,
-}
-
-/// A schedule and how it stands.
-struct Slot {
-    schedule: Arc<Schedule>,
-    decided: Timestamp,
-    next: Option<Due>,
-    pause: Option<Box<Pause>>,
-    running: Vec<Launch>,
-    waiting: Vec<Timestamp>,
-}
+pub use order::{Launch, Order};
+use slot::Slot;
 
 /// All schedules of a project.
 pub struct Keeper {
@@ -390,107 +350,6 @@ impl Keeper {
         Ok(())
     }
 
-    /// A run has ended: its record learns it, and what waited for it may go.
-    ///
-    /// # Errors
-    /// When the store cannot be used.
-    pub fn ended(
-        &mut self,
-        schedule: &str,
-        instant: Timestamp,
-        verdict: Verdict,
-        now: Timestamp,
-    ) -> Result<Vec<Order>, StoreError> {
-        let failures = self.store.ended(schedule, instant, verdict)?;
-        let Some(index) = self.names.get(schedule).copied() else { return Ok(Vec::new()) };
-        let slot = &mut self.slots[index];
-        slot.running.retain(|launch| launch.instant != instant);
-        let mut orders = Vec::new();
-        let most = slot.schedule.policy.pause_after.unwrap_or(u32::MAX);
-        if verdict == Verdict::Failed && failures >= most && slot.pause.is_none() {
-            let reason = format!("{failures} runs in a row have failed");
-            let pause = Pause { person: Person(SELF.to_owned()), reason, at: now };
-            self.store.set_pause(schedule, Some(&pause))?;
-            slot.pause = Some(Box::new(pause.clone()));
-            orders.push(Order::Paused { schedule: Arc::clone(&slot.schedule), pause });
-        }
-        orders.extend(self.promote(index, now)?);
-        Ok(orders)
-    }
-
-    /// A run that was promised cannot be started, and never began.
-    ///
-    /// # Errors
-    /// When the store cannot be used.
-    pub fn refused(
-        &mut self,
-        launch: &Launch,
-        why: Why,
-        note: &str,
-        now: Timestamp,
-    ) -> Result<Vec<Order>, StoreError> {
-        let promised = Record {
-            schedule: launch.schedule.name.to_string(),
-            instant: launch.instant,
-            decided: now,
-            outcome: Outcome::Started { run: launch.run.clone(), verdict: None },
-            note: String::new(),
-        };
-        let outcome = Outcome::NotStarted { why };
-        let mut orders = Vec::new();
-        if self.store.settle(&promised, &outcome, note)? {
-            orders.push(Order::NotStarted(Record { outcome, note: note.to_owned(), ..promised }));
-        }
-        if let Some(index) = self.names.get(&launch.schedule.name).copied() {
-            self.slots[index].running.retain(|running| running.instant != launch.instant);
-            orders.extend(self.promote(index, now)?);
-        }
-        Ok(orders)
-    }
-
-    /// Starts what waits, once nothing is under way any more.
-    ///
-    /// # Errors
-    /// When the store cannot be used.
-    pub fn promote_all(&mut self, now: Timestamp) -> Result<Vec<Order>, StoreError> {
-        let ready: Vec<usize> = (0..self.slots.len()).filter(|index| self.slots[*index].is_ready()).collect();
-        let mut orders = Vec::new();
-        for index in ready {
-            orders.extend(self.promote(index, now)?);
-        }
-        Ok(orders)
-    }
-
-    fn promote(&mut self, index: usize, now: Timestamp) -> Result<Vec<Order>, StoreError> {
-        let mut orders = Vec::new();
-        while self.slots[index].is_ready() {
-            let instant = self.slots[index].waiting.remove(0);
-            let slot = &self.slots[index];
-            let record = waiting(&slot.schedule.name, instant, now);
-            let hindered = slot.hindered(now, self.halted.as_deref(), &self.gates);
-            let run = run_id(&slot.schedule.name, instant);
-            let (outcome, note) = match &hindered {
-                Some((why, note)) => (Outcome::NotStarted { why: *why }, note.as_str()),
-                None => (Outcome::Started { run: run.clone(), verdict: None }, ""),
-            };
-            if !self.store.settle(&record, &outcome, note)? {
-                continue;
-            }
-            if let Some((why, note)) = hindered {
-                orders.push(Order::NotStarted(Record {
-                    outcome: Outcome::NotStarted { why },
-                    note,
-                    ..record
-                }));
-                continue;
-            }
-            let launch = Launch { schedule: Arc::clone(&slot.schedule), instant, run };
-            self.slots[index].running.push(launch.clone());
-            orders.push(Order::Start(launch));
-        }
-        Ok(orders)
-    }
-
     fn push(&mut self, index: usize) {
         let slot = &mut self.slots[index];
         if slot.next.is_none_or(|next| next.instant <= slot.decided) {
@@ -499,60 +358,6 @@ impl Keeper {
         if let Some(next) = slot.next {
             self.heap.push(Reverse((slot.schedule.start_of(next.instant), index)));
         }
-    }
-}
-
-impl Slot {
-    fn new(schedule: Schedule, decided: Timestamp, pause: Option<Box<Pause>>) -> Self {
-        let schedule = Arc::new(schedule);
-        Self { schedule, decided, next: None, pause, running: Vec::new(), waiting: Vec::new() }
-    }
-
-    /// True when something waits and nothing is in its way.
-    fn is_ready(&self) -> bool {
-        !self.waiting.is_empty() && self.running.is_empty()
-    }
-
-    /// The instants that are due, and whether there are more of them.
-    fn portion(&self, now: Timestamp) -> (Vec<Due>, bool) {
-        let mut due = Vec::new();
-        let mut next = self.next;
-        while let Some(one) = next.filter(|one| self.schedule.start_of(one.instant) <= now) {
-            if due.len() == PORTION {
-                return (due, true);
-            }
-            due.push(one);
-            next = self.schedule.next_after(one.instant);
-        }
-        (due, false)
-    }
-
-    fn standing<'a>(&'a self, now: Timestamp, halted: Option<&'a str>) -> Standing<'a> {
-        Standing {
-            now,
-            paused: self.paused(),
-            halted,
-            running: self.running.len(),
-            waiting: self.waiting.len(),
-            more: false,
-        }
-    }
-
-    /// Since when and why it is paused: by a person, or by what it says itself.
-    fn paused(&self) -> Option<(Timestamp, &str)> {
-        let written = self.schedule.paused.as_deref().map(|why| (Timestamp::MIN, why));
-        written.or_else(|| self.pause.as_ref().map(|pause| (pause.at, pause.reason.as_str())))
-    }
-
-    /// What keeps an instant that waited from being started now.
-    fn hindered(&self, now: Timestamp, halted: Option<&str>, gates: &Gates) -> Option<(Why, String)> {
-        if let Some((_, why)) = self.paused() {
-            return Some((Why::Paused, why.to_owned()));
-        }
-        if let Some(why) = halted {
-            return Some((Why::Halted, why.to_owned()));
-        }
-        shut(&self.schedule, now, gates).err()
     }
 }
 

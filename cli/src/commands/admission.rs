@@ -1,0 +1,122 @@
+//! Maintenance windows and freezes before runs that people start: refused with the line that would allow it, warned
+//! before the window closes, stopped at its end when the runbook says so.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aegis_engine::clock::{Clock, SystemClock};
+use aegis_engine::codes;
+use aegis_engine::error::CallError;
+use aegis_engine::run::Handle;
+use aegis_engine::runbook::{AtWindowEnd, Runbook};
+use aegis_scheduler::{Refusal, Subject, Why, reading};
+use clap::Args;
+use jiff::Timestamp;
+
+use super::running::Watcher;
+use crate::context::Context;
+use crate::view::failure::Failure;
+use crate::view::say;
+
+/// A run is warned this long before its window closes.
+const WARNING: Duration = Duration::from_secs(600);
+
+/// Leave to run outside of windows.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Glass {
+    /// Run outside of the maintenance window or inside a freeze; the reason is kept in the run.
+    #[arg(long = "break-glass", value_name = "REASON")]
+    reason: Option<String>,
+}
+
+/// A run that may begin.
+pub(crate) struct Admitted {
+    /// Why, when only breaking the glass let it.
+    pub(crate) broken: Option<String>,
+    closes: Option<Timestamp>,
+    at_end: AtWindowEnd,
+}
+
+impl Glass {
+    /// Whether a runbook may run on a target now.
+    pub(crate) fn admit(
+        &self,
+        context: &Context,
+        runbook: &Runbook,
+        target: &str,
+    ) -> Result<Admitted, Failure> {
+        let at_end = runbook.header.at_window_end;
+        let broken = self.reason.clone();
+        let gates = match reading::gates(&context.project) {
+            Ok(gates) => gates,
+            Err(_) if broken.is_some() => return Ok(Admitted { broken, closes: None, at_end }),
+            Err(problems) => return Err(problems.into()),
+        };
+        let protected = context.settings.config.target(target)?.protected;
+        let subject = Subject { risk: runbook.header.risk, target, protected, scheduled: false };
+        match gates.admit(&subject, SystemClock.now()) {
+            Ok(closes) => Ok(Admitted { broken: None, closes, at_end }),
+            Err(refusal) => match broken {
+                Some(reason) if !reason.trim().is_empty() => {
+                    say(&format!("the glass is broken ({}): {reason}", refusal.note()));
+                    Ok(Admitted { broken: Some(reason), closes: None, at_end })
+                }
+                _ => Err(refused(&refusal, target).into()),
+            },
+        }
+    }
+}
+
+fn refused(refusal: &Refusal, target: &str) -> CallError {
+    let until = refusal.local.as_ref().map(|at| format!(" until {at}")).unwrap_or_default();
+    let names = refusal.names.join("`, `");
+    let message = match refusal.why {
+        Why::Frozen => format!("changes on `{target}` are frozen by `{names}`{until}"),
+        _ => format!("no maintenance window is open for `{target}`: `{names}` is closed{until}"),
+    };
+    CallError::new(codes::WINDOW, message)
+        .hint(format!("wait, or if it cannot wait: `{} --break-glass 'WHY IT CANNOT WAIT'`", said()))
+}
+
+/// What was typed, as a line of a shell.
+fn said() -> String {
+    let quoted = |word: String| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@+%".contains(c);
+        if !word.is_empty() && word.chars().all(plain) {
+            word
+        } else {
+            format!("'{}'", word.replace('\'', "'\\''"))
+        }
+    };
+    let words = std::env::args().skip(1).map(quoted);
+    std::iter::once("aegis".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
+}
+
+impl Admitted {
+    /// Warns before the window closes, and does at its end what the runbook says.
+    pub(crate) fn watch(&self, context: &Context, handle: &Handle, watcher: &Arc<Watcher>) {
+        let Some(closes) = self.closes else { return };
+        let (at_end, handle, watcher) = (self.at_end, handle.clone(), Arc::clone(watcher));
+        let person = context.person();
+        context.runtime.spawn(async move {
+            let left = Duration::try_from(closes.duration_since(SystemClock.now())).unwrap_or_default();
+            tokio::time::sleep(left.saturating_sub(WARNING)).await;
+            let next = match at_end {
+                AtWindowEnd::Continue => "the run goes on",
+                AtWindowEnd::Leave => "the run is left there and can be resumed",
+                AtWindowEnd::Cancel => "the run is cancelled then",
+            };
+            watcher.say(&format!("the maintenance window closes at {closes}: {next}"));
+            let left = Duration::try_from(closes.duration_since(SystemClock.now())).unwrap_or_default();
+            tokio::time::sleep(left).await;
+            match at_end {
+                AtWindowEnd::Continue => {}
+                AtWindowEnd::Leave => handle.abandon(),
+                AtWindowEnd::Cancel => {
+                    let cancel = move || handle.cancel(&person, "its maintenance window closed");
+                    let _ = tokio::task::spawn_blocking(cancel).await;
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,203 @@
+//! `schedule run-now` and `backfill`: runs of a schedule that people start here, with the records of any other.
+
+use std::sync::Arc;
+
+use aegis_engine::clock::{Clock, SystemClock};
+use aegis_engine::codes;
+use aegis_engine::diagnostic::Problems;
+use aegis_engine::error::CallError;
+use aegis_engine::journal::{Scheduled, Verdict};
+use aegis_engine::run::{Mode, Occasion, Start};
+use aegis_engine::runbook::{Params, Runbook};
+use aegis_engine::text::count;
+use aegis_scheduler::record::run_id;
+use aegis_scheduler::store::RecordStore;
+use aegis_scheduler::{Kind, Outcome, Record, Schedule, Why};
+use clap::Args;
+use jiff::Timestamp;
+
+use super::find;
+use super::looking::instant;
+use crate::commands::admission::Glass;
+use crate::commands::running::{Watcher, checked, conclude, interactive, wait};
+use crate::commands::subject::refuse_mistakes;
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::view::failure::Failure;
+use crate::view::{say, table, tables};
+
+#[derive(Debug, Args)]
+pub(super) struct RunNow {
+    /// The schedule.
+    schedule: String,
+    #[command(flatten)]
+    glass: Glass,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Backfill {
+    /// The schedule.
+    schedule: String,
+    /// From this time on: `2026-12-24`, `2026-12-24T18:00` there, or an instant.
+    #[arg(long, value_name = "TIME")]
+    from: String,
+    /// To before this time.
+    #[arg(long, value_name = "TIME")]
+    to: String,
+    /// Only say which instants would run.
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    glass: Glass,
+}
+
+impl RunNow {
+    pub(super) fn run(self, context: &Context) -> Result<Exit, Failure> {
+        let schedule = find(context, &context.plan(true)?, &self.schedule)?;
+        let store: Arc<dyn RecordStore> = context.records()?;
+        let open = store.open()?.into_iter().find(|record| record.schedule == self.schedule);
+        if let Some(run) = open.as_ref().and_then(Record::run) {
+            say(&format!("a run of `{}` is under way: {run}", self.schedule));
+        }
+        let by_hand = ByHand { context, store, schedule, glass: &self.glass };
+        by_hand.run(SystemClock.now(), None)
+    }
+}
+
+impl Backfill {
+    pub(super) fn run(self, context: &Context) -> Result<Exit, Failure> {
+        let schedule = find(context, &context.plan(true)?, &self.schedule)?;
+        let (from, to) = (instant(&self.from, &schedule)?, instant(&self.to, &schedule)?);
+        if to > SystemClock.now() {
+            let problem = CallError::new(codes::ARGUMENT, "what is still to come cannot be backfilled");
+            return Err(problem
+                .hint("give a `--to` that is not after now; `run-now` runs one at once")
+                .into());
+        }
+        let store: Arc<dyn RecordStore> = context.records()?;
+        let missing = missing(&*store, &schedule, from, to)?;
+        if self.dry_run || missing.is_empty() {
+            let instants: Vec<Timestamp> = missing.iter().map(|(instant, _)| *instant).collect();
+            table::list(&context.global, &instants, &["INSTANT"], |instant| vec![instant.to_string()]);
+            return Ok(Exit::Ok);
+        }
+        let number = missing.len();
+        let by_hand = ByHand { context, store, schedule, glass: &self.glass };
+        for (done, (instant, record)) in missing.into_iter().enumerate() {
+            say(&format!("{instant} ({} of {})", done + 1, count(number, "instant")));
+            let exit = by_hand.run(instant, record)?;
+            if exit != Exit::Ok {
+                return Ok(exit);
+            }
+        }
+        Ok(Exit::Ok)
+    }
+}
+
+/// Instants of a time that have no run, with the record that says so.
+fn missing(
+    store: &dyn RecordStore,
+    schedule: &Schedule,
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<Vec<(Timestamp, Option<Record>)>, Failure> {
+    // A schedule's own dates bound what it starts by itself, not what people want of it.
+    let schedule = Schedule { from: None, until: None, ..schedule.clone() };
+    let before = from.checked_sub(jiff::SignedDuration::from_nanos(1)).unwrap_or(from);
+    let mut found = Vec::new();
+    let mut due = schedule.next_after(before);
+    while let Some(one) = due.filter(|one| one.instant < to) {
+        let record = store.find(&schedule.name, one.instant)?;
+        let without = record.as_ref().is_none_or(|record| record.why().is_some());
+        if without && one.kind != Kind::Skipped {
+            found.push((one.instant, record));
+        }
+        due = schedule.next_after(one.instant);
+    }
+    Ok(found)
+}
+
+/// A schedule whose runs a person starts here.
+struct ByHand<'a> {
+    context: &'a Context,
+    store: Arc<dyn RecordStore>,
+    schedule: Arc<Schedule>,
+    glass: &'a Glass,
+}
+
+impl ByHand<'_> {
+    /// Runs one instant here, to its end.
+    fn run(&self, instant: Timestamp, record: Option<Record>) -> Result<Exit, Failure> {
+        let (context, schedule) = (self.context, &self.schedule);
+        let (runbook, params) = self.load()?;
+        context.guard(&schedule.target)?;
+        let admitted = self.glass.admit(context, &runbook, &schedule.target)?;
+        let run = self.promise(instant, record)?;
+        let watcher = Watcher::new(&context.global);
+        let started = context.execution(&schedule.target, Some(&runbook), watcher.listener(), interactive());
+        let scheduled = Scheduled { schedule: schedule.name.to_string(), instant };
+        let occasion =
+            Occasion { run: Some(run), scheduled: Some(scheduled), break_glass: admitted.broken.clone() };
+        let start = Start {
+            runbook: runbook.clone(),
+            name: schedule.name.to_string(),
+            project: context.project.clone(),
+            params,
+            mode: Mode::Run,
+            occasion,
+        };
+        let (execution, _sandbox) = started?;
+        let handle = context.engine()?.start(start, execution)?;
+        admitted.watch(context, &handle, &watcher);
+        let conclusion = wait(context, &handle, &watcher);
+        watcher.close();
+        if let Some(verdict) = conclusion.verdict {
+            self.ended(instant, verdict)?;
+        }
+        let report = watcher.report();
+        tables::show(&report, &context.global);
+        Ok(checked(conclude(context, &conclusion, &runbook), &report))
+    }
+
+    fn load(&self) -> Result<(Runbook, Params), Failure> {
+        let path = self.context.project.join(&*self.schedule.runbook);
+        let runbook = Runbook::load(&path, &aegis_stdlib::libraries())?;
+        refuse_mistakes(&runbook)?;
+        let params = runbook
+            .header
+            .bind(&self.schedule.params, &self.context.environment)
+            .map_err(|diagnostics| Problems { diagnostics, sources: runbook.sources.clone() })?;
+        Ok((runbook, params))
+    }
+
+    /// The record first: whoever else looks at this instant sees that it has its run.
+    fn promise(&self, instant: Timestamp, record: Option<Record>) -> Result<String, Failure> {
+        let run = run_id(&self.schedule.name, instant);
+        let outcome = Outcome::Started { run: run.clone(), verdict: None };
+        let mine = match record {
+            Some(record) => {
+                let before = record.why().map_or("", Why::word);
+                let note = format!("by {}, after {before}", self.context.person().0);
+                self.store.settle(&record, &outcome, &note)?
+            }
+            None => {
+                let note = format!("by {}", self.context.person().0);
+                let schedule = self.schedule.name.to_string();
+                let record = Record { schedule, instant, decided: SystemClock.now(), outcome, note };
+                self.store.decided(&[record], &[])?.first().copied().unwrap_or(false)
+            }
+        };
+        if mine {
+            self.store.changed()?;
+            return Ok(run);
+        }
+        let problem = format!("somebody else has just taken {instant} of `{}`", self.schedule.name);
+        Err(CallError::new(codes::CLAIMED, problem).hint("`aegis schedule history` shows its run").into())
+    }
+
+    fn ended(&self, instant: Timestamp, verdict: Verdict) -> Result<(), Failure> {
+        self.store.ended(&self.schedule.name, instant, verdict)?;
+        self.store.changed()?;
+        Ok(())
+    }
+}

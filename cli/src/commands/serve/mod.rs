@@ -1,0 +1,175 @@
+//! `aegis serve`: the scheduler as a process. Starts runs when they are due, takes up what an earlier process left,
+//! and drains when it is told to stop.
+//!
+//! - `runs`: starts runs and knows how they stand
+//! - `screen`: what people and programs see
+//! - `notices`: what people are told through their channels
+//! - `pulse`: that it lives, for those outside: `/metrics`, `/healthz`, a URL that is asked
+
+mod notices;
+mod pulse;
+mod runs;
+mod screen;
+
+use std::fs::{File, TryLockError};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use aegis_engine::clock::{Clock, SystemClock};
+use aegis_engine::codes;
+use aegis_engine::error::CallError;
+use aegis_scheduler::Keeper;
+use aegis_scheduler::service::{Handle, Options, Service, Told};
+use clap::Args;
+
+use super::schedule::tell_problems;
+use crate::context::{Context, Global};
+use crate::exit::Exit;
+use crate::view::failure::Failure;
+use crate::view::say;
+use notices::Notices;
+use pulse::Pulse;
+use runs::Runs;
+use screen::Screen;
+
+/// How often files are looked at for changes.
+const LOOK: Duration = Duration::from_secs(2);
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Address of `/metrics` and `/healthz`; port 0 takes a free one and says which.
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+}
+
+impl Serve {
+    pub(crate) fn run(self, global: &Global) -> Result<Exit, Failure> {
+        let context = Arc::new(Context::new(global, None)?);
+        let _alone = alone(&context.state)?;
+        let plan = context.plan(true)?;
+        let refused = tell_problems(&context, &plan);
+        let mut keeper = Keeper::new(context.records()?);
+        keeper.load(plan.schedules, plan.gates, SystemClock.now())?;
+
+        let config = &context.settings.config.serve;
+        let runs = Runs::new(&context)?;
+        let pulse = Pulse::start(&context, self.listen.as_deref().unwrap_or(&config.listen), refused)?;
+        let notices = Notices::start(&runs, &config.notify);
+        let screen = Screen::new(global);
+        let listener = {
+            let pulse = Arc::clone(&pulse);
+            Arc::new(move |told: &Told| {
+                pulse.hear(told);
+                screen.hear(told);
+                notices.hear(told);
+            })
+        };
+        let options = Options {
+            most_runs: config.most_runs.unwrap_or(32).max(1),
+            drain: config.drain.map_or(Duration::from_secs(30), Into::into),
+        };
+        let service = Service::new(keeper, runs, Arc::new(SystemClock), listener, options);
+        stop_when_told(&context, service.handle());
+        reload_when_changed(&context, service.handle(), Arc::clone(&pulse));
+        service.run();
+        say("stopped: what was left goes on with the next `aegis serve`");
+        Ok(Exit::Ok)
+    }
+}
+
+/// One scheduler a state directory: the lock goes with the process, however it ends.
+fn alone(state: &Path) -> Result<File, Failure> {
+    let unusable = |error: std::io::Error| {
+        CallError::new(codes::STATE, format!("cannot use the state directory `{}`", state.display()))
+            .because(error)
+    };
+    std::fs::create_dir_all(state).map_err(unusable)?;
+    let file = File::options().create(true).append(true).open(state.join("serve.lock")).map_err(unusable)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            let problem = format!("another `aegis serve` serves `{}`", state.display());
+            Err(CallError::new(codes::CLAIMED, problem).hint("one of them is enough: stop it first").into())
+        }
+        Err(TryLockError::Error(error)) => Err(unusable(error).into()),
+    }
+}
+
+/// The first signal drains, the second leaves runs where they are.
+fn stop_when_told(context: &Arc<Context>, handle: Handle) {
+    use tokio::signal::unix::{SignalKind, signal};
+    context.runtime.spawn(async move {
+        let (Ok(mut ended), Ok(mut interrupted)) =
+            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+        else {
+            return;
+        };
+        let mut told = false;
+        loop {
+            tokio::select! {
+                _ = ended.recv() => {}
+                _ = interrupted.recv() => {}
+            }
+            if told {
+                handle.leave();
+            } else {
+                handle.stop();
+            }
+            told = true;
+        }
+    });
+}
+
+/// Reads the project again when one of its files is another.
+fn reload_when_changed(context: &Arc<Context>, handle: Handle, pulse: Arc<Pulse>) {
+    let inside = Arc::clone(context);
+    let mut known = fingerprint(&context.project);
+    context.runtime.spawn(async move {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let context = Arc::clone(&inside);
+            let (before, pulse, handle) = (known.clone(), Arc::clone(&pulse), handle.clone());
+            let looked = tokio::task::spawn_blocking(move || {
+                let now = fingerprint(&context.project);
+                if now != before
+                    && let Ok(plan) = context.plan(true)
+                {
+                    pulse.set_refused(tell_problems(&context, &plan));
+                    say(&format!("read the schedules again: {}", plan.schedules.len()));
+                    handle.load(plan.schedules, plan.gates);
+                }
+                now
+            });
+            known = looked.await.unwrap_or_default();
+        }
+    });
+}
+
+/// Names, sizes and times of all that schedules come from.
+fn fingerprint(project: &Path) -> Vec<(std::path::PathBuf, u64, Option<SystemTime>)> {
+    let mut found = Vec::new();
+    let mut folders = vec![project.join("runbooks"), project.join("lib")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            if entry.path().is_dir() {
+                folders.push(entry.path());
+            } else {
+                found.push(entry.path());
+            }
+        }
+    }
+    // Calendars stand beside the file that names them.
+    let beside = std::fs::read_dir(project).into_iter().flatten().flatten().map(|entry| entry.path());
+    found.extend(beside.filter(|path| {
+        path.ends_with("schedules.toml") || path.extension().is_some_and(|ending| ending == "ics")
+    }));
+    found.sort();
+    let of = |path: std::path::PathBuf| {
+        let data = std::fs::metadata(&path).ok();
+        let (size, at) =
+            (data.as_ref().map_or(0, std::fs::Metadata::len), data.and_then(|data| data.modified().ok()));
+        (path, size, at)
+    };
+    found.into_iter().map(of).collect()
+}

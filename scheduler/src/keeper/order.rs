@@ -1,0 +1,43 @@
+//! What follows from a decision, for those who can do it.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::record::Record;
+use crate::schedule::Schedule;
+use crate::store::Pause;
+
+/// What is to be done. Its record is durable.
+#[derive(Debug, Clone)]
+pub enum Order {
+    /// Start the run that was promised to an instant, under its id.
+    Start(Launch),
+    /// Cancel a run: a later one takes its place.
+    Cancel {
+        /// The run.
+        run: String,
+        /// Why.
+        note: String,
+    },
+    /// Tell people: an instant has no run.
+    NotStarted(Record),
+    /// Tell people: a schedule was paused because it kept failing.
+    Paused {
+        /// The schedule.
+        schedule: Arc<Schedule>,
+        /// Why.
+        pause: Pause,
+    },
+}
+
+/// A run to be started, or taken up again.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    /// Its schedule.
+    pub schedule: Arc<Schedule>,
+    /// The instant it is the run of.
+    pub instant: Timestamp,
+    /// Its id.
+    pub run: String,
+}
