@@ -1,4 +1,4 @@
-//! `just bench [GROUP ...]`: prints one table (groups: `calls`, `process`, `sandbox`; all when none is named). Each figure stands beside its floor on this machine or its goal; nothing is
+//! `just bench [GROUP ...]`: prints one table (groups: `calls`, `process`, `sandbox`, `scheduler`; all when none is named). Each figure stands beside its floor on this machine or its goal; nothing is
 //! asserted, because these numbers are the machine's as much as ours. `aegis` is the release binary built
 //! beside this one.
 
@@ -6,6 +6,7 @@ mod calls;
 mod floor;
 mod process;
 mod sandbox;
+mod scheduler;
 
 use std::path::Path;
 
@@ -19,8 +20,12 @@ pub(crate) struct Row {
 /// Measures a group's rows in a folder of its own.
 type Group = fn(&Path) -> Vec<Row>;
 
-const GROUPS: [(&str, Group); 3] =
-    [("calls", calls::all), ("process", process::all), ("sandbox", sandbox::all)];
+const GROUPS: [(&str, Group); 4] = [
+    ("calls", calls::all),
+    ("process", process::all),
+    ("sandbox", sandbox::all),
+    ("scheduler", scheduler::all),
+];
 
 #[expect(clippy::print_stdout, reason = "the table is the result")]
 fn main() {

@@ -28,7 +28,8 @@ const LONGEST_SLEEP: Duration = Duration::from_millis(500);
 /// How often runs that nobody here executes are looked at: whether they ended, or a person decided.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// A run that somebody promised by hand begins within this time, or not at all.
+/// A run that somebody promised by hand begins within this time, or not at all; one that could not be taken up is
+/// tried again after it.
 const SOON: Duration = Duration::from_secs(10);
 
 /// What the clock on the wall may drift from elapsed time between two looks without being told as a jump.
@@ -187,6 +188,8 @@ pub struct Service {
     parked: BTreeMap<String, Parked>,
     looked: Option<Instant>,
     stopping: Option<Instant>,
+    /// The store could not be used: what is due stays due, and is tried again after the longest sleep.
+    trouble: bool,
 }
 
 /// A run that nobody here executes.
@@ -194,7 +197,7 @@ struct Parked {
     launch: Launch,
     /// How often people had decided about it when it began to wait for them.
     decisions: Option<usize>,
-    /// Since when it is known to be somebody else's, who may be about to begin it.
+    /// Since when it is left alone: somebody else may be about to begin it, or it could not be taken up.
     since: Option<Instant>,
 }
 
@@ -227,6 +230,7 @@ impl Service {
             parked: BTreeMap::new(),
             looked: None,
             stopping: None,
+            trouble: false,
         }
     }
 
@@ -304,7 +308,7 @@ impl Service {
     /// Sleeps until something is due or somebody says something.
     fn sleep(&mut self) {
         let now = self.clock.now();
-        let due = self.keeper.next().filter(|_| self.stopping.is_none());
+        let due = self.keeper.next().filter(|_| self.stopping.is_none() && !self.trouble);
         let until = due.map_or(LONGEST_SLEEP, |(at, _)| {
             Duration::try_from(at.duration_since(now)).unwrap_or_default().min(LONGEST_SLEEP)
         });
@@ -354,6 +358,7 @@ impl Service {
     }
 
     fn carry_out(&mut self, orders: Result<Vec<Order>, StoreError>) {
+        self.trouble = orders.is_err();
         let orders = match orders {
             Ok(orders) => orders,
             Err(error) => return self.tell(&Told::Trouble(error.to_string())),
@@ -414,7 +419,8 @@ impl Service {
             }
             _ => {
                 self.tell(&Told::Trouble(format!("`{}`: {}", launch.run, error.message)));
-                self.park(launch, None);
+                let parked = Parked { launch, decisions: None, since: Some(Instant::now()) };
+                self.parked.insert(parked.launch.run.clone(), parked);
             }
         }
     }

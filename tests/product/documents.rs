@@ -76,6 +76,42 @@ fn the_configuration_of_the_sandbox_page_is_read() {
 }
 
 #[test]
+fn the_examples_of_the_schedules_page_are_read_and_its_commands_work_in_order() {
+    let page = std::fs::read_to_string(root().join("docs/schedules.md")).unwrap();
+    let project = Project::new("");
+    let (tables, books) = (blocks(&page, "toml"), blocks(&page, "rhai"));
+    assert_eq!((tables.len(), books.len()), (2, 1));
+    std::fs::create_dir(project.path().join("runbooks")).unwrap();
+    std::fs::write(project.path().join("runbooks/backup.rhai"), books[0]).unwrap();
+    std::fs::write(project.path().join("schedules.toml"), tables[0]).unwrap();
+    std::fs::write(project.path().join("aegis.toml"), tables[1]).unwrap();
+    let check = project.output(&["check"]);
+    assert!(check.status.success(), "{}", both(&check));
+    let blocks = blocks(&page, "console");
+    let commands: Vec<&str> = blocks
+        .iter()
+        .flat_map(|block| block.lines())
+        .filter_map(|line| line.strip_prefix("$ aegis "))
+        .collect();
+    assert!(commands.len() >= 7, "{commands:?}");
+    for command in commands {
+        let output = project.output(&words_of(command));
+        assert!(output.status.success(), "aegis {command}: {}", both(&output));
+    }
+}
+
+/// A line of a shell, with words in single quotes.
+fn words_of(line: &str) -> Vec<&str> {
+    let parts = line.split('\'').enumerate();
+    let words = parts.flat_map(
+        |(index, part)| {
+            if index % 2 == 1 { vec![part] } else { part.split_whitespace().collect() }
+        },
+    );
+    words.collect()
+}
+
+#[test]
 fn the_configuration_of_the_readme_is_read() {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
     let project = Project::new("");

@@ -11,4 +11,5 @@ mod documents;
 mod outside;
 mod plans;
 mod process;
+mod schedules;
 mod server;

@@ -4,9 +4,11 @@
 use std::path::{Path, PathBuf};
 
 use aegis_engine::codes;
+use aegis_engine::diagnostic::Diagnostic;
 use aegis_engine::error::CallError;
-use aegis_engine::runbook::{BUILTINS, examine};
+use aegis_engine::runbook::{BUILTINS, Runbook, examine};
 use aegis_engine::text::count;
+use aegis_scheduler::reading;
 use clap::Args;
 
 use crate::context::{Context, Global};
@@ -27,13 +29,17 @@ impl Check {
         let files = self.files(global)?;
         let mut errors = 0;
         for file in &files {
-            let problems = examine(file, &aegis_stdlib::libraries(), &registry, BUILTINS);
+            let mut problems = examine(file, &aegis_stdlib::libraries(), &registry, BUILTINS);
+            problems.diagnostics.extend(schedule_of(file));
             errors += usize::from(problems.has_errors());
             if global.json() {
                 table::json(&serde_json::json!({ "file": file, "diagnostics": problems.diagnostics }));
             } else if !problems.diagnostics.is_empty() {
                 say(&problems.render(global.colour()));
             }
+        }
+        if self.paths.is_empty() {
+            errors += schedules(&Context::new(global, None)?)?;
         }
         if !global.json() {
             say(&format!("{} checked, {errors} with errors", count(files.len(), "runbook")));
@@ -51,6 +57,28 @@ impl Check {
         }
         Ok(files)
     }
+}
+
+/// What is wrong with the schedule of a header that is else all right.
+fn schedule_of(file: &Path) -> Vec<Diagnostic> {
+    let runbook = Runbook::load(file, &aegis_stdlib::libraries());
+    runbook.map(|runbook| reading::check_header(&runbook)).unwrap_or_default()
+}
+
+/// Tells what is wrong with `schedules.toml`; answers 1 when something is.
+fn schedules(context: &Context) -> Result<usize, Failure> {
+    let plan = context.plan(false)?;
+    let own = plan.problems.iter().filter(|problems| problems.sources.main() == reading::FILE);
+    let mut errors = 0;
+    for problems in own {
+        errors = 1;
+        if context.global.json() {
+            table::json(&serde_json::json!({ "file": reading::FILE, "diagnostics": problems.diagnostics }));
+        } else {
+            say(&problems.render(context.global.colour()));
+        }
+    }
+    Ok(errors)
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failure> {

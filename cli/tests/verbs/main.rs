@@ -7,4 +7,5 @@ mod authors;
 mod operators;
 mod project;
 mod sandbox;
+mod schedules;
 mod terminal;

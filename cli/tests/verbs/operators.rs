@@ -259,6 +259,7 @@ fn a_high_risk_run_on_a_protected_target_needs_somebody_else() {
     let project = Project::new(&[
         ("runbooks/a.rhai", "runbook(#{ title: \"Cut over\", risk: \"high\" });\nlog(\"went\");\n"),
         ("aegis.toml", "[targets.prod]\nprotected = true\n"),
+        ("schedules.toml", "windows = {}\n"),
     ]);
     let run = ["run", "runbooks/a.rhai", "--target", "prod", "--operator", "ada"];
     let refused = project.aegis(&run).ended(3);

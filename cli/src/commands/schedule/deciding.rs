@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use aegis_engine::clock::{Clock, SystemClock};
+use aegis_engine::codes;
+use aegis_engine::error::CallError;
 use aegis_scheduler::store::{Pause as Paused, RecordStore};
 use aegis_scheduler::{Keeper, Schedule};
 use clap::Args;
@@ -57,6 +59,11 @@ impl Pause {
 impl Resume {
     pub(super) fn run(self, context: &Context) -> Result<Exit, Failure> {
         let (schedule, store) = known(context, &self.schedule)?;
+        if let Some(why) = &schedule.paused {
+            let problem = format!("`{}` says itself that it is paused: {why}", self.schedule);
+            let hint = "take `paused` out of where the schedule is written";
+            return Err(CallError::new(codes::SCHEDULE, problem).hint(hint).into());
+        }
         // What it kept back while nobody served it gets its record now: it is not caught up.
         Keeper::settle_paused(&*store, &schedule, SystemClock.now())?;
         store.set_pause(&self.schedule, None)?;

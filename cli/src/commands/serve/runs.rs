@@ -8,7 +8,7 @@ use aegis_engine::codes;
 use aegis_engine::diagnostic::{Problems, Severity};
 use aegis_engine::error::CallError;
 use aegis_engine::journal::Scheduled;
-use aegis_engine::journal::{Body, Entry, Person, SqliteStore, Status, Store, StoreError};
+use aegis_engine::journal::{Body, Entry, Person, SqliteStore, Status, Store, StoreError, Wait};
 use aegis_engine::run::engine::EngineError;
 use aegis_engine::run::{Engine, Handle, Mode, Occasion, Resume, Start, stored};
 use aegis_engine::runbook::{BUILTINS, Runbook, check};
@@ -153,7 +153,13 @@ impl Launcher for Runs {
         }
         let status = entries.iter().rev().find_map(|entry| Status::after(&entry.body));
         let decided = |entry: &&Entry| matches!(entry.body, Body::Decided { .. });
+        let halt = entries.iter().rev().find_map(|entry| match &entry.body {
+            Body::Waiting { wait, .. } => Some(matches!(wait, Wait::Halt { .. })),
+            _ => None,
+        });
         Ok(match status {
+            // Nobody has to say anything once effects are allowed again.
+            Some(Status::Waiting) if halt == Some(true) && self.store.halt()?.is_none() => Look::Interrupted,
             Some(Status::Waiting) => Look::Waiting(entries.iter().filter(decided).count()),
             _ => Look::Interrupted,
         })

@@ -1,0 +1,139 @@
+//! The scheduler with 100,000 schedules: what they take in memory, and how late runs start when 1,000 of them are due in
+//! the same second, second after second.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use aegis_engine::CallError;
+use aegis_engine::clock::{Clock, SystemClock};
+use aegis_engine::journal::{SqliteStore, StoreError, Verdict};
+use aegis_engine::runbook::{AtWindowEnd, Risk};
+use aegis_scheduler::expression::Expressions;
+use aegis_scheduler::keeper::Launch;
+use aegis_scheduler::service::{Launcher, Left, Look, Options, Service};
+use aegis_scheduler::store::SqliteRecords;
+use aegis_scheduler::{Doubled, Gates, Keeper, Missed, Overlap, Policy, Schedule, Skipped, zone};
+
+use crate::{Row, fresh, percentile};
+
+const SCHEDULES: usize = 100_000;
+const DUE: usize = 1000;
+const SECONDS: u64 = 10;
+
+pub(crate) fn all(directory: &Path) -> Vec<Row> {
+    let directory = fresh(directory, "scheduler");
+    let expected = |what: &str, error: StoreError| -> ! { panic!("{what}: {error}") };
+    drop(SqliteStore::open(&directory).unwrap_or_else(|error| expected("journal", error)));
+    let store = SqliteRecords::open(&directory).unwrap_or_else(|error| expected("records", error));
+    let before = resident();
+    let began = Instant::now();
+    let mut keeper = Keeper::new(Arc::new(store));
+    let schedules = schedules();
+    let loaded = keeper.load(schedules, Gates::default(), SystemClock.now());
+    loaded.unwrap_or_else(|error| expected("load", error));
+    let (took, memory) = (began.elapsed(), resident() - before);
+    let lags = Arc::new(Lags::default());
+    let options = Options { most_runs: usize::MAX, drain: Duration::from_secs(5) };
+    let quiet = Arc::new(|_: &aegis_scheduler::service::Told| {});
+    let service =
+        Service::new(keeper, Arc::clone(&lags) as Arc<dyn Launcher>, Arc::new(SystemClock), quiet, options);
+    let handle = service.handle();
+    let running = std::thread::spawn(move || service.run());
+    let until = Instant::now() + Duration::from_secs(SECONDS);
+    while let Some(left) = until.checked_duration_since(Instant::now()) {
+        std::thread::park_timeout(left);
+    }
+    handle.stop();
+    let _ = running.join();
+    let mut lags = lags.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let started = lags.len();
+    vec![
+        Row {
+            what: "100,000 schedules: memory",
+            figure: format!("{:.1} MB", memory / 1e6),
+            against: "goal: 64 MB".to_owned(),
+        },
+        Row {
+            what: "100,000 schedules: taken in",
+            figure: format!("{:.2} s", took.as_secs_f64()),
+            against: "with their first rows in the store".to_owned(),
+        },
+        Row {
+            what: "1,000 due in a second: lag p50",
+            figure: format!("{:.1} ms", percentile(&mut lags, 0.5)),
+            against: format!("{started} starts in {SECONDS} s, each with its durable record"),
+        },
+        Row {
+            what: "1,000 due in a second: lag p99",
+            figure: format!("{:.1} ms", percentile(&mut lags, 0.99)),
+            against: "goal: 50 ms".to_owned(),
+        },
+    ]
+}
+
+/// Most run once a day at one of the day's minutes; a thousand every second.
+fn schedules() -> Vec<Schedule> {
+    let mut expressions = Expressions::default();
+    let zone = zone::find("Asia/Seoul").unwrap_or_else(|wrong| panic!("{}", wrong.message));
+    let (runbook, target): (Arc<str>, Arc<str>) = ("runbooks/a.rhai".into(), "sandbox".into());
+    let schedule = |n: usize| {
+        let text =
+            if n < DUE { "* * * * * *".to_owned() } else { format!("{} {} * * *", n % 60, n / 60 % 24) };
+        let when = expressions.read(&text).unwrap_or_else(|wrong| panic!("{}", wrong.message));
+        Schedule {
+            name: format!("schedule-{n}").into(),
+            runbook: Arc::clone(&runbook),
+            risk: Risk::Medium,
+            at_window_end: AtWindowEnd::Continue,
+            target: Arc::clone(&target),
+            protected: false,
+            params: Arc::default(),
+            when,
+            zone: zone.clone(),
+            from: None,
+            until: None,
+            paused: None,
+            policy: Policy {
+                overlap: Overlap::Allow,
+                missed: Missed::None,
+                catch_up: Duration::ZERO,
+                jitter: Duration::ZERO,
+                skipped: Skipped::Shift,
+                doubled: Doubled::Both,
+                pause_after: None,
+            },
+            place: None,
+        }
+    };
+    (0..SCHEDULES).map(schedule).collect()
+}
+
+/// Runs that are over at once, and how late they began, in milliseconds.
+#[derive(Default)]
+struct Lags(Mutex<Vec<f64>>);
+
+impl Launcher for Lags {
+    fn launch(&self, launch: &Launch, left: Left) -> Result<(), CallError> {
+        let lag = SystemClock.now().duration_since(launch.instant).as_secs_f64() * 1000.0;
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(lag);
+        left(Some(Verdict::Succeeded));
+        Ok(())
+    }
+
+    fn look(&self, _: &str) -> Result<Look, StoreError> {
+        Ok(Look::Missing)
+    }
+
+    fn cancel(&self, _: &str, _: &str) {}
+
+    fn leave(&self, _: &str) {}
+
+    fn halted(&self) -> Result<Option<String>, StoreError> {
+        Ok(None)
+    }
+}
+
+fn resident() -> f64 {
+    memory_stats::memory_stats().map_or(0.0, |stats| stats.physical_mem as f64)
+}

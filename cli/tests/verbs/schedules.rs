@@ -1,0 +1,283 @@
+//! Schedules as people use them: looked at, paused, served, caught up; windows and freezes before runs of their own.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Stdio};
+
+use serde_json::Value;
+
+use crate::project::{Done, Project};
+
+const TICK: &str = "runbook(#{ title: \"Ticks\", needs: [], params: #{ word: #{ type: \"string\", default: \"tick\" } } });\n\
+                    log(params.word);\n";
+
+fn project(schedules: &str) -> Project {
+    Project::new(&[("runbooks/tick.rhai", TICK), ("aegis.toml", ""), ("schedules.toml", schedules)])
+}
+
+/// A scheduler that is told to stop when the test is done with it.
+struct Serving {
+    child: Child,
+    lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
+    talk: Option<std::process::ChildStderr>,
+}
+
+impl Serving {
+    fn start(project: &Project, more: &[&str]) -> Self {
+        let mut command = project.command(&[&["serve", "--output", "json"], more].concat());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let talk = child.stderr.take();
+        Self { child, lines, talk }
+    }
+
+    /// The next event of a kind.
+    fn hears(&mut self, event: &str) -> Value {
+        let values = self.lines.by_ref().map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
+        let mut others = Vec::new();
+        for value in values {
+            if value["event"] == event {
+                return value;
+            }
+            others.push(value);
+        }
+        panic!("no `{event}` among {others:?}");
+    }
+
+    /// SIGTERM: drains.
+    fn stop(mut self) -> String {
+        let id = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+        let rest: Vec<String> = self.lines.by_ref().map_while(Result::ok).collect();
+        let mut talk = String::new();
+        self.talk.take().unwrap().read_to_string(&mut talk).unwrap();
+        assert!(self.child.wait().unwrap().success(), "{talk}");
+        format!("{}\n{talk}", rest.join("\n"))
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn history(project: &Project, schedule: &str) -> Vec<Value> {
+    let done = project.aegis(&["schedule", "history", schedule, "-n", "1000", "--output", "json"]).ended(0);
+    done.json().remove(0).as_array().unwrap().clone()
+}
+
+fn saying(done: &Done, parts: &[&str]) {
+    let all = format!("{}\n{}", done.out, done.talk);
+    for part in parts {
+        assert!(all.contains(part), "`{part}` is not in:\n{all}");
+    }
+}
+
+#[test]
+fn what_is_due_runs_once_and_is_recorded_with_its_run() {
+    let project = project(
+        "[schedules.second]\nrunbook = \"runbooks/tick.rhai\"\nwhen = \"* * * * * *\"\nparams = { word = \"tock\" }\n",
+    );
+    let mut serving = Serving::start(&project, &[]);
+    assert_eq!(serving.hears("serving")["schedules"], 1);
+    let started = serving.hears("started");
+    let ended = serving.hears("ended");
+    assert_eq!((&ended["run"], &ended["verdict"]), (&started["run"], &Value::from("succeeded")));
+    let another = project.aegis(&["serve"]).ended(6);
+    saying(&another, &["another `aegis serve` serves", "stop it first"]);
+    let rest = serving.stop();
+    assert!(rest.contains("draining") && rest.contains("goes on with the next `aegis serve`"), "{rest}");
+    let run = started["run"].as_str().unwrap();
+    let logs = project.aegis(&["logs", run]).ended(0);
+    saying(&logs, &["by schedule second for ", "tock"]);
+    let records = history(&project, "second");
+    assert!(
+        records.iter().any(|record| record["run"] == run && record["verdict"] == "succeeded"),
+        "{records:?}"
+    );
+}
+
+#[test]
+fn schedules_are_listed_and_explained_with_both_days_on_which_clocks_change() {
+    let project = project(
+        "zone = \"Europe/Berlin\"\n[schedules.nightly]\nrunbook = \"runbooks/tick.rhai\"\nwhen = \"30 2 * * *\"\n\
+                           missed = \"none\"\n[schedules.gone]\nrunbook = \"runbooks/gone.rhai\"\nwhen = \"@daily\"\n",
+    );
+    let listed = project.aegis(&["schedule", "ls"]).ended(2);
+    saying(
+        &listed,
+        &[
+            "nightly",
+            "30 2 * * *",
+            "Europe/Berlin",
+            "there is no runbook `runbooks/gone.rhai`",
+            "schedules.toml:7:11",
+        ],
+    );
+    let explained =
+        project.aegis(&["schedule", "explain", "nightly", "--at", "2026-12-01", "--next", "2"]).ended(0);
+    saying(
+        &explained,
+        &[
+            "when          30 2 * * * in Europe/Berlin",
+            "Tue 2026-12-01 02:30:00 +01:00  2026-12-01T01:30:00Z",
+            "clocks change Sun 2027-03-28 02:00 -> 03:00",
+            "60 minutes from 02:00 are on no clock: what names them runs 60 minutes later",
+            "Sun 2027-03-28 03:30:00 +02:00  2027-03-28T01:30:00Z  moved from 02:30, which is on no clock that day",
+            "clocks change Sun 2027-10-31 03:00 -> 02:00",
+            "Sun 2027-10-31 02:30:00 +02:00  2027-10-31T00:30:00Z  the first 02:30 of that day",
+        ],
+    );
+    let json =
+        project.aegis(&["schedule", "explain", "nightly", "--output", "json"]).ended(0).json().remove(0);
+    assert_eq!((json["next"].as_array().unwrap().len(), json["changes"].as_array().unwrap().len()), (5, 2));
+    let unknown = project.aegis(&["schedule", "explain", "nightli"]).ended(2);
+    saying(&unknown, &["there is no schedule `nightli`", "did you mean `nightly`?"]);
+    let check = project.aegis(&["check"]).ended(2);
+    saying(&check, &["there is no runbook `runbooks/gone.rhai`"]);
+}
+
+#[test]
+fn a_pause_keeps_back_with_its_reason_until_it_is_resumed() {
+    let project = project("[schedules.second]\nrunbook = \"runbooks/tick.rhai\"\nwhen = \"* * * * * *\"\n");
+    project.aegis(&["schedule", "pause", "second", "--reason", "the disk is full"]).ended(0);
+    saying(&project.aegis(&["schedule", "ls"]).ended(0), &["paused: the disk is full"]);
+    let mut serving = Serving::start(&project, &[]);
+    let record = serving.hears("not-started")["record"].clone();
+    assert_eq!((&record["why"], &record["note"]), (&Value::from("paused"), &Value::from("the disk is full")));
+    project.aegis(&["schedule", "resume", "second"]).ended(0);
+    serving.hears("started");
+    serving.stop();
+}
+
+#[test]
+fn what_is_missing_is_backfilled_and_run_now_runs_now() {
+    let project = project("[schedules.hourly]\nrunbook = \"runbooks/tick.rhai\"\nwhen = \"@hourly\"\n");
+    let dry = project
+        .aegis(&[
+            "schedule",
+            "backfill",
+            "hourly",
+            "--from",
+            "2026-01-01",
+            "--to",
+            "2026-01-01T03:00",
+            "--dry-run",
+        ])
+        .ended(0);
+    assert_eq!(dry.out.lines().count(), 4);
+    project
+        .aegis(&["schedule", "backfill", "hourly", "--from", "2026-01-01", "--to", "2026-01-01T03:00"])
+        .ended(0);
+    let again = project
+        .aegis(&["schedule", "backfill", "hourly", "--from", "2026-01-01", "--to", "2026-01-01T03:00"])
+        .ended(0);
+    assert_eq!(again.out.lines().count(), 1, "each instant runs once: {}", again.out);
+    project.aegis(&["schedule", "run-now", "hourly"]).ended(0);
+    let records = history(&project, "hourly");
+    assert_eq!(records.len(), 4);
+    assert!(records.iter().all(|record| record["verdict"] == "succeeded"), "{records:?}");
+    project.aegis(&["schedule", "backfill", "hourly", "--from", "2026-01-01", "--to", "2999-01-01"]).ended(2);
+}
+
+#[test]
+fn a_risky_run_on_a_protected_target_waits_for_its_window_or_breaks_the_glass() {
+    let project = Project::new(&[
+        (
+            "runbooks/risky.rhai",
+            "runbook(#{ title: \"Risky\", risk: \"high\", needs: [] });\nlog(\"went\");\n",
+        ),
+        ("aegis.toml", "[targets.prod]\nprotected = true\n[targets.staging]\n"),
+        ("schedules.toml", "[windows.never]\nwhen = \"0 0 1 1 *\"\nlasts = \"1s\"\n"),
+    ]);
+    let run = ["run", "runbooks/risky.rhai", "--target", "prod", "--yes-on", "prod"];
+    let refused = project.aegis(&run).ended(3);
+    saying(
+        &refused,
+        &[
+            "error[A0113]: no maintenance window is open for `prod`: `never` is closed until",
+            "`aegis run runbooks/risky.rhai --target prod --yes-on prod --break-glass 'WHY IT CANNOT WAIT'`",
+        ],
+    );
+    let broken = project.aegis(&[&run[..], &["--break-glass", "certificates end tonight"]].concat()).ended(4);
+    saying(&broken, &["the glass is broken (window `never` is closed until", "certificates end tonight"]);
+    saying(&project.aegis(&["logs", "last"]).ended(0), &["by ", ", glass broken: certificates end tonight"]);
+    let planned = project.aegis(&["plan", "runbooks/risky.rhai", "--target", "prod"]);
+    assert_eq!(planned.exit, 0, "{}", planned.talk);
+    // Where nothing is protected, people know what they do.
+    saying(&project.aegis(&["run", "runbooks/risky.rhai"]).ended(0), &["went"]);
+}
+
+#[test]
+fn a_freeze_holds_back_people_and_schedules() {
+    let project = project(
+        "[schedules.second]\nrunbook = \"runbooks/tick.rhai\"\nwhen = \"* * * * * *\"\n\
+                           [freezes.black-week]\nfrom = 2020-01-01\nuntil = 2999-01-01\ntitle = \"nobody changes anything\"\n",
+    );
+    let refused = project.aegis(&["run", "runbooks/tick.rhai"]).ended(3);
+    saying(&refused, &["changes on `sandbox` are frozen by `black-week: nobody changes anything` until"]);
+    let mut serving = Serving::start(&project, &[]);
+    assert_eq!(serving.hears("not-started")["record"]["why"], "frozen");
+    serving.stop();
+}
+
+#[test]
+fn a_schedule_that_was_edited_wrongly_stops_alone_and_people_hear_of_failures() {
+    let project = project(
+        "[schedules.second]\nrunbook = \"runbooks/tick.rhai\"\nwhen = \"* * * * * *\"\n\
+                           [schedules.other]\nrunbook = \"runbooks/fails.rhai\"\nwhen = \"every 1s\"\npause-after-failures = 2\n",
+    );
+    project.write("runbooks/fails.rhai", "runbook(#{ title: \"Fails\", needs: [] });\nthrow \"broken\";\n");
+    let mut serving = Serving::start(&project, &[]);
+    let paused = serving.hears("paused");
+    assert_eq!(paused["pause"]["reason"], "2 runs in a row have failed");
+    project.write("schedules.toml", "[schedules.second]\nrunbook = \"runbooks/tick.rhai\"\nwhen = \"* * * * * *\"\n\
+                                     [schedules.other]\nrunbook = \"runbooks/fails.rhai\"\nwhen = \"0 0 30 2 *\"\n");
+    // The file is read again, its mistake told, and the other one goes on.
+    let mut refused = String::new();
+    while !refused.contains("refused") {
+        refused = serving.lines.next().unwrap().unwrap();
+    }
+    assert!(refused.contains("never comes"), "{refused}");
+    serving.hears("started");
+    let notices = project.path(".aegis/notifications/ops.jsonl");
+    while !std::fs::read_to_string(&notices).unwrap_or_default().contains("failed: aegis show") {
+        serving.hears("started");
+    }
+    serving.stop();
+}
+
+#[test]
+fn those_outside_see_that_it_lives() {
+    let project = project("[schedules.second]\nrunbook = \"runbooks/tick.rhai\"\nwhen = \"* * * * * *\"\n");
+    let mut serving = Serving::start(&project, &["--listen", "127.0.0.1:0"]);
+    serving.hears("ended");
+    let mut talk = BufReader::new(serving.talk.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("/metrics") {
+        line.clear();
+        talk.read_line(&mut line).unwrap();
+    }
+    serving.talk = Some(talk.into_inner());
+    let address =
+        line.trim().strip_prefix("metrics at http://").unwrap().strip_suffix("/metrics").unwrap().to_owned();
+    let ask = |path: &str| {
+        use std::io::Write;
+        let mut stream = std::net::TcpStream::connect(&address).unwrap();
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    assert!(ask("/healthz").contains("200 OK"));
+    let metrics = ask("/metrics");
+    for line in [
+        "aegis_scheduler_schedules 1",
+        "aegis_scheduler_runs_total{verdict=\"succeeded\"} ",
+        "aegis_scheduler_last_loop_timestamp_seconds ",
+    ] {
+        assert!(metrics.contains(line), "{metrics}");
+    }
+    serving.stop();
+}
