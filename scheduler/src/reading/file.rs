@@ -5,6 +5,7 @@ use std::path::Path;
 
 use aegis_engine::codes;
 use aegis_engine::diagnostic::{Diagnostic, Place};
+use aegis_engine::files::{GENERATED, read_text};
 use aegis_engine::runbook::{Shape, Sources, Written};
 use serde_json::Value;
 use toml::Spanned;
@@ -23,7 +24,7 @@ impl File {
     /// `None`: there is none.
     pub(super) fn read(root: &Path) -> Option<Self> {
         let path = root.join(FILE);
-        let text = match std::fs::read_to_string(&path) {
+        let text = match read_text(&path, GENERATED) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
             Err(error) => {

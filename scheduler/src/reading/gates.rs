@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aegis_engine::diagnostic::Diagnostic;
+use aegis_engine::files::{GENERATED, read_text};
 use aegis_engine::runbook::{AtWindowEnd, Risk, Shape, Written};
 use jiff::tz::TimeZone;
 
@@ -201,7 +202,7 @@ impl Reader<'_> {
 
     fn calendar(&mut self, name: &str, zone: TimeZone, scope: Scope, file: &Written) -> Option<Freeze> {
         let path = self.fields.text(file)?;
-        let read = std::fs::read_to_string(self.root.join(&path)).map_err(|error| error.to_string());
+        let read = read_text(&self.root.join(&path), GENERATED).map_err(|error| error.to_string());
         let freeze = read.and_then(|text| Freeze::of_calendar(name.to_owned(), zone, scope, &text));
         freeze
             .map_err(|why| {

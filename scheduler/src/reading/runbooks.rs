@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use aegis_engine::diagnostic::Severity;
+use aegis_engine::files::{WRITTEN, read_text};
 use aegis_engine::runbook::{BUILTINS, Runbook, check};
 use aegis_engine::text::did_you_mean;
 
@@ -72,7 +73,7 @@ impl<'a> Runbooks<'a> {
     /// Those whose text mentions a schedule: others need not be parsed.
     pub(super) fn scheduled(&self) -> Vec<String> {
         let mentions = |path: &String| {
-            let text = std::fs::read_to_string(self.surroundings.root.join(path));
+            let text = read_text(&self.surroundings.root.join(path), WRITTEN);
             text.is_ok_and(|text| text.contains("schedule"))
         };
         self.all().into_iter().filter(mentions).collect()

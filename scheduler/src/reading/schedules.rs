@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use aegis_engine::codes;
 use aegis_engine::diagnostic::{Diagnostic, Place, Problems};
+use aegis_engine::files::{WRITTEN, read_text};
 use aegis_engine::runbook::{Runbook, Shape, Sources, Written};
 use jiff::tz::TimeZone;
 use serde_json::Value;
@@ -132,8 +133,7 @@ impl<'a, 'r> Reader<'a, 'r> {
                     let place = Place { source: path.clone(), line: 1, column: 1, length: 1 };
                     let told =
                         Diagnostic::new(codes::SCHEDULE, wrong.message).at(Some(place)).hint(wrong.hint);
-                    let text =
-                        std::fs::read_to_string(self.surroundings.root.join(&path)).unwrap_or_default();
+                    let text = read_text(&self.surroundings.root.join(&path), WRITTEN).unwrap_or_default();
                     problems.push(Problems::of(told, Sources::new(path, text)));
                     continue;
                 }
