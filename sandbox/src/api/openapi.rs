@@ -80,12 +80,29 @@ pub(super) fn version_2(kinds: &Kinds) -> Value {
         add_paths(&kind, DEFINITIONS, &mut paths);
         add_schemas(&kind, DEFINITIONS, &mut definitions);
     }
+    definitions.values_mut().for_each(refer_directly);
     json!({
         "swagger": "2.0",
         "info": {"title": "Kubernetes", "version": VERSION.2},
         "paths": paths,
         "definitions": definitions,
     })
+}
+
+/// The second version has no words beside a reference but in the reference itself: clients of its time do not look
+/// into `allOf`, and take what is in there to be of no known type.
+fn refer_directly(schema: &mut Value) {
+    if let Some(reference) = schema.pointer("/allOf/0/$ref").cloned()
+        && let Some(members) = schema.as_object_mut()
+    {
+        members.remove("allOf");
+        members.insert("$ref".to_owned(), reference);
+    }
+    match schema {
+        Value::Object(members) => members.values_mut().for_each(refer_directly),
+        Value::Array(items) => items.iter_mut().for_each(refer_directly),
+        _ => {}
+    }
 }
 
 /// Changes when the document of a group and version does. Built-in schemas change with us only, so

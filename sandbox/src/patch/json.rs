@@ -1,6 +1,6 @@
 //! JSON patch (RFC 6902) with the server's departures from it.
 //!
-//! `replace` of an absent map key adds it, negative array positions count from the end, and a refused
+//! `replace` of an absent map key adds it, `test` finds null where a key is absent, negative array positions count from the end, and a refused
 //! operation is a bare 422 that does not say which one it was.
 
 use super::{PatchError, golang};
@@ -51,14 +51,18 @@ fn carry_out(target: &mut Value, mut operation: Value) -> Result<(), PatchError>
     for pointer in ["path", "from"] {
         count_from_end(target, &mut operation, pointer);
     }
-    if operation["op"] == "replace" && replaces_absent_key(target, &operation) {
-        operation["op"] = json!("add");
+    if names_absent_key(target, &operation) {
+        match (operation["op"].as_str(), operation.get("value")) {
+            (Some("replace"), _) => operation["op"] = json!("add"),
+            (Some("test"), Some(Value::Null)) => return Ok(()),
+            _ => {}
+        }
     }
     let operation: PatchOperation = serde_json::from_value(operation).map_err(|_| PatchError::Rejected)?;
     patch(target, &[operation]).map_err(|_| PatchError::Rejected)
 }
 
-fn replaces_absent_key(target: &Value, operation: &Value) -> bool {
+fn names_absent_key(target: &Value, operation: &Value) -> bool {
     let Some((parent, _)) = operation["path"].as_str().and_then(|path| path.rsplit_once('/')) else {
         return false;
     };
@@ -89,6 +93,19 @@ mod tests {
     fn replacing_an_absent_key_adds_it() {
         let result = patched(json!([{"op": "replace", "path": "/data/b", "value": "2"}])).unwrap();
         assert_eq!(result["data"], json!({"a": "1", "b": "2"}));
+    }
+
+    #[test]
+    fn an_absent_key_tests_as_null() {
+        let guarded = json!([
+            {"op": "test", "path": "/data/finalizers", "value": null},
+            {"op": "add", "path": "/data/finalizers", "value": ["x"]},
+        ]);
+        assert_eq!(patched(guarded.clone()).unwrap()["data"]["finalizers"], json!(["x"]));
+        let again = json!([guarded[1], guarded[0]]);
+        assert_eq!(patched(again), Err(PatchError::Rejected));
+        let nowhere = json!([{"op": "test", "path": "/nosuch/deep", "value": null}]);
+        assert_eq!(patched(nowhere), Err(PatchError::Rejected));
     }
 
     #[test]
