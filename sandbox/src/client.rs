@@ -25,7 +25,7 @@ pub(crate) struct Request<'a> {
     pub(crate) url: &'a str,
     /// Where to connect in place of the URL's host.
     pub(crate) connect: Option<SocketAddr>,
-    /// Who the server's certificate must come from, as PEM.
+    /// Who the server's certificate must come from, as PEM; none for those this machine trusts.
     pub(crate) authority: Option<&'a str>,
     pub(crate) token: Option<&'a str>,
     /// JSON.
@@ -99,10 +99,14 @@ async fn exchange(
     Ok((code, body.map_err(|error| Error::Body(error.to_string()))?))
 }
 
-/// Trusts one authority, or nobody.
+/// Trusts one authority, or without one those this machine trusts.
 fn trust(authority: Option<&str>) -> Result<ClientConfig, Error> {
     let wrong = |error: &dyn std::fmt::Display| Error::Certificates(error.to_string());
     let mut roots = RootCertStore::empty();
+    if authority.is_none() {
+        // What cannot be read is not trusted.
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    }
     for certificate in CertificateDer::pem_slice_iter(authority.unwrap_or_default().as_bytes()) {
         roots.add(certificate.map_err(|error| wrong(&error))?).map_err(|error| wrong(&error))?;
     }
@@ -112,7 +116,8 @@ fn trust(authority: Option<&str>) -> Result<ClientConfig, Error> {
     Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// A `caBundle` as PEM.
+/// A `caBundle` as PEM; none when there is none.
 pub(crate) fn bundle(base64: &str) -> Option<String> {
-    String::from_utf8(STANDARD.decode(base64).ok()?).ok()
+    let pem = String::from_utf8(STANDARD.decode(base64).ok()?).ok()?;
+    (!pem.is_empty()).then_some(pem)
 }

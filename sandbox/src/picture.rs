@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::admission::Counts;
 use crate::controllers::fields::Fields;
 
 /// The objects a picture is made of, all namespaces.
@@ -19,12 +20,12 @@ pub struct World {
     pub workloads: Vec<Value>,
     /// Faults.
     pub faults: Vec<Value>,
-    /// Webhook configurations of both sorts.
-    pub webhooks: Vec<Value>,
+    /// What webhooks were asked, or taken to say.
+    pub webhooks: Counts,
 }
 
 /// A cluster at a glance.
-#[derive(Debug, Serialize, PartialEq, Eq)]
+#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
 pub struct Picture {
     /// By region and zone, the control plane's among them.
     pub zones: Vec<Zone>,
@@ -32,14 +33,14 @@ pub struct Picture {
     pub namespaces: Vec<Namespace>,
     /// What is broken on purpose: name, and what in words.
     pub faults: Vec<(String, String)>,
-    /// How many webhooks stand behind a Service: without a program behind it each is taken to say yes.
-    pub webhooks_assumed_allowed: usize,
-    /// How many webhooks are called for real, by URL.
-    pub webhooks_called: usize,
+    /// Webhooks that were taken to say yes, and to how many requests: nothing runs behind their Services.
+    pub webhooks_assumed_allowed: BTreeMap<String, u64>,
+    /// Webhooks that were called, and how often.
+    pub webhooks_called: BTreeMap<String, u64>,
 }
 
 /// The nodes of a zone.
-#[derive(Debug, Serialize, PartialEq, Eq)]
+#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
 pub struct Zone {
     /// The region.
     pub region: String,
@@ -52,7 +53,7 @@ pub struct Zone {
 }
 
 /// What a namespace holds.
-#[derive(Debug, Serialize, PartialEq, Eq)]
+#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
 pub struct Namespace {
     /// Its name.
     pub name: String,
@@ -68,14 +69,12 @@ pub struct Namespace {
 
 /// Looks at a cluster.
 pub fn picture(world: &World) -> Picture {
-    let webhooks = || world.webhooks.iter().flat_map(|configuration| configuration.list("/webhooks"));
-    let by_url = webhooks().filter(|webhook| !webhook.text("/clientConfig/url").is_empty()).count();
     Picture {
         zones: zones(world),
         namespaces: namespaces(world),
         faults: world.faults.iter().map(|fault| (fault.name().to_owned(), in_words(fault))).collect(),
-        webhooks_assumed_allowed: webhooks().count() - by_url,
-        webhooks_called: by_url,
+        webhooks_assumed_allowed: world.webhooks.assumed.clone(),
+        webhooks_called: world.webhooks.called.clone(),
     }
 }
 
@@ -180,15 +179,13 @@ mod tests {
             faults: vec![
                 json!({"metadata": {"name": "f"}, "spec": {"kind": "api-error", "error": "429", "verbs": ["get", "list"]}}),
             ],
-            webhooks: vec![
-                json!({"webhooks": [{"clientConfig": {"url": "https://a"}}, {"clientConfig": {"service": {}}}]}),
-            ],
+            webhooks: Counts { assumed: [("a/b/c".to_owned(), 2)].into(), ..Counts::default() },
         };
         let picture = picture(&world);
         assert_eq!(picture.zones[1].nodes, [("b".to_owned(), "Ready,node-freeze".to_owned())]);
         assert_eq!((picture.zones[0].pods, picture.zones[1].pods), (1, 0));
         assert_eq!(picture.namespaces[0].waiting, ["web 1/3"]);
         assert_eq!(picture.faults[0].1, "api-error: error 429, verbs get+list");
-        assert_eq!((picture.webhooks_assumed_allowed, picture.webhooks_called), (1, 1));
+        assert_eq!(picture.webhooks_assumed_allowed["a/b/c"], 2);
     }
 }

@@ -1,6 +1,6 @@
 //! Asking webhooks: the questions and answers of one write, and what an answer does to the object.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::{Denial, Operation, Request, name_of};
+use super::{Denial, Operation, Request, Tally};
 use crate::client;
 
 /// What the webhooks have said about one write, and which of them is to be asked next.
@@ -18,12 +18,16 @@ pub struct Webhooks {
     answers: Mutex<HashMap<String, Result<Value, String>>>,
     next: Mutex<Option<Question>>,
     changed: AtomicBool,
+    /// Who was taken to say yes.
+    assumed: Mutex<BTreeSet<String>>,
+    tally: Tally,
 }
 
 /// One webhook that has to be asked.
 #[derive(Debug, Clone)]
 pub(super) struct Question {
     pub(super) key: String,
+    pub(super) place: String,
     pub(super) url: String,
     /// A port of this machine to connect to in place of the URL's host.
     pub(super) connect: Option<u16>,
@@ -33,6 +37,18 @@ pub(super) struct Question {
 }
 
 impl Webhooks {
+    /// For one request to a cluster with this tally.
+    pub fn counting(tally: &Tally) -> Self {
+        Self { tally: tally.clone(), ..Self::default() }
+    }
+
+    /// A webhook is taken to say yes; once for a request, however often it is made again.
+    pub(super) fn assume(&self, place: &str) {
+        if lock(&self.assumed).insert(place.to_owned()) {
+            self.tally.add_assumed(place);
+        }
+    }
+
     /// What a webhook said; when it was not asked yet, its question is kept to be asked next.
     pub(super) fn answer_of(
         &self,
@@ -50,6 +66,7 @@ impl Webhooks {
     pub async fn ask_next(&self) -> bool {
         let Some(question) = lock(&self.next).take() else { return false };
         let answer = ask(&question).await;
+        self.tally.add_called(&question.place);
         lock(&self.answers).insert(question.key, answer);
         true
     }
@@ -57,6 +74,11 @@ impl Webhooks {
     /// A webhook changed the object: what it added needs defaults.
     pub(super) fn note_change(&self) {
         self.changed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a webhook changed the object.
+    pub(super) fn changed(&self) -> bool {
+        self.changed.load(Ordering::Relaxed)
     }
 
     /// Whether a webhook changed the object since this was last asked.
@@ -101,55 +123,50 @@ async fn ask(question: &Question) -> Result<Value, String> {
 /// The question as webhooks read it.
 pub(super) fn review(request: &Request<'_>, object: &Value) -> Value {
     let kind = request.kind;
-    let named = json!({ "group": kind.group, "version": kind.version, "kind": kind.kind });
+    let (group, version, spoken) = request.speaks();
+    let named = json!({ "group": group, "version": version, "kind": spoken });
     let resource = json!({ "group": kind.group, "version": kind.version, "resource": kind.plural });
-    let operation = match request.operation {
-        Operation::Create => "CREATE",
-        Operation::Update => "UPDATE",
-        Operation::Delete => "DELETE",
-    };
+    let options = request.operation.options();
     let mut asked = json!({
-        "uid": request.store.ambient().uid(), "kind": named, "resource": resource,
+        "uid": request.store.ambient().uid("admission"), "kind": named, "resource": resource,
         "requestKind": named, "requestResource": resource,
-        "name": name_of(object), "namespace": request.namespace, "operation": operation,
-        "userInfo": request.user, "object": object, "oldObject": request.old,
-        "dryRun": request.dry_run,
+        "name": request.object_name(object), "namespace": request.namespace,
+        "operation": request.operation.name(),
+        "userInfo": request.user, "object": object, "oldObject": request.old, "dryRun": request.dry_run,
+        "options": options.map(|kind| json!({ "kind": kind, "apiVersion": "meta.k8s.io/v1" })),
     });
+    if request.operation == Operation::Connect {
+        asked["oldObject"] = Value::Null;
+    }
     if !request.subresource.is_empty() {
         asked["subResource"] = request.subresource.into();
         asked["requestSubResource"] = request.subresource.into();
     }
-    if request.operation == Operation::Delete {
-        asked["object"] = Value::Null;
-    }
     json!({ "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": asked })
 }
 
-/// What an answer does: warns, refuses, or changes the object.
+/// What an answer does: warns, refuses, or changes the object, and then it says so. What is deleted cannot be changed.
 pub(super) fn take(
-    request: &Request<'_>,
     place: &str,
     name: &str,
     response: &Value,
     object: &mut Value,
     warnings: &mut Vec<String>,
-) -> Result<(), Denial> {
+) -> Result<bool, Denial> {
     warnings.extend(
         response["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned),
     );
     if response["allowed"] == false {
         return Err(refused(name, &response["status"]));
     }
-    let Some(patch) = response["patch"].as_str().filter(|_| place.starts_with("mutating")) else {
-        return Ok(());
-    };
+    let patch = response["patch"].as_str().filter(|_| place.starts_with("mutating") && object.is_object());
+    let Some(patch) = patch else { return Ok(false) };
     let broken = |problem: String| Denial::Webhook(format!("failed calling webhook {name:?}: {problem}"));
     let text = STANDARD.decode(patch).map_err(|error| broken(error.to_string()))?;
     let patch: json_patch::Patch =
         serde_json::from_slice(&text).map_err(|error| broken(error.to_string()))?;
     json_patch::patch(object, &patch).map_err(|error| broken(error.to_string()))?;
-    request.webhooks.note_change();
-    Ok(())
+    Ok(true)
 }
 
 fn refused(name: &str, status: &Value) -> Denial {

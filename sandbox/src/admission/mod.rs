@@ -4,21 +4,38 @@
 //! adds a warning, or refuses. Admission runs after defaulting and before validation; what it fills in
 //! belongs to no field manager. Addresses of Services are handed out where Services are written.
 //!
+//! Deletions and ways in (exec, attach, port-forward) store nothing, so only those units look at them that the cluster's
+//! users configured: policies and webhooks.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `webhook` | which webhooks are asked, in what order, and again |
+//! | `matching` | whether a rule with its selectors is about a request |
+//! | `facts` | what an expression of a policy or a webhook's condition can speak of |
+//! | `service` | what stands behind the Service of a webhook |
+//! | `answer`, `tally` | asking for real, and counting who was taken to say yes |
+//! | the others | one unit each |
+//!
 //! Not played: CEL functions beyond the standard ones.
 
 mod answer;
 mod defaults;
+mod facts;
 mod limit_range;
 mod limits;
+mod matching;
 mod namespace;
 mod pod_security;
 mod policy;
 mod priority;
 mod quota;
+mod service;
 mod service_account;
+mod tally;
 mod webhook;
 
 pub use self::answer::Webhooks;
+pub use self::tally::{Counts, Tally};
 
 use crate::kinds::Kind;
 use crate::store::{Object, Resource, Transaction};
@@ -33,6 +50,35 @@ pub enum Operation {
     Update,
     /// An object on its way out.
     Delete,
+    /// A way into a running object: exec, attach, port-forward.
+    Connect,
+}
+
+impl Operation {
+    /// Its name in rules and reviews.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Create => "CREATE",
+            Self::Update => "UPDATE",
+            Self::Delete => "DELETE",
+            Self::Connect => "CONNECT",
+        }
+    }
+
+    /// The options that go with it.
+    fn options(self) -> Option<&'static str> {
+        match self {
+            Self::Create => Some("CreateOptions"),
+            Self::Update => Some("UpdateOptions"),
+            Self::Delete => Some("DeleteOptions"),
+            Self::Connect => None,
+        }
+    }
+
+    /// Whether an object is stored at the end of it.
+    fn is_write(self) -> bool {
+        matches!(self, Self::Create | Self::Update)
+    }
 }
 
 /// One write, as admission sees it.
@@ -45,6 +91,8 @@ pub struct Request<'a> {
     pub namespace: &'a str,
     /// `status`, `scale` ..., empty for the object itself.
     pub subresource: &'a str,
+    /// The name in the path; a new object may have none yet.
+    pub name: &'a str,
     /// The stored object; none for a new one.
     pub old: Option<&'a Value>,
     /// The cluster as the write finds it.
@@ -90,6 +138,9 @@ pub enum Denial {
     /// A webhook has to be asked before the write can go on.
     #[error("an admission webhook has to be asked first")]
     Unasked,
+    /// 400: nothing may be asked of this webhook that is not meant.
+    #[error("admission webhook {0:?} does not support dry run")]
+    NoDryRun(String),
     /// 500: a webhook could not be called; the sentence after `Internal error occurred: `.
     #[error("{0}")]
     Webhook(String),
@@ -99,25 +150,47 @@ pub enum Denial {
 struct Unit {
     /// The name the real server's plugin has.
     name: &'static str,
+    sort: Sort,
     admit: fn(&Request<'_>, &mut Value, &mut Vec<String>) -> Result<(), Denial>,
+}
+
+/// When a rule has its turn.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sort {
+    /// Changes what is written; once more when a webhook changed it afterwards.
+    Mutates,
+    /// Asks the webhooks that change things, about everything.
+    AsksToMutate,
+    /// Looks at what is written.
+    Validates,
+    /// Looks at everything that is done.
+    ValidatesAll,
 }
 
 /// Every rule, in the order the real server runs them: first those that change the object.
 const UNITS: &[Unit] = &[
-    Unit { name: "NamespaceLifecycle", admit: namespace::admit },
-    Unit { name: "LimitRanger", admit: limit_range::admit },
-    Unit { name: "ServiceAccount", admit: service_account::admit },
-    Unit { name: "TaintNodesByCondition", admit: defaults::new_nodes_are_not_ready },
-    Unit { name: "Priority", admit: priority::admit },
-    Unit { name: "DefaultTolerationSeconds", admit: defaults::pods_outlive_node_trouble },
-    Unit { name: "DefaultStorageClass", admit: defaults::claims_have_a_class },
-    Unit { name: "StorageObjectInUseProtection", admit: defaults::volumes_in_use_are_kept },
-    Unit { name: "DefaultIngressClass", admit: defaults::ingresses_have_a_class },
-    Unit { name: "MutatingAdmissionWebhook", admit: webhook::mutate },
-    Unit { name: "PodSecurity", admit: pod_security::admit },
-    Unit { name: "ValidatingAdmissionPolicy", admit: policy::admit },
-    Unit { name: "ValidatingAdmissionWebhook", admit: webhook::validate },
-    Unit { name: "ResourceQuota", admit: quota::admit },
+    Unit { name: "NamespaceLifecycle", sort: Sort::Mutates, admit: namespace::admit },
+    Unit { name: "LimitRanger", sort: Sort::Mutates, admit: limit_range::admit },
+    Unit { name: "ServiceAccount", sort: Sort::Mutates, admit: service_account::admit },
+    Unit { name: "TaintNodesByCondition", sort: Sort::Mutates, admit: defaults::new_nodes_are_not_ready },
+    Unit { name: "Priority", sort: Sort::Mutates, admit: priority::admit },
+    Unit {
+        name: "DefaultTolerationSeconds",
+        sort: Sort::Mutates,
+        admit: defaults::pods_outlive_node_trouble,
+    },
+    Unit { name: "DefaultStorageClass", sort: Sort::Mutates, admit: defaults::claims_have_a_class },
+    Unit {
+        name: "StorageObjectInUseProtection",
+        sort: Sort::Mutates,
+        admit: defaults::volumes_in_use_are_kept,
+    },
+    Unit { name: "DefaultIngressClass", sort: Sort::Mutates, admit: defaults::ingresses_have_a_class },
+    Unit { name: "MutatingAdmissionWebhook", sort: Sort::AsksToMutate, admit: webhook::mutate },
+    Unit { name: "PodSecurity", sort: Sort::Validates, admit: pod_security::admit },
+    Unit { name: "ValidatingAdmissionPolicy", sort: Sort::ValidatesAll, admit: policy::admit },
+    Unit { name: "ValidatingAdmissionWebhook", sort: Sort::ValidatesAll, admit: webhook::validate },
+    Unit { name: "ResourceQuota", sort: Sort::Validates, admit: quota::admit },
 ];
 
 /// Names of all rules, in order.
@@ -125,16 +198,32 @@ pub fn unit_names() -> impl Iterator<Item = &'static str> {
     UNITS.iter().map(|unit| unit.name)
 }
 
-/// Lets a write pass, perhaps changed, and returns its warnings.
+/// Lets a request pass, its object perhaps changed, and returns its warnings. What is deleted or entered has no
+/// object: it is null, and the request has the old one.
 ///
 /// # Errors
 /// The first rule's refusal.
 pub fn admit(request: &Request<'_>, object: &mut Value) -> Result<Vec<String>, Denial> {
     let mut warnings = Vec::new();
-    for unit in UNITS {
+    for unit in UNITS.iter().filter(|unit| unit.concerns(request.operation)) {
         (unit.admit)(request, object, &mut warnings)?;
+        if unit.sort == Sort::AsksToMutate && request.webhooks.changed() {
+            admit_again(request, object)?;
+        }
     }
     Ok(warnings)
+}
+
+/// What webhooks put into an object is filled in like the rest of it. Whoever warned has done so.
+fn admit_again(request: &Request<'_>, object: &mut Value) -> Result<(), Denial> {
+    let again = UNITS.iter().filter(|unit| unit.sort == Sort::Mutates && request.operation.is_write());
+    again.into_iter().try_for_each(|unit| (unit.admit)(request, object, &mut Vec::new()))
+}
+
+impl Unit {
+    fn concerns(&self, operation: Operation) -> bool {
+        operation.is_write() || matches!(self.sort, Sort::AsksToMutate | Sort::ValidatesAll)
+    }
 }
 
 impl Request<'_> {
@@ -159,6 +248,22 @@ impl Request<'_> {
 
     fn find(&self, group: &str, plural: &str, namespace: &str, name: &str) -> Option<Object> {
         self.store.get(&Resource::new(group, plural).key(namespace, name))
+    }
+
+    /// The name of what it is about: a new object may have been given one.
+    fn object_name<'b>(&'b self, object: &'b Value) -> &'b str {
+        let names = [name_of(object), self.old.map(name_of).unwrap_or_default(), self.name];
+        names.into_iter().find(|name| !name.is_empty()).unwrap_or_default()
+    }
+
+    /// Group, version and kind of the object that goes with it: a scale, an eviction, or the object itself.
+    fn speaks(&self) -> (&str, &str, &str) {
+        let own = (&*self.kind.group, &*self.kind.version, &*self.kind.kind);
+        match self.kind.subresource(self.subresource).map(|sub| &sub.speaks) {
+            Some(("", "", kind)) if *kind != self.kind.kind => ("", "v1", kind),
+            Some((group, version, kind)) if *kind != self.kind.kind => (group, version, kind),
+            _ => own,
+        }
     }
 
     /// The request's namespace as an object.

@@ -44,8 +44,9 @@ fn mount(request: &Request<'_>, pod: &mut Value) {
     let existing = items(pod, "/spec/volumes").iter().find_map(|volume| {
         volume["name"].as_str().filter(|name| name.starts_with("kube-api-access-")).map(str::to_owned)
     });
-    let volume =
-        existing.clone().unwrap_or_else(|| format!("kube-api-access-{}", request.store.ambient().suffix(5)));
+    let purpose = format!("tokens/{}/{}", request.namespace, super::name_of(pod));
+    let new = || format!("kube-api-access-{}", request.store.ambient().suffix(&purpose, 5));
+    let volume = existing.clone().unwrap_or_else(new);
     let mut used = false;
     for list in ["initContainers", "containers"] {
         let containers = pod["spec"].get_mut(list).and_then(Value::as_array_mut);

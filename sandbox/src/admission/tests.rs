@@ -39,6 +39,7 @@ fn write(
             kind: &kind,
             namespace,
             subresource: "",
+            name: "",
             old,
             store: t,
             user: Value::Null,

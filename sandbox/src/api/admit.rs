@@ -1,10 +1,13 @@
-//! Admission, as the write pipeline asks for it; its refusals as answers.
+//! Admission, as writes, deletions and ways in ask for it; its refusals as answers.
 
 use serde_json::{Value, json};
 
+use super::Call;
+use super::read::served;
+use super::reviews::user_info;
 use super::status::Status;
-use crate::admission::{self, Denial, Request};
-use crate::store::Resource;
+use crate::admission::{self, Denial, Operation, Request};
+use crate::store::{Key, Resource, Transaction};
 
 /// Reasons that webhooks may give and clients know.
 const REASONS: [&str; 8] = [
@@ -20,8 +23,67 @@ const REASONS: [&str; 8] = [
 
 /// Lets a write pass, perhaps changed and with warnings, or refuses it.
 pub(super) fn admit(request: &Request<'_>, object: &mut Value) -> Result<Vec<String>, Status> {
-    let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    let named = [&*object, request.old.unwrap_or(&Value::Null)];
+    let name =
+        named.into_iter().find_map(|object| object["metadata"]["name"].as_str()).unwrap_or(request.name);
+    let name = name.to_owned();
     admission::admit(request, object).map_err(|denial| refuse(request, &name, &denial))
+}
+
+/// Lets an object go, or refuses; answers warnings. One that is not there is nobody's business.
+pub(super) fn admit_deletion(
+    t: &Transaction<'_>,
+    call: &Call,
+    key: &Key,
+    dry_run: bool,
+) -> Result<Vec<String>, Status> {
+    let Some(old) = t.get(key).map(|old| served(&old, &call.path.kind)) else { return Ok(Vec::new()) };
+    let place = Place { operation: Operation::Delete, subresource: "", dry_run };
+    let (namespace, name) = (&*key.namespace, &*key.name);
+    admit(&place.request(t, call, (namespace, name), Some(&old)), &mut Value::Null)
+}
+
+/// Lets what a subresource is sent (an eviction, a binding, a way in) pass, or refuses; answers warnings.
+pub(super) fn admit_sent(
+    t: &Transaction<'_>,
+    call: &Call,
+    operation: Operation,
+    object: &mut Value,
+    dry_run: bool,
+) -> Result<Vec<String>, Status> {
+    let subresource = call.path.subresource.as_deref().unwrap_or_default();
+    let place = Place { operation, subresource, dry_run };
+    admit(&place.request(t, call, (&call.path.namespace, call.name()), None), object)
+}
+
+/// What is done, and where.
+struct Place<'a> {
+    operation: Operation,
+    subresource: &'a str,
+    dry_run: bool,
+}
+
+impl<'a> Place<'a> {
+    fn request(
+        &self,
+        t: &'a Transaction<'a>,
+        call: &'a Call,
+        (namespace, name): (&'a str, &'a str),
+        old: Option<&'a Value>,
+    ) -> Request<'a> {
+        Request {
+            operation: self.operation,
+            kind: &call.path.kind,
+            namespace,
+            subresource: self.subresource,
+            name,
+            old,
+            store: t,
+            user: user_info(&call.user),
+            dry_run: self.dry_run,
+            webhooks: &call.webhooks,
+        }
+    }
 }
 
 fn refuse(request: &Request<'_>, name: &str, denial: &Denial) -> Status {
@@ -56,6 +118,7 @@ fn refuse(request: &Request<'_>, name: &str, denial: &Denial) -> Status {
             Status::new(*code, reason, sentence)
         }
         Denial::Unasked => Status::internal(sentence),
+        Denial::NoDryRun(_) => Status::bad_request(sentence),
         Denial::Webhook(_) => {
             let causes = json!([{"message": sentence}]);
             Status::new(500, "InternalError", format!("Internal error occurred: {sentence}"))

@@ -3,6 +3,7 @@
 use axum::response::Response;
 use serde_json::{Value, json};
 
+use super::admit::admit_deletion;
 use super::answer::{list_response, object_response, value_response, with_warnings};
 use super::decode;
 use super::fields::Selection;
@@ -34,10 +35,9 @@ struct Request {
 
 impl Api {
     pub(super) fn delete(&self, call: &Call) -> Result<Response, Status> {
-        let request = self.delete_options(call)?;
+        let mut request = self.delete_options(call)?;
         super::strategy::check_delete(&call.path.kind, call.name())?;
-        let outcome = self.delete_one(&call.key(), &request);
-        let deleted = outcome.map_err(|error| Status::from_store(&error, &call.path.kind))?;
+        let deleted = self.delete_one(call, &call.key(), &mut request)?;
         let kind = &call.path.kind;
         let object = served(deleted.object(), kind);
         let response = match deleted {
@@ -59,30 +59,45 @@ impl Api {
     }
 
     pub(super) fn delete_collection(&self, call: &Call) -> Result<Response, Status> {
-        let request = self.delete_options(call)?;
+        let mut request = self.delete_options(call)?;
         let selection = Selection::of(call)?;
         let list = self.store().list(&call.path.kind.storage, selection.namespace.as_deref());
+        let text =
+            |item: &Object, field: &str| item["metadata"][field].as_str().unwrap_or_default().to_owned();
         let selected = list.items.into_iter().filter(|item| selection.matches(item));
+        let keys: Vec<Key> = selected
+            .map(|item| call.path.kind.storage.key(&text(&item, "namespace"), &text(&item, "name")))
+            .collect();
+        // All are asked about before the first goes: a webhook that has to be asked starts this anew.
+        self.store().rehearse(|t| {
+            keys.iter().try_for_each(|key| admit_deletion(t, call, key, request.dry_run).map(drop))
+        })?;
         let mut gone: Vec<Object> = Vec::new();
-        for item in selected {
-            let text = |field: &str| item["metadata"][field].as_str().unwrap_or_default();
-            let key = call.path.kind.storage.key(text("namespace"), text("name"));
-            match self.delete_one(&key, &request) {
+        for key in &keys {
+            match self.delete_one(call, key, &mut request) {
                 Ok(deleted) => gone.push(served(deleted.object(), &call.path.kind)),
                 // Somebody else was faster.
-                Err(Error::NotFound(_)) => {}
-                Err(error) => return Err(Status::from_store(&error, &call.path.kind)),
+                Err(status) if status.code == 404 => {}
+                Err(status) => return Err(status),
             }
         }
         let meta = json!({"resourceVersion": list.version.to_string()});
         Ok(with_warnings(list_response(call, &gone, &meta)?, &request.warnings))
     }
 
-    fn delete_one(&self, key: &Key, request: &Request) -> Result<Deleted, Error> {
-        match request.dry_run {
-            true => self.store().rehearse(|t| delete_in(t, key, &request.options)),
-            false => self.store().transaction(|t| delete_in(t, key, &request.options)),
-        }
+    fn delete_one(&self, call: &Call, key: &Key, request: &mut Request) -> Result<Deleted, Status> {
+        let (options, dry_run) = (&request.options, request.dry_run);
+        let work = |t: &mut Transaction<'_>| {
+            let warnings = admit_deletion(t, call, key, dry_run)?;
+            let deleted = delete_in(t, key, options);
+            deleted
+                .map(|deleted| (deleted, warnings))
+                .map_err(|error| Status::from_store(&error, &call.path.kind))
+        };
+        let (deleted, warnings) =
+            if dry_run { self.store().rehearse(work) } else { self.store().transaction(work) }?;
+        request.warnings.extend(warnings);
+        Ok(deleted)
     }
 
     fn delete_options(&self, call: &Call) -> Result<Request, Status> {

@@ -36,7 +36,7 @@ impl Api {
             body: bytes::Bytes::new(),
             user: User::new(&format!("system:{manager}"), &[super::auth::MASTERS]),
             upgrade: None,
-            webhooks: Webhooks::default(),
+            webhooks: Webhooks::counting(self.assumed()),
             now: self.store().ambient().now().as_second(),
         })
     }
@@ -179,7 +179,15 @@ impl Door for Api {
             uid: object["metadata"]["uid"].as_str().map(str::to_owned),
             resource_version: None,
         };
-        let deleted = self.store().transaction(|t| super::delete::delete_in(t, &call.key(), &options));
-        deleted.map(|_| ()).map_err(|error| Status::from_store(&error, &call.path.kind).into())
+        loop {
+            let outcome = self.store().transaction(|t| {
+                super::admit::admit_deletion(t, &call, &call.key(), false)?;
+                super::delete::delete_in(t, &call.key(), &options)
+                    .map_err(|error| Status::from_store(&error, &call.path.kind))
+            });
+            if !call.webhooks.ask_next().await {
+                return Ok(outcome.map(drop)?);
+            }
+        }
     }
 }

@@ -62,12 +62,13 @@ use hyper::upgrade::OnUpgrade;
 
 pub use self::auth::{Identity, User};
 pub(crate) use self::faults::Reset;
+pub(crate) use self::read::served;
 pub use self::status::{Cause, Status};
 
 use self::auth::Attempt;
 use self::query::Query;
 use self::route::{ObjectPath, Route};
-use crate::admission::Webhooks;
+use crate::admission::{Tally, Webhooks};
 use crate::faults::requests::Dice;
 use crate::kinds::Kind;
 use crate::processes::Processes;
@@ -76,6 +77,12 @@ use crate::store::Store;
 /// An object in the version its kind is stored in.
 pub(crate) fn stored(object: serde_json::Value, kind: &Kind) -> serde_json::Value {
     strategy::to_storage(object, kind)
+}
+
+/// An object of one version of a kind as one of another.
+pub(crate) fn converted(object: serde_json::Value, from: &Kind, to: &Kind) -> serde_json::Value {
+    let stored = Arc::new(strategy::to_storage(object, from));
+    serde_json::Value::clone(&served(&stored, to))
 }
 
 /// The largest body of a request, as a real server limits it.
@@ -97,6 +104,8 @@ struct Inner {
     identity: Identity,
     processes: Processes,
     dice: Dice,
+    /// Which webhooks were taken to say yes.
+    assumed: Tally,
 }
 
 /// A request about objects, taken apart.
@@ -120,14 +129,26 @@ impl Api {
     pub fn new(store: Store, identity: Identity) -> Self {
         custom::serve_all(&store);
         aggregated::serve_all(&store);
-        Self(Arc::new(Inner { store, identity, processes: Processes::default(), dice: Dice::default() }))
+        Self(Arc::new(Inner {
+            store,
+            identity,
+            processes: Processes::default(),
+            dice: Dice::default(),
+            assumed: Tally::default(),
+        }))
     }
 
     /// The same API with containers that really run.
     #[must_use]
     pub fn with_processes(self, processes: Processes) -> Self {
         let (store, identity) = (self.0.store.clone(), self.0.identity.clone());
-        Self(Arc::new(Inner { store, identity, processes, dice: Dice::default() }))
+        let assumed = self.0.assumed.clone();
+        Self(Arc::new(Inner { store, identity, processes, dice: Dice::default(), assumed }))
+    }
+
+    /// Which webhooks were called, and which taken to say yes.
+    pub(crate) fn assumed(&self) -> &Tally {
+        &self.0.assumed
     }
 
     fn dice(&self) -> &Dice {
@@ -181,7 +202,7 @@ impl Api {
                 let body = read_body(body).await?;
                 let (method, headers) = (parts.method, parts.headers);
                 let now = self.store().ambient().now().as_second();
-                let webhooks = Webhooks::default();
+                let webhooks = Webhooks::counting(&self.0.assumed);
                 self.objects(Call { method, path, query, headers, body, user, upgrade, webhooks, now }).await
             }
         }

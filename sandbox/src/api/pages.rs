@@ -117,6 +117,8 @@ impl Api {
             ["openapi", "v3"] => Ok(with_date(headers, TEXT, &self.openapi_index())),
             ["openapi", "v3", ref path @ ..] => self.openapi_group(path, query, headers),
             ["openid", "v1", "jwks"] => self.public_keys(headers),
+            // The one page a real server does not have: which webhooks were called, and which taken to say yes.
+            ["sandbox.aegis.dev", "webhooks"] => Ok(json_response(200, &json!(self.assumed().counts()))),
             [".well-known", "openid-configuration"] => Ok(json_response(200, &openid(headers))),
             _ => Err(Status::page_not_found()),
         }?;

@@ -61,7 +61,7 @@ impl Api {
 
 /// A stored object as an object of `kind`: the same but for the version it names, since versions of
 /// one resource differ in nothing else here. The two groups of events are the exception.
-pub(super) fn served(object: &Object, kind: &Kind) -> Object {
+pub(crate) fn served(object: &Object, kind: &Kind) -> Object {
     let api_version = kind.api_version();
     if object["apiVersion"] == api_version.as_str() {
         return object.clone();

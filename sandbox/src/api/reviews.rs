@@ -54,7 +54,7 @@ impl Api {
             "TokenReview" => review["status"] = self.token_review(&review["spec"]),
             "Binding" => {
                 let name = review["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-                return self.bind(call, &name, &review);
+                return self.bind(call, &name, review);
             }
             other => return Err(Status::not_implemented(&format!("`{other}`"))),
         }

@@ -8,6 +8,7 @@ mod streams;
 mod token;
 
 pub(super) use self::pods::{TOPOLOGY, bind_in};
+pub(super) use self::scale::{rescale, scale_of};
 
 use axum::response::Response;
 use serde_json::Value;
@@ -24,7 +25,7 @@ impl Api {
             ("eviction", _) => self.evict(call),
             ("binding", _) => {
                 let binding = super::decode::object(&call.headers, &call.body, &call.path.kind)?.object;
-                self.bind(call, call.name(), &binding)
+                self.bind(call, call.name(), binding)
             }
             ("token", _) => self.token(call),
             ("log", _) => self.log(call),

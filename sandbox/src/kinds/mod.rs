@@ -151,6 +151,12 @@ impl Kinds {
         self.read(|registry| registry.by_storage.get(storage).cloned())
     }
 
+    /// Every served version of the kind whose objects are stored under a resource.
+    pub fn versions(&self, storage: &Resource) -> Vec<Arc<Kind>> {
+        let of_it = |kind: &&Arc<Kind>| kind.storage == *storage;
+        self.read(|registry| registry.served.iter().filter(of_it).cloned().collect())
+    }
+
     /// All served kinds, in the order of discovery: versions of one group by preference.
     pub fn all(&self) -> Vec<Arc<Kind>> {
         self.read(|registry| registry.served.clone())

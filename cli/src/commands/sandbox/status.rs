@@ -1,5 +1,7 @@
 //! `aegis sandbox status`: how the cluster looks.
 
+use std::collections::BTreeMap;
+
 use aegis_sandbox::Sandbox as Cluster;
 use aegis_sandbox::picture::{Namespace, Picture, World, Zone, picture};
 use serde_json::json;
@@ -12,10 +14,7 @@ use crate::view::table;
 
 const WORKLOADS: [&str; 3] =
     ["/apis/apps/v1/deployments", "/apis/apps/v1/statefulsets", "/apis/apps/v1/daemonsets"];
-const WEBHOOKS: [&str; 2] = [
-    "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations",
-    "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations",
-];
+const WEBHOOKS: &str = "/sandbox.aegis.dev/webhooks";
 const FAULTS: &str = "/apis/sandbox.aegis.dev/v1/faults";
 
 pub(super) fn show(context: &Context, target: &str) -> Result<Exit, Failure> {
@@ -55,11 +54,11 @@ fn look(context: &Context, cluster: &Cluster) -> Result<World, Failure> {
         pods: all(&["/api/v1/pods"])?,
         workloads: all(&WORKLOADS)?,
         faults: if has_faults { all(&[FAULTS])? } else { Vec::new() },
-        webhooks: all(&WEBHOOKS)?,
+        webhooks: serde_json::from_value(ask(context, cluster, "GET", WEBHOOKS, None)?).unwrap_or_default(),
     })
 }
 
-fn print(seen: &Picture) {
+pub(super) fn print(seen: &Picture) {
     let mut rows = vec![["REGION", "ZONE", "PODS", "NODES"].map(str::to_owned).to_vec()];
     rows.extend(seen.zones.iter().map(zone));
     table::text(&table::aligned(&rows));
@@ -71,14 +70,14 @@ fn print(seen: &Picture) {
         rows.extend(seen.faults.iter().map(|(name, what)| vec![name.clone(), what.clone()]));
         table::text(&format!("\n{}", table::aligned(&rows)));
     }
-    if seen.webhooks_assumed_allowed > 0 {
-        let count = seen.webhooks_assumed_allowed;
-        table::text(&format!(
-            "\nwebhooks: {count} behind Services without a program: assumed allowed once their pods are ready"
-        ));
-    }
-    if seen.webhooks_called > 0 {
-        table::text(&format!("webhooks: {} by URL: called", seen.webhooks_called));
+    let webhooks = [(&seen.webhooks_assumed_allowed, "taken to say yes"), (&seen.webhooks_called, "called")];
+    let told = |(counts, how): (&BTreeMap<String, u64>, &str)| -> Vec<Vec<String>> {
+        counts.iter().map(|(name, count)| vec![name.clone(), how.to_owned(), count.to_string()]).collect()
+    };
+    let rows: Vec<_> = webhooks.into_iter().flat_map(told).collect();
+    if !rows.is_empty() {
+        let head = ["WEBHOOK", "WAS", "TIMES"].map(str::to_owned).to_vec();
+        table::text(&format!("\n{}", table::aligned(&[vec![head], rows].concat())));
     }
 }
 

@@ -4,6 +4,8 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::number;
+use crate::admission::Operation;
+use crate::api::admit::admit_sent;
 use crate::api::answer::value_response;
 use crate::api::query::WriteOptions;
 use crate::api::status::Status;
@@ -14,7 +16,7 @@ use crate::store::{DeleteOptions, Object, Propagation, Resource, Transaction};
 impl Api {
     pub(super) fn evict(&self, call: &Call) -> Result<Response, Status> {
         let mut options = WriteOptions::read(&call.query, "CreateOptions")?;
-        let eviction = decode::object(&call.headers, &call.body, &call.path.kind)?.object;
+        let mut eviction = decode::object(&call.headers, &call.body, &call.path.kind)?.object;
         if eviction["metadata"]["name"].as_str().is_some_and(|name| name != call.name()) {
             return Err(Status::bad_request("name in URL does not match name in Eviction object"));
         }
@@ -27,7 +29,10 @@ impl Api {
             uid: condition("uid"),
             resource_version: condition("resourceVersion"),
         };
-        self.commit(&options, |t| evict_in(t, call, &delete))?;
+        self.commit(&options, |t| {
+            admit_sent(t, call, Operation::Create, &mut eviction, options.dry_run)?;
+            evict_in(t, call, &delete)
+        })?;
         let done =
             json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
         value_response(call, 201, &done)

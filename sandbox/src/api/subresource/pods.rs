@@ -3,6 +3,8 @@
 use axum::response::Response;
 use serde_json::{Value, json};
 
+use crate::admission::Operation;
+use crate::api::admit::admit_sent;
 use crate::api::answer::value_response;
 use crate::api::query::WriteOptions;
 use crate::api::status::{Cause, Status};
@@ -15,14 +17,18 @@ pub(in crate::api) const TOPOLOGY: [&str; 2] =
 
 impl Api {
     /// Puts a pod on a node.
-    pub(in crate::api) fn bind(&self, call: &Call, name: &str, binding: &Value) -> Result<Response, Status> {
+    pub(in crate::api) fn bind(&self, call: &Call, name: &str, binding: Value) -> Result<Response, Status> {
+        let mut binding = binding;
         let options = WriteOptions::read(&call.query, "CreateOptions")?;
-        let node = binding["target"]["name"].as_str().unwrap_or_default();
-        if node.is_empty() {
-            let cause = Cause::required("target.name", "");
-            return Err(Status::invalid_named("", "Binding", name, &[cause]));
-        }
-        self.commit(&options, |t| bind_in(t, &call.path.namespace, name, node))?;
+        self.commit(&options, |t| {
+            admit_sent(t, call, Operation::Create, &mut binding, options.dry_run)?;
+            let node = binding["target"]["name"].as_str().unwrap_or_default();
+            if node.is_empty() {
+                let cause = Cause::required("target.name", "");
+                return Err(Status::invalid_named("", "Binding", name, &[cause]));
+            }
+            bind_in(t, &call.path.namespace, name, node)
+        })?;
         let done =
             json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
         value_response(call, 201, &done)

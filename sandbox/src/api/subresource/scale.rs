@@ -16,21 +16,20 @@ use crate::patch;
 struct Paths {
     wish: String,
     state: String,
-    selector: String,
+    /// None for custom kinds that name none.
+    selector: Option<String>,
 }
 
 impl Paths {
     /// Built-in workloads all look alike; custom kinds say where to look.
     fn of(kind: &Kind) -> Self {
         let paths = &kind.definition["subresources"]["scale"];
-        let path = |name: &str, default: &str| {
-            paths[name].as_str().map_or_else(|| default.to_owned(), |path| path.replace('.', "/"))
-        };
-        let selector = if kind.custom { "" } else { "/spec/selector" };
+        let path = |name: &str| paths[name].as_str().map(|path| path.replace('.', "/"));
+        let selector = (!kind.custom).then(|| "/spec/selector".to_owned());
         Self {
-            wish: path("specReplicasPath", "/spec/replicas"),
-            state: path("statusReplicasPath", "/status/replicas"),
-            selector: path("labelSelectorPath", selector),
+            wish: path("specReplicasPath").unwrap_or_else(|| "/spec/replicas".to_owned()),
+            state: path("statusReplicasPath").unwrap_or_else(|| "/status/replicas".to_owned()),
+            selector: path("labelSelectorPath").or(selector),
         }
     }
 
@@ -49,12 +48,22 @@ impl Paths {
         if wish != 0 {
             scale["spec"]["replicas"] = wish.into();
         }
-        let selector = selector_text(&at(&self.selector));
+        let selector = self.selector.as_deref().map(|path| selector_text(&at(path))).unwrap_or_default();
         if !selector.is_empty() {
             scale["status"]["selector"] = selector.into();
         }
         scale
     }
+}
+
+/// An object's scale.
+pub(in crate::api) fn scale_of(kind: &Kind, object: &Value) -> Value {
+    Paths::of(kind).scale(object)
+}
+
+/// Gives an object the replicas of a scale.
+pub(in crate::api) fn rescale(kind: &Kind, object: &mut Value, scale: &Value) {
+    set(object, &Paths::of(kind).wish, number(&scale["spec"]["replicas"]).into());
 }
 
 /// The text form of a selector: of a text itself, of a map of labels, of a label selector.

@@ -3,6 +3,8 @@
 use axum::response::Response;
 use serde_json::{Value, json};
 
+use crate::admission::Operation;
+use crate::api::admit::admit_sent;
 use crate::api::answer::value_response;
 use crate::api::status::{Cause, Status};
 use crate::api::write::user_agent;
@@ -15,6 +17,7 @@ impl Api {
     pub(super) fn token(&self, call: &Call) -> Result<Response, Status> {
         let account = self.find(call)?;
         let mut request = decode::object(&call.headers, &call.body, &call.path.kind)?.object;
+        self.store().rehearse(|t| admit_sent(t, call, Operation::Create, &mut request, false))?;
         let asks_audiences = request["spec"]["audiences"].is_array();
         let spec = &mut request["spec"];
         let seconds = spec["expirationSeconds"].as_i64().unwrap_or(DEFAULT_SECONDS);

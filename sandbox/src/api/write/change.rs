@@ -8,7 +8,7 @@ use crate::admission::{Operation, Request};
 use crate::api::admit::admit as ask_admission;
 use crate::api::reviews::user_info;
 use crate::api::status::{Cause, Status};
-use crate::api::{metadata, strategy};
+use crate::api::{metadata, strategy, subresource};
 use crate::patch;
 use crate::store::{Object, Transaction};
 
@@ -168,18 +168,30 @@ pub(super) fn admit(
     old: Option<&Value>,
     object: &mut Value,
 ) -> Result<(), Status> {
+    let shown = draft.subresource == "scale";
+    let old_scale = old.filter(|_| shown).map(|old| subresource::scale_of(draft.kind, old));
     let request = Request {
         operation,
         kind: draft.kind,
         namespace: &draft.call.path.namespace,
         subresource: draft.subresource,
-        old,
+        name: draft.call.name(),
+        old: old_scale.as_ref().or(old),
         store: t,
         user: user_info(&draft.call.user),
         dry_run: draft.options.dry_run,
         webhooks: &draft.call.webhooks,
     };
-    let warnings = ask_admission(&request, object)?;
+    let warnings = match shown {
+        // Of a workload that is scaled, admission is shown its scale, and may change that.
+        true => {
+            let mut scale = subresource::scale_of(draft.kind, object);
+            let warnings = ask_admission(&request, &mut scale)?;
+            subresource::rescale(draft.kind, object, &scale);
+            warnings
+        }
+        false => ask_admission(&request, object)?,
+    };
     if draft.call.webhooks.take_change() {
         draft.object_type().fill_defaults(object);
     }

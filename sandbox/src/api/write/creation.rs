@@ -48,9 +48,10 @@ pub(super) fn prepare_creation(
     for field in fields {
         remove(&mut object["metadata"], field);
     }
-    object["metadata"]["uid"] = t.ambient().uid().into();
+    give_name(t, draft, &mut object);
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    object["metadata"]["uid"] = t.ambient().uid(&draft.call.key_of(name).to_string()).into();
     object["metadata"]["creationTimestamp"] = t.ambient().timestamp().into();
-    give_name(t, &mut object);
     admit(t, draft, Operation::Create, None, &mut object)?;
     strategy::prepare_for_create(t, draft.kind, &mut object)?;
     let mut causes = metadata::problems(&object, draft.kind);
@@ -62,13 +63,14 @@ pub(super) fn prepare_creation(
     Ok(object)
 }
 
-pub(super) fn give_name(t: &Transaction<'_>, object: &mut Value) {
+pub(super) fn give_name(t: &Transaction<'_>, draft: &Draft<'_>, object: &mut Value) {
     let metadata = &mut object["metadata"];
     let prefix = metadata["generateName"].as_str().unwrap_or_default().to_owned();
     if metadata["name"].as_str().unwrap_or_default().is_empty() && !prefix.is_empty() {
         // A name has at most 63 characters with its suffix of five.
         let prefix: String = prefix.chars().take(58).collect();
-        metadata["name"] = format!("{prefix}{}", t.ambient().suffix(5)).into();
+        let purpose = draft.call.key_of(&prefix).to_string();
+        metadata["name"] = format!("{prefix}{}", t.ambient().suffix(&purpose, 5)).into();
     }
 }
 

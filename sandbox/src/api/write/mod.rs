@@ -32,7 +32,7 @@ pub(super) use self::change::{check_version, update_in};
 pub(super) use self::creation::create_in;
 pub(super) use self::patching::{apply_in, from_patch};
 
-use self::change::check_identity;
+use self::change::{check_identity, copy_field};
 use self::patching::{PatchType, check_patch_options, patch_in};
 use self::read::{check_name, read_object};
 use super::answer::{object_response, with_warnings};
@@ -105,7 +105,7 @@ impl Api {
         self.check_grant(&call.user, &call.path.kind, &object)?;
         let object = self.commit(&options, |t| create_in(t, &mut draft, object));
         let object = object.map_err(|status| status.warning(&draft.warnings))?;
-        let object = without_version_of_dry_run(object, &options);
+        let object = self.as_told(call, &options, object);
         Ok(with_warnings(object_response(call, 201, &served(&object, &call.path.kind))?, &draft.warnings))
     }
 
@@ -134,6 +134,7 @@ impl Api {
         });
         let object = object.map_err(|status| status.warning(&draft.warnings))?;
         let code = if created { 201 } else { 200 };
+        let object = self.as_told(call, &options, object);
         Ok(with_warnings(object_response(call, code, &served(&object, &call.path.kind))?, &draft.warnings))
     }
 
@@ -161,7 +162,7 @@ impl Api {
         });
         let object = object.map_err(|status| status.warning(&draft.warnings))?;
         let code = if created { 201 } else { 200 };
-        let object = if created { without_version_of_dry_run(object, &options) } else { object };
+        let object = self.as_told(call, &options, object);
         Ok(with_warnings(object_response(call, code, &served(&object, &call.path.kind))?, &draft.warnings))
     }
 
@@ -172,18 +173,22 @@ impl Api {
     ) -> Result<T, Status> {
         if options.dry_run { self.store().rehearse(work) } else { self.store().transaction(work) }
     }
+
+    /// What a writer is told: a dry run makes no version, so the object has the one it had, or none.
+    fn as_told(&self, call: &Call, options: &WriteOptions, object: Object) -> Object {
+        if !options.dry_run {
+            return object;
+        }
+        let before = self.store().get(&call.key());
+        let mut told = Value::clone(&object);
+        match before {
+            Some(before) => copy_field(&before["metadata"], &mut told["metadata"], "resourceVersion"),
+            None => remove(&mut told["metadata"], "resourceVersion"),
+        }
+        Arc::new(told)
+    }
 }
 
-fn without_version_of_dry_run(object: Object, options: &WriteOptions) -> Object {
-    if !options.dry_run {
-        return object;
-    }
-    let mut object = Value::clone(&object);
-    if let Some(metadata) = object["metadata"].as_object_mut() {
-        metadata.remove("resourceVersion");
-    }
-    Arc::new(object)
-}
 /// The default manager: what the client calls itself, up to the version.
 pub(in crate::api) fn user_agent(call: &Call) -> String {
     let agent =

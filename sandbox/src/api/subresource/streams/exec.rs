@@ -38,7 +38,7 @@ impl Entry {
             (_, true) => {
                 return Err(Status::bad_request("you must specify at least one command for the container"));
             }
-            (_, false) => Some(Recipe { command: words, ..process.recipe.clone() }),
+            (_, false) => Some(process.recipe.with_command(&words)),
         };
         // With a terminal there is one output.
         let entry = Self {

@@ -26,10 +26,12 @@ use axum::body::Body;
 use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
 use hyper_util::rt::TokioIo;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use self::exec::Entry;
 use super::log::{container, is_process, status_of};
+use crate::admission::Operation;
+use crate::api::admit::admit_sent;
 use crate::api::status::Status;
 use crate::api::{Api, Call};
 use crate::controllers::fields::Fields;
@@ -44,6 +46,7 @@ impl Api {
     /// Answers `exec`, `attach` and `portforward`.
     pub(super) async fn connect(&self, call: &Call, way: &str) -> Result<Response, Status> {
         let pod = self.find(call)?;
+        self.store().rehearse(|t| admit_sent(t, call, Operation::Connect, &mut options(call, way), false))?;
         if way == "portforward" {
             check_entrance(&pod, way, None)?;
             return self.forward(call, &pod).await;
@@ -83,6 +86,30 @@ impl Api {
             Wish::Spdy => spdy_upgrade(call, &[PORT_FORWARD], |io| forward::run(io, pod)),
         }
     }
+}
+
+/// What is asked for, as the object that admission is shown.
+fn options(call: &Call, way: &str) -> Value {
+    if way == "portforward" {
+        let ports: Vec<u16> =
+            call.query.all("ports").flat_map(|ports| ports.split(',')).flat_map(str::parse).collect();
+        return json!({"kind": "PodPortForwardOptions", "apiVersion": "v1", "ports": ports});
+    }
+    let mut options = json!({"apiVersion": "v1"});
+    options["kind"] = if way == "exec" { "PodExecOptions" } else { "PodAttachOptions" }.into();
+    for stream in ["stdin", "stdout", "stderr", "tty"] {
+        if call.query.flag(stream) {
+            options[stream] = true.into();
+        }
+    }
+    if let Some(container) = call.query.get("container") {
+        options["container"] = container.into();
+    }
+    let command: Vec<&str> = call.query.all("command").collect();
+    if !command.is_empty() {
+        options["command"] = command.into();
+    }
+    options
 }
 
 /// What a client wants to speak.

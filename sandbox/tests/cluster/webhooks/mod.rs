@@ -1,4 +1,8 @@
 //! Admission webhooks that are called for real, and those that are taken to say yes.
+//!
+//! Here are those of everyday writes; `reach` has what else they are asked about, and when.
+
+mod reach;
 
 use std::sync::Arc;
 
@@ -65,6 +69,17 @@ impl Webhook {
             }
         });
         Self { port, bundle: STANDARD.encode(certified.cert.pem()), asked }
+    }
+}
+
+impl Webhook {
+    fn url(&self) -> Value {
+        json!({"url": format!("https://localhost:{}/", self.port), "caBundle": self.bundle})
+    }
+
+    /// What it was asked since the last look.
+    fn take_asked(&mut self) -> Vec<Value> {
+        std::iter::from_fn(|| self.asked.try_recv().ok()).collect()
     }
 }
 
