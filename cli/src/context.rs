@@ -268,6 +268,7 @@ impl Context {
             tls: config.tls,
             time_scale: config.time_scale,
             allow_processes: config.allow_processes,
+            seed: config.seed,
             ..Options::default()
         }
     }

@@ -2,13 +2,18 @@
 //!
 //! Everything in this crate that needs a moment, a uid or a generated name asks here, so that a
 //! test can pin all three and two runs of one scenario are equal. Nothing else reads a clock.
+//!
+//! Whoever draws says what for. With a seed that decides what is drawn, and not who happened to be first: the third
+//! pod of a ReplicaSet has the same name in every run.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
+use rand::{Rng, RngExt, SeedableRng};
+use sha2::{Digest, Sha256};
 
 /// The alphabet of generated name suffixes: no vowels (no words), no `0`, `1`, `3` (no look-alikes).
 const SUFFIX_ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
@@ -17,7 +22,37 @@ const SUFFIX_ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 #[derive(Clone)]
 pub struct Ambient {
     clock: Clock,
-    random: Arc<Mutex<StdRng>>,
+    random: Arc<Mutex<Random>>,
+}
+
+enum Random {
+    /// Different every time.
+    Fresh(StdRng),
+    /// The same for the same seed: by what was drawn for, how often so far, since which version of the cluster.
+    Seeded { seed: u64, since: u64, drawn: HashMap<String, u64> },
+}
+
+impl Random {
+    fn seeded(seed: u64) -> Self {
+        Self::Seeded { seed, since: 0, drawn: HashMap::new() }
+    }
+
+    fn fresh() -> Self {
+        Self::Fresh(StdRng::from_rng(&mut rand::rng()))
+    }
+
+    /// What the next draw for something comes from.
+    fn next(&mut self, purpose: &str) -> StdRng {
+        match self {
+            Self::Fresh(random) => StdRng::from_rng(random),
+            Self::Seeded { seed, since, drawn } => {
+                let count = drawn.entry(purpose.to_owned()).or_default();
+                *count += 1;
+                let text = format!("{seed}/{since}/{count}/{purpose}");
+                StdRng::from_seed(Sha256::digest(text.as_bytes()).into())
+            }
+        }
+    }
 }
 
 #[derive(Clone)]
@@ -37,13 +72,19 @@ impl Ambient {
     /// A clock that starts at the machine's time and runs `scale` times as fast.
     pub fn scaled(scale: f64) -> Self {
         let clock = Clock::Running { origin: Timestamp::now(), since: Instant::now(), scale };
-        Self { clock, random: Arc::new(Mutex::new(StdRng::from_rng(&mut rand::rng()))) }
+        Self { clock, random: Arc::new(Mutex::new(Random::fresh())) }
+    }
+
+    /// The same clock with randomness from a seed.
+    #[must_use]
+    pub fn seeded(self, seed: u64) -> Self {
+        Self { random: Arc::new(Mutex::new(Random::seeded(seed))), ..self }
     }
 
     /// A clock that stands at `now` until [`Ambient::advance`] moves it, and randomness from `seed`.
     pub fn pinned(now: Timestamp, seed: u64) -> Self {
         let clock = Clock::Pinned(Arc::new(Mutex::new(now)));
-        Self { clock, random: Arc::new(Mutex::new(StdRng::seed_from_u64(seed))) }
+        Self { clock, random: Arc::new(Mutex::new(Random::seeded(seed))) }
     }
 
     /// The cluster's present moment.
@@ -83,27 +124,35 @@ impl Ambient {
         }
     }
 
-    /// A fresh random (version 4) uid.
-    pub fn uid(&self) -> String {
+    /// A random (version 4) uid for something.
+    pub fn uid(&self, purpose: &str) -> String {
         let mut bytes = [0; 16];
-        self.with_random(|random| random.fill_bytes(&mut bytes));
+        self.draw(purpose).fill_bytes(&mut bytes);
         uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
     }
 
-    /// A random suffix of `length` characters, as `generateName` and controllers append it.
-    pub fn suffix(&self, length: usize) -> String {
-        (0..length)
-            .map(|_| char::from(SUFFIX_ALPHABET[self.below(SUFFIX_ALPHABET.len() as u64) as usize]))
-            .collect()
+    /// A random suffix of `length` characters for something, as `generateName` and controllers append it.
+    pub fn suffix(&self, purpose: &str, length: usize) -> String {
+        let mut random = self.draw(purpose);
+        let any = |_| SUFFIX_ALPHABET[random.random_range(0..SUFFIX_ALPHABET.len())];
+        (0..length).map(any).map(char::from).collect()
     }
 
-    /// A random number below `bound` (zero when `bound` is zero).
-    pub fn below(&self, bound: u64) -> u64 {
-        self.with_random(|random| random.next_u64()).checked_rem(bound).unwrap_or(0)
+    /// A random number below `bound` for something (zero when `bound` is zero).
+    pub fn below(&self, purpose: &str, bound: u64) -> u64 {
+        self.draw(purpose).next_u64().checked_rem(bound).unwrap_or(0)
     }
 
-    fn with_random<T>(&self, work: impl FnOnce(&mut StdRng) -> T) -> T {
-        work(&mut self.random.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Goes on where a cluster with a past is at this version: what was drawn before is not drawn again.
+    pub fn resume(&self, version: u64) {
+        if let Random::Seeded { since, .. } = &mut *self.random.lock().unwrap_or_else(PoisonError::into_inner)
+        {
+            *since = version;
+        }
+    }
+
+    fn draw(&self, purpose: &str) -> StdRng {
+        self.random.lock().unwrap_or_else(PoisonError::into_inner).next(purpose)
     }
 }
 
@@ -132,12 +181,18 @@ mod tests {
     }
 
     #[test]
-    fn one_seed_gives_one_sequence_of_uids_and_suffixes() {
-        let draw = |seed| {
+    fn one_seed_gives_one_sequence_for_every_purpose_whoever_is_first() {
+        let draw = |seed, purposes: [&str; 3]| {
             let ambient = Ambient::pinned(Timestamp::UNIX_EPOCH, seed);
-            (ambient.uid(), ambient.suffix(5))
+            let mut drawn = purposes.map(|purpose| (purpose.to_owned(), ambient.suffix(purpose, 5)));
+            drawn.sort();
+            (ambient.uid("a"), drawn)
         };
-        assert_eq!(draw(7), draw(7));
-        assert_ne!(draw(7), draw(8));
+        let first = draw(7, ["a", "b", "b"]);
+        assert_eq!(first, draw(7, ["b", "a", "b"]));
+        assert_ne!(first, draw(8, ["a", "b", "b"]));
+        assert_ne!(first.1[1], first.1[2]);
+        let fresh = Ambient::system();
+        assert_ne!(fresh.uid("a"), fresh.uid("a"));
     }
 }

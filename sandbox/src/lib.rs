@@ -11,6 +11,7 @@
 //! | `kinds` | which kinds are served |
 //! | `patch` | the four patch types and field ownership |
 //! | `schema` | what objects look like: types, defaults, validation |
+//! | `scenario` | what is done to a cluster and when, played the same way every time |
 //! | `serve` | a state directory as a running cluster, and taking over |
 //! | `picture`, `reach` | questions people ask: how does it look, who reaches whom |
 //! | `players` | what operators would do for the kinds of the platform |
@@ -33,6 +34,7 @@ pub mod players;
 pub mod processes;
 mod protobuf;
 pub mod reach;
+pub mod scenario;
 pub mod schema;
 pub mod serve;
 pub mod store;

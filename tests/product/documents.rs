@@ -67,6 +67,21 @@ fn the_commands_of_the_sandbox_page_work_in_order() {
 }
 
 #[test]
+fn the_scenario_of_the_sandbox_page_is_played_and_is_the_same_twice() {
+    let page = std::fs::read_to_string(root().join("docs/sandbox.md")).unwrap();
+    let project = Project::new("");
+    let story = blocks(&page, "yaml").into_iter().find(|block| block.starts_with("seed:")).unwrap();
+    std::fs::write(project.path().join("story.yaml"), story).unwrap();
+    let web = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  replicas: 2\n  selector: {matchLabels: {app: web}}\n  template:\n    metadata: {labels: {app: web}}\n    spec: {containers: [{name: web, image: nginx}]}\n";
+    std::fs::write(project.path().join("web.yaml"), web).unwrap();
+    let play = || project.output(&["sandbox", "play", "story.yaml"]);
+    let (first, second) = (play(), play());
+    assert!(first.status.success(), "{}", both(&first));
+    assert!(both(&first).contains("NodeNotReady") && both(&first).contains("outcome "), "{}", both(&first));
+    assert_eq!(both(&first), both(&second));
+}
+
+#[test]
 fn the_configuration_of_the_sandbox_page_is_read() {
     let page = std::fs::read_to_string(root().join("docs/sandbox.md")).unwrap();
     let project = Project::new("");

@@ -53,6 +53,9 @@ pub(crate) struct SandboxConfig {
     pub(crate) tls: bool,
     /// Whether pods that ask for it run their commands as processes of this machine.
     pub(crate) allow_processes: bool,
+    /// Where names and uids in it come from; random without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) seed: Option<u64>,
     /// The nodes a new cluster begins with.
     pub(crate) topology: Topology,
     /// The same for single clusters: `sandbox:NAME` by its name.
@@ -96,6 +99,7 @@ impl Default for SandboxConfig {
             time_scale: 1.0,
             tls: true,
             allow_processes: false,
+            seed: None,
             topology: Topology::default(),
             clusters: BTreeMap::new(),
         }

@@ -26,7 +26,8 @@ pub fn from_template(owner: &Value, template: &Value, name: &str) -> Value {
 /// A pod with a random suffix behind `prefix`, as `generateName` would have made it. The name is
 /// chosen here so that the note about it can be planned with it.
 pub fn generated(owner: &Value, template: &Value, prefix: &str, world: &World<'_>) -> Value {
-    let name = format!("{}{}", cut(prefix, 58), world.ambient.suffix(5));
+    let purpose = format!("pods/{}/{prefix}", owner.namespace());
+    let name = format!("{}{}", cut(prefix, 58), world.ambient.suffix(&purpose, 5));
     let mut pod = from_template(owner, template, &name);
     set(&mut pod, "/metadata/generateName", prefix.into());
     pod

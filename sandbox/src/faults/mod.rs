@@ -147,7 +147,7 @@ impl Fault {
 }
 
 /// Reads `90s`, `10m`, `1h`.
-fn span(text: &str) -> Option<Duration> {
+pub(crate) fn span(text: &str) -> Option<Duration> {
     Duration::try_from(text.parse::<jiff::SignedDuration>().ok()?).ok()
 }
 

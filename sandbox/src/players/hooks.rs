@@ -130,7 +130,8 @@ pub(super) fn trust(configuration: &Object, bundle: &str, plan: &mut Plan) {
 }
 
 fn redis_password(job: &Object, world: &World<'_>, plan: &mut Plan) {
-    let password = certificates::base64(&world.ambient.suffix(16));
+    let purpose = format!("passwords/{}", job.namespace());
+    let password = certificates::base64(&world.ambient.suffix(&purpose, 16));
     ensure(secret_of(job.namespace(), "argocd-redis", json!({ "auth": password })), world, plan);
 }
 

@@ -121,7 +121,7 @@ impl<'a> Scope<'a> {
             "now" | "later" | "random" | "certificate" if !held.is_null() => held.clone(),
             "now" => self.world.timestamp().into(),
             "later" => self.later(rest),
-            "random" => certificates::base64(&self.world.ambient.suffix(32)).into(),
+            "random" => certificates::base64(&self.world.ambient.suffix(self.object.uid(), 32)).into(),
             "certificate" => self.certificate(rest),
             _ => at(self.object, name),
         }

@@ -52,7 +52,7 @@ const CONTROLLERS: &[&str] = &[
 const SERVER: &str = "kube-apiserver";
 
 /// Makes a new cluster; one that has begun already is left alone.
-pub(super) fn begin(api: &Api, topology: &Topology) -> Result<(), Status> {
+pub(crate) fn begin(api: &Api, topology: &Topology) -> Result<(), Status> {
     if api.store().version() > 0 {
         return Ok(());
     }

@@ -55,11 +55,15 @@ async fn serve(
     phase: &watch::Sender<Phase>,
     stop: &Stop,
 ) -> Result<(), Error> {
-    let ambient = Ambient::scaled(options.time_scale);
+    let ambient = match options.seed {
+        Some(seed) => Ambient::scaled(options.time_scale).seeded(seed),
+        None => Ambient::scaled(options.time_scale),
+    };
     std::fs::create_dir_all(directory.store())
         .map_err(|source| super::directory::file_error(&directory.store(), source))?;
     let store = Store::open(&directory.store(), Kinds::builtin(), ambient)
         .map_err(|error| Error::Serve(chain(&error)))?;
+    store.ambient().resume(store.version());
     let credentials = &directory.credentials;
     let tls = directory.has_tls().then(|| credentials.server_config(&directory.store())).transpose()?;
     let authority = credentials.authority().to_owned();
@@ -70,6 +74,8 @@ async fn serve(
         false => Processes::default(),
     };
     let api = Api::new(store.clone(), identity).with_processes(processes.clone());
+    let issuer = api.clone();
+    processes.issue_tokens(move |account, audiences, seconds| issuer.token_of(account, audiences, seconds));
     genesis::begin(&api, &options.topology).map_err(|error| Error::Serve(error.to_string()))?;
     let listener = bind(directory, tls.is_some()).await?;
     let manager = Manager::new(controllers::ALL, store.clone(), Arc::new(api.clone()), settings);

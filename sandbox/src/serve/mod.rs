@@ -21,7 +21,7 @@
 
 mod credentials;
 mod directory;
-mod genesis;
+pub(crate) mod genesis;
 mod holder;
 mod listener;
 mod roles;
@@ -54,6 +54,8 @@ pub struct Options {
     pub time_scale: f64,
     /// Whether pods that ask for it run their commands as processes of this machine, as this user.
     pub allow_processes: bool,
+    /// Where names and uids come from: the same requests then make the same ones. Random when there is none.
+    pub seed: Option<u64>,
 }
 
 impl Default for Options {
@@ -64,6 +66,7 @@ impl Default for Options {
             tls: true,
             time_scale: 1.0,
             allow_processes: false,
+            seed: None,
         }
     }
 }

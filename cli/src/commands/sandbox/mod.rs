@@ -7,10 +7,12 @@
 //! | `status` | how it looks |
 //! | `fault` | what goes wrong on purpose |
 //! | `kubectl` | the real kubectl against it |
+//! | `play` | scenarios: what is done when, and what came of it |
 //! | `reach` | who reaches whom |
 
 mod fault;
 mod kubectl;
+mod play;
 mod reach;
 mod serving;
 mod start;
@@ -53,6 +55,8 @@ enum Verb {
     Kubectl(kubectl::Kubectl),
     /// Make things go wrong on purpose, and right again.
     Fault(fault::Fault),
+    /// Play a scenario in a cluster of its own, which is gone afterwards: the same file has the same outcome.
+    Play(play::Play),
     /// Ask whether NetworkPolicies let one pod reach another.
     Reach(reach::Reach),
 }
@@ -75,6 +79,7 @@ impl Sandbox {
             Verb::Serve(start) => serving::serve(&context, &folder, start.options(&context, &self.target)?),
             Verb::Kubectl(kubectl) => kubectl.run(&context, &self.target),
             Verb::Fault(fault) => fault.run(&context, &self.target),
+            Verb::Play(play) => play.run(&context),
             Verb::Reach(reach) => reach.run(&context, &self.target),
         }
     }

@@ -20,6 +20,9 @@ pub(super) struct Start {
     /// How fast its time runs; 1 is real time.
     #[arg(long, value_name = "FACTOR", value_parser = faster)]
     time_scale: Option<f64>,
+    /// Where names and uids come from: the same requests then make the same ones.
+    #[arg(long, value_name = "NUMBER")]
+    seed: Option<u64>,
     /// Nodes, zones and versions from a TOML or JSON file. This and what follows counts when the cluster is new.
     #[arg(long, value_name = "FILE")]
     topology: Option<PathBuf>,
@@ -47,6 +50,7 @@ impl Start {
             topology: self.topology(configured.topology)?,
             allow_processes: self.allow_processes || configured.allow_processes,
             time_scale: self.time_scale.unwrap_or(configured.time_scale),
+            seed: self.seed.or(configured.seed),
             ..configured
         })
     }
@@ -67,6 +71,7 @@ impl Start {
     pub(super) fn words(&self) -> Vec<String> {
         let given = [
             ("--time-scale", self.time_scale.map(|factor| factor.to_string())),
+            ("--seed", self.seed.map(|seed| seed.to_string())),
             ("--topology", self.topology.as_ref().map(|file| file.display().to_string())),
             ("--workers", self.workers.map(|count| count.to_string())),
             ("--control-planes", self.control_planes.map(|count| count.to_string())),

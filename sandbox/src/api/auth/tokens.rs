@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::{MASTERS, User};
 use crate::api::Api;
+use crate::processes::Account;
 use crate::store::Resource;
 
 /// How tokens are signed: of what anyone can check, the one whose key is made at once.
@@ -94,6 +95,17 @@ impl Api {
         (stored["metadata"]["uid"] == uid).then_some(user)
     }
 
+    /// A token for a pod's volume; none when its service account is gone.
+    pub(crate) fn token_of(&self, account: &Account, audiences: &[String], seconds: i64) -> Option<String> {
+        let key = Resource::core("serviceaccounts").key(&account.namespace, &account.name);
+        let found = self.store().get(&key)?;
+        let own = [Self::default_audience()];
+        let audiences = if audiences.is_empty() { &own[..] } else { audiences };
+        let (name, uid) = &account.pod;
+        let bound = json!({"kind": "Pod", "name": name, "uid": uid});
+        Some(self.issue_token(&found, audiences, seconds, &bound).0)
+    }
+
     /// Issues a token for a service account; answers it with the moment it expires.
     pub(in crate::api) fn issue_token(
         &self,
@@ -118,7 +130,7 @@ impl Api {
             metadata["name"].as_str().unwrap_or_default(),
         );
         let claims = json!({
-            "aud": audiences, "iss": ISSUER, "jti": ambient.uid(),
+            "aud": audiences, "iss": ISSUER, "jti": ambient.uid("tokens"),
             "iat": now.as_second(), "nbf": now.as_second(), "exp": expires.as_second(),
             "sub": format!("system:serviceaccount:{namespace}:{name}"), "kubernetes.io": place,
         });

@@ -85,7 +85,7 @@ fn allocate(t: &Transaction<'_>, object: &mut Value) {
     }
     if object["spec"]["clusterIP"].as_str().unwrap_or_default().is_empty() {
         let chosen = object["spec"]["clusterIPs"][0].as_str().map(str::to_owned);
-        object["spec"]["clusterIP"] = chosen.unwrap_or_else(|| free_address(t)).into();
+        object["spec"]["clusterIP"] = chosen.unwrap_or_else(|| free_address(t, object)).into();
     }
     let spec = &mut object["spec"];
     spec["clusterIPs"] = json!([spec["clusterIP"]]);
@@ -114,9 +114,10 @@ fn allocate_node_ports(t: &Transaction<'_>, object: &mut Value) {
         object["spec"]["allocateLoadBalancerNodePorts"] = true.into();
     }
     let mut used = used_node_ports(t, object);
+    let purpose = purpose(object);
     for port in object["spec"]["ports"].as_array_mut().into_iter().flatten() {
         if port["nodePort"].as_u64().unwrap_or(0) == 0 {
-            let start = t.ambient().below(NODE_PORTS.1);
+            let start = t.ambient().below(&purpose, NODE_PORTS.1);
             let free = (0..NODE_PORTS.1)
                 .map(|step| NODE_PORTS.0 + (start + step) % NODE_PORTS.1)
                 .find(|candidate| !used.contains(candidate));
@@ -126,6 +127,12 @@ fn allocate_node_ports(t: &Transaction<'_>, object: &mut Value) {
             }
         }
     }
+}
+
+/// What addresses and ports are drawn for.
+fn purpose(object: &Value) -> String {
+    let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
+    format!("addresses/{}/{}", text("namespace"), text("name"))
 }
 
 fn others<'a>(
@@ -143,14 +150,14 @@ fn used_node_ports(t: &Transaction<'_>, object: &Value) -> HashSet<u64> {
         .collect()
 }
 
-fn free_address(t: &Transaction<'_>) -> String {
+fn free_address(t: &Transaction<'_>, object: &Value) -> String {
     let used: HashSet<String> = t
         .list(&Resource::core("services"), None)
         .iter()
         .filter_map(|service| service["spec"]["clusterIP"].as_str().map(str::to_owned))
         .collect();
     let span = 65_536 - 256;
-    let start = t.ambient().below(span);
+    let start = t.ambient().below(&purpose(object), span);
     let address = |number: u64| format!("{}.{}.{}.{}", NETWORK[0], NETWORK[1], number >> 8, number & 0xff);
     let mut candidates = (0..span).map(|step| address(256 + (start + step) % span));
     candidates.find(|candidate| !used.contains(candidate)).unwrap_or_default()

@@ -72,7 +72,8 @@ fn reconcile(key: &Key, world: &World<'_>) -> Plan {
 
 fn new(service: &Value, endpoints: &[Value], ports: &[Value], world: &World<'_>) -> Value {
     let prefix = format!("{}-", service.name());
-    let name = format!("{}{}", pods::cut(&prefix, 58), world.ambient.suffix(5));
+    let purpose = format!("endpointslices/{}/{prefix}", service.namespace());
+    let name = format!("{}{}", pods::cut(&prefix, 58), world.ambient.suffix(&purpose, 5));
     let mut slice = json!({
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",
