@@ -16,6 +16,8 @@ use tokio::sync::watch;
 use super::running::Stream;
 use crate::ambient::Ambient;
 
+/// A log larger than this begins anew, and keeps what was written before in a file beside it: the default of kubelets.
+const LARGEST: u64 = 10 << 20;
 /// A line longer than this is written in parts, as container runtimes do.
 const LONGEST_PART: usize = 16 << 10;
 
@@ -69,10 +71,16 @@ impl Log {
             bytes.extend_from_slice(part);
             bytes.push(b'\n');
         }
-        if let Some(file) = &mut *self.file.lock().unwrap_or_else(PoisonError::into_inner) {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        if file.as_ref().and_then(|file| file.metadata().ok()).is_some_and(|file| file.len() >= LARGEST) {
+            let _ = fs::rename(&self.path, self.path.with_extension("log.1"));
+            *file = File::create(&self.path).ok();
+        }
+        if let Some(file) = &mut *file {
             // A disk that is full loses log lines, not the process.
             let _ = file.write_all(&bytes);
         }
+        drop(file);
         self.touch();
     }
 }
@@ -127,6 +135,8 @@ pub struct Wanted {
 /// Reads a log from a byte on; answers the text and where the next reading begins.
 pub fn read(path: &Path, from: usize, wanted: &Wanted) -> std::io::Result<(Vec<u8>, usize)> {
     let mut file = File::open(path)?;
+    // A log that is shorter than what was read of it has begun anew.
+    let from = if file.metadata()?.len() < from as u64 { 0 } else { from };
     file.seek(SeekFrom::Start(from as u64))?;
     let mut fresh = Vec::new();
     file.read_to_end(&mut fresh)?;
@@ -226,6 +236,16 @@ mod tests {
         let wanted = Wanted { since, timestamps: true, ..Wanted::default() };
         let expected = "2026-01-02T03:04:06.000000000Z two\n2026-01-02T03:04:07.000000000Z three\n";
         assert_eq!(shown(&path, wanted), expected);
+    }
+
+    #[test]
+    fn a_log_that_grows_too_large_begins_anew_and_its_reader_with_it() {
+        let line = "x".repeat(99) + "\n";
+        let (_folder, path) = written(&vec![line.repeat(1000).as_str(); 120]);
+        let size = |path: &Path| fs::metadata(path).unwrap().len();
+        assert!(size(&path) < LARGEST && size(&path.with_extension("log.1")) >= LARGEST);
+        let (text, _) = read(&path, usize::try_from(LARGEST).unwrap(), &Wanted::default()).unwrap();
+        assert!(text.starts_with(b"xxx"));
     }
 
     #[test]

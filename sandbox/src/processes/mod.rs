@@ -12,23 +12,26 @@
 //! | file | what it does |
 //! |---|---|
 //! | `recipe` | command, environment and folder of a container, as the kubelet reads them |
+//! | `volumes` | what it mounts, as folders below the pod's own |
+//! | `probes` | whether it has started, is ready, is alive |
 //! | `running` | one process: its pipes, signals and end |
 //! | `log` | what it wrote, on disk, and reading it |
 //! | `leftovers` | ending what a sandbox that was killed left running |
 //!
-//! Images, volumes, networks and probes are not played: the command is one of this machine, a port is a port
-//! of this machine.
+//! Images and networks are not played: the command is one of this machine, a port is a port of this machine.
 
 mod leftovers;
 pub mod log;
+pub mod probes;
 pub mod recipe;
 pub mod running;
+pub mod volumes;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub use self::recipe::Recipe;
+pub use self::recipe::{Account, Recipe};
 pub use self::running::{Outcome, Running};
 
 use crate::ambient::Ambient;
@@ -49,7 +52,12 @@ struct Inner {
     /// Pods of processes that ended since the manager last asked.
     ended: Mutex<Vec<Key>>,
     wake: tokio::sync::Notify,
+    /// Who issues tokens to them.
+    issuer: Mutex<Option<Issuer>>,
 }
+
+/// Issues a token for an account, to these audiences, for so many seconds.
+type Issuer = Arc<dyn Fn(&Account, &[String], i64) -> Option<String> + Send + Sync>;
 
 /// A container of a pod.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -100,6 +108,14 @@ impl Processes {
         Self(Arc::new(Inner { root: Some(root.to_owned()), ..Inner::default() }))
     }
 
+    /// From here on containers get the tokens that their volumes ask for.
+    pub fn issue_tokens(
+        &self,
+        issue: impl Fn(&Account, &[String], i64) -> Option<String> + Send + Sync + 'static,
+    ) {
+        *self.0.issuer.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(issue));
+    }
+
     /// Whether pods may run processes at all.
     pub fn are_allowed(&self) -> bool {
         self.0.root.is_some()
@@ -116,8 +132,11 @@ impl Processes {
         let place = launch.place.clone();
         let processes = self.clone();
         let key = launch.pod.clone();
-        let on_end = move || processes.tell(key);
-        running.insert(place, Running::start(launch, &folder, ambient.clone(), on_end));
+        let tell = Arc::new(move || processes.tell(key.clone()));
+        let issuer = self.0.issuer.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let account = launch.recipe.account.clone();
+        let issue = |audiences: &[String], seconds: i64| issuer.as_ref()?(&account, audiences, seconds);
+        running.insert(place, Running::start(launch, &folder, &issue, ambient.clone(), tell));
     }
 
     /// The process of a container, running or ended.
@@ -150,6 +169,8 @@ impl Processes {
         for running in self.lock().values() {
             running.signal(Signal::Kill);
         }
+        // Whoever issues holds the cluster, and the cluster holds this.
+        *self.0.issuer.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// The log of one start of a container.

@@ -3,12 +3,15 @@
 //! `$(NAME)` in commands, arguments and values is replaced by a variable named before; `$$(NAME)` is
 //! `$(NAME)`; what is not known stays as it is.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
+use super::probes::Probes;
+use super::volumes::{self, Issue, Mount, Volume};
 use crate::controllers::fields::{Fields, Object};
 use crate::controllers::quantity;
 
@@ -28,6 +31,55 @@ pub struct Recipe {
     pub stdin: bool,
     /// Whether its standard input ends with the first client that attaches to it.
     pub stdin_once: bool,
+    /// The volumes it mounts.
+    pub volumes: Vec<Volume>,
+    /// Where it wants them.
+    pub mounts: Vec<Mount>,
+    /// The folders that its mount paths are, once they are made.
+    pub paths: Vec<(String, PathBuf)>,
+    /// How it is known to be well.
+    pub probes: Probes,
+    /// How long it has to end.
+    pub grace: Duration,
+    /// The service account it runs as, for its tokens.
+    pub account: Account,
+}
+
+/// Whose tokens a container is given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    /// The namespace.
+    pub namespace: String,
+    /// The service account.
+    pub name: String,
+    /// The pod that its tokens are bound to: name and uid.
+    pub pod: (String, String),
+}
+
+impl Recipe {
+    /// The same with its volumes made below the folder of its pod, and their folders in place of mount paths.
+    ///
+    /// # Errors
+    /// When a volume cannot be made.
+    pub fn located(self, pod: &Path, issue: Issue<'_>) -> std::io::Result<Self> {
+        let paths = volumes::prepare(&self.volumes, &self.mounts, pod, issue)?;
+        let at = |text: &str| volumes::located(text, &paths);
+        Ok(Self {
+            command: self.command.iter().map(|word| at(word)).collect(),
+            env: self.env.iter().map(|(name, value)| (name.clone(), at(value))).collect(),
+            working_dir: self.working_dir.map(|folder| PathBuf::from(at(&folder.to_string_lossy()))),
+            probes: self.probes.map_words(at),
+            paths,
+            ..self
+        })
+    }
+
+    /// The same with another command, as exec wants it.
+    #[must_use]
+    pub fn with_command(&self, words: &[String]) -> Self {
+        let command = words.iter().map(|word| volumes::located(word, &self.paths)).collect();
+        Self { command, ..self.clone() }
+    }
 }
 
 /// Reads a container of a pod.
@@ -45,7 +97,26 @@ pub fn of(pod: &Value, container: &Value, find: Find<'_>) -> Result<Recipe, Stri
     }
     let working_dir = Some(container.text("/workingDir")).filter(|dir| !dir.is_empty()).map(PathBuf::from);
     let (stdin, stdin_once) = (container.flag("/stdin"), container.flag("/stdinOnce"));
-    Ok(Recipe { command, env, working_dir, stdin, stdin_once })
+    let mounts = volumes::mounts(container);
+    let account = pod.text("/spec/serviceAccountName");
+    let grace = pod.number("/spec/terminationGracePeriodSeconds").unwrap_or(30).max(0).unsigned_abs();
+    Ok(Recipe {
+        command,
+        env,
+        working_dir,
+        stdin,
+        stdin_once,
+        volumes: volumes::volumes(pod, container, &mounts, find),
+        mounts,
+        paths: Vec::new(),
+        probes: Probes::of(container),
+        grace: Duration::from_secs(grace),
+        account: Account {
+            namespace: pod.namespace().to_owned(),
+            name: if account.is_empty() { "default" } else { account }.to_owned(),
+            pod: (pod.name().to_owned(), pod.uid().to_owned()),
+        },
+    })
 }
 
 fn environment(pod: &Value, container: &Value, find: Find<'_>) -> Vec<(String, String)> {
@@ -102,7 +173,7 @@ fn decoded(kind: &str, value: &Value) -> String {
 }
 
 /// A field of the pod by its downward path: `metadata.name`, `metadata.labels['app']`, `status.podIP`.
-fn field_of(pod: &Value, path: &str) -> String {
+pub(super) fn field_of(pod: &Value, path: &str) -> String {
     if let Some((map, key)) = path.strip_suffix("']").and_then(|path| path.split_once("['")) {
         let map = pod.at(&format!("/{}", map.replace('.', "/")));
         return map.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -111,7 +182,7 @@ fn field_of(pod: &Value, path: &str) -> String {
 }
 
 /// A request or limit in whole divisors, rounded up.
-fn resource_of(container: &Value, reference: &Value) -> String {
+pub(super) fn resource_of(container: &Value, reference: &Value) -> String {
     let path = format!("/resources/{}", reference.text("/resource").replacen('.', "/", 1));
     let amount = quantity::milli(container.at(&path));
     let divisor =

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,6 +14,8 @@ use tokio::sync::{broadcast, watch};
 
 use super::leftovers::{PID_FILE, POD};
 use super::log::Log;
+use super::probes::Health;
+use super::volumes::Issue;
 use super::{Launch, Recipe, Signal};
 use crate::ambient::Ambient;
 
@@ -25,18 +27,23 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 const BACKLOG: usize = 256;
 
 /// One start of one container.
-#[derive(Debug)]
 pub struct Running {
     /// How often the container was started before.
     pub attempt: i64,
     /// How it is run, for commands run beside it.
     pub recipe: Recipe,
+    pod: String,
     group: Option<Pid>,
     outcome: watch::Sender<Option<Outcome>>,
+    health: Mutex<Health>,
+    tell: Tell,
     output: broadcast::Sender<(Stream, Bytes)>,
     stdin: tokio::sync::Mutex<Option<ChildStdin>>,
     log: Arc<Log>,
 }
+
+/// Wakes whoever looks after the pod.
+type Tell = Arc<dyn Fn() + Send + Sync>;
 
 /// How a process ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,11 +75,18 @@ impl Running {
     pub(super) fn start(
         launch: Launch,
         folder: &Path,
+        issue: Issue<'_>,
         ambient: Ambient,
-        on_end: impl FnOnce() + Send + 'static,
+        tell: Tell,
     ) -> Arc<Self> {
+        // As kubelets do, only the start before this one keeps its log.
+        let _ = fs::remove_file(log_path(folder, launch.attempt - 2));
         let log = Arc::new(Log::create(&log_path(folder, launch.attempt), ambient.clone()));
-        let spawned = spawn(&launch.recipe, &launch.place.pod, folder);
+        let above = folder.parent().unwrap_or(folder);
+        let located = launch.recipe.clone().located(above, issue);
+        let recipe = located.as_ref().unwrap_or(&launch.recipe).clone();
+        let volumes = located.map(drop).map_err(|error| format!("a volume cannot be made: {error}"));
+        let spawned = volumes.and_then(|()| spawn(&recipe, &launch.place.pod, folder));
         let (outcome, _) = watch::channel(None);
         let (output, _) = broadcast::channel(BACKLOG);
         let (child, problem) = match spawned {
@@ -82,7 +96,10 @@ impl Running {
         let group = child.as_ref().and_then(Child::id).and_then(|id| Pid::from_raw(id.cast_signed()));
         let mut running = Self {
             attempt: launch.attempt,
-            recipe: launch.recipe,
+            health: Mutex::new(recipe.probes.at_first()),
+            recipe,
+            pod: launch.place.pod,
+            tell: tell.clone(),
             group,
             outcome,
             output,
@@ -95,20 +112,40 @@ impl Running {
                 problem,
                 at: ambient.timestamp(),
             }));
-            on_end();
+            tell();
             return Arc::new(running);
         };
         let pid_file = folder.join(PID_FILE);
         let _ = fs::write(&pid_file, child.id().unwrap_or_default().to_string());
         running.stdin = tokio::sync::Mutex::new(child.stdin.take());
         let running = Arc::new(running);
-        let watched = running.clone();
+        let (watched, probed) = (running.clone(), running.clone());
+        let clock = ambient.clone();
         tokio::spawn(async move {
             watched.follow(child, &ambient).await;
             let _ = fs::remove_file(pid_file);
-            on_end();
+            tell();
         });
+        tokio::spawn(async move { probed.recipe.probes.watch(&probed, &clock).await });
         running
+    }
+
+    /// What its probes say.
+    pub fn health(&self) -> Health {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes what its probes say, and tells of it.
+    pub(super) fn change_health(&self, change: impl FnOnce(&mut Health)) {
+        change(&mut self.health.lock().unwrap_or_else(PoisonError::into_inner));
+        (self.tell)();
+    }
+
+    /// Surrounds a command as the container's own is.
+    pub(super) fn surround(&self, command: &mut Command) {
+        let folder = self.log.path().parent().map(Path::to_owned).unwrap_or_default();
+        command.env_clear().envs(self.recipe.environment(&self.pod, &folder));
+        command.current_dir(self.recipe.folder(&folder));
     }
 
     /// Reads both outputs until the process has ended, then records how.
@@ -213,6 +250,15 @@ fn spawn(recipe: &Recipe, pod: &str, folder: &Path) -> Result<Child, String> {
     command.stdin(if recipe.stdin { Stdio::piped() } else { Stdio::null() });
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command.spawn().map_err(failed)
+}
+
+impl std::fmt::Debug for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Running")
+            .field("pod", &self.pod)
+            .field("attempt", &self.attempt)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Recipe {

@@ -12,8 +12,12 @@ mod killed;
 mod metrics;
 mod objects;
 mod processes;
+mod runtime;
+mod scenarios;
+mod sessions;
 mod takeover;
 mod tools;
+mod volumes;
 mod watching;
 mod webhooks;
 

@@ -15,7 +15,7 @@ use crate::Cluster;
 use crate::tools::{attempt, command, kubectls, run};
 
 /// A cluster whose pods may run processes.
-async fn allowing() -> Cluster {
+pub(crate) async fn allowing() -> Cluster {
     Cluster::with(Options { allow_processes: true, ..Options::default() }).await
 }
 
@@ -274,7 +274,7 @@ async fn processes_end_with_their_pod_and_with_the_sandbox_that_ran_them() {
     assert_eq!(run(&kubectl, &cluster, reason, ""), "Unknown");
 }
 
-fn is_alive(pid: i32) -> bool {
+pub(crate) fn is_alive(pid: i32) -> bool {
     let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     !state.is_empty() && !state.contains(") Z ")
 }

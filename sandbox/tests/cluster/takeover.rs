@@ -24,7 +24,8 @@ pub(crate) fn join_in_another_process(directory: &std::path::Path) -> Child {
 #[ignore = "run by the tests below, in a process of its own"]
 async fn takes_part_until_killed() {
     let Ok(directory) = std::env::var(DIRECTORY) else { return };
-    let _sandbox = Sandbox::join(directory, Options::default()).unwrap();
+    let options = Options { allow_processes: true, ..Options::default() };
+    let _sandbox = Sandbox::join(directory, options).unwrap();
     std::future::pending::<()>().await;
 }
 

@@ -214,6 +214,14 @@ impl One<'_> {
         if self.is_process()
             && let Some(ended) = process::ended(self, restarts, &since)
         {
+            if let Some(probe) = process::health(self, restarts).and_then(|health| health.ended_by) {
+                let name = self.container.text("/name");
+                self.note(
+                    plan,
+                    "Killing",
+                    format!("Container {name} failed {probe} probe, will be restarted"),
+                );
+            }
             return ended;
         }
         if let Some(end) = self.end() {
@@ -304,7 +312,19 @@ impl One<'_> {
         if !left.is_zero() {
             plan.soon(left);
         }
-        left.is_zero()
+        left.is_zero() && self.is_well(restarts, plan)
+    }
+
+    /// What the probes of a process say; a container that is simulated passes them by its annotations.
+    fn is_well(&self, restarts: i64, plan: &mut Plan) -> bool {
+        let Some(health) = self.is_process().then(|| process::health(self, restarts)).flatten() else {
+            // A process that is about to start has not been probed.
+            return !(self.is_process() && self.container.at("/readinessProbe").is_object());
+        };
+        if let Some((_, problem)) = health.problem.filter(|_| !health.ready) {
+            self.warn(plan, "Unhealthy", problem);
+        }
+        health.started && health.ready
     }
 
     fn note_unready(&self, plan: &mut Plan) {

@@ -6,6 +6,7 @@ use super::super::controller::{Plan, Write};
 use super::super::fields::Fields;
 use super::Play;
 use super::containers::One;
+use crate::processes::probes::Health;
 use crate::processes::{Launch, Outcome, Place, Signal, recipe};
 
 /// The exit code of a container whose end nobody saw, as kubelets tell it after their machine went down.
@@ -42,6 +43,11 @@ pub(super) fn ended(one: &One<'_>, attempt: i64, since: &str) -> Option<Value> {
         status["state"]["terminated"]["message"] = json!(problem);
     }
     Some(status)
+}
+
+/// What the probes of a container say that runs as a process.
+pub(super) fn health(one: &One<'_>, attempt: i64) -> Option<Health> {
+    one.play.world.processes.attempt(&place(one), attempt).map(|process| process.health())
 }
 
 fn place(one: &One<'_>) -> Place {
