@@ -31,6 +31,11 @@ const GROUPS: [(&str, Group); 4] = [
 fn main() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let chosen: Vec<String> = std::env::args().skip(1).collect();
+    if let [mode, folder] = &chosen[..]
+        && mode == sandbox::SERVE
+    {
+        return sandbox::serve(Path::new(folder));
+    }
     let wanted = |name: &str| chosen.is_empty() || chosen.iter().any(|chosen| chosen == name);
     // Not the system's temporary folder: that may be memory, where syncing costs nothing.
     let directory = tempfile::tempdir_in(".").unwrap_or_else(|error| panic!("no folder to work in: {error}"));

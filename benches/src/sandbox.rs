@@ -1,7 +1,8 @@
 //! The embedded cluster at the size of a real one: 300 nodes and 10,000 pods over loopback HTTP, as clients see
-//! it. The clients run in this process too, so memory counts both.
+//! it. It is served by a process of its own, whose memory is measured while 50 clients watch every pod.
 
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -22,6 +23,46 @@ const EVENTS: usize = 200;
 const GETS: usize = 2_000;
 /// Requests under way at once when writing: what helm or a controller with work has.
 const WRITERS: usize = 32;
+
+/// The first argument of a process that serves the large cluster.
+pub(crate) const SERVE: &str = "serve-the-large-cluster";
+
+/// Serves the large cluster from a folder until killed.
+pub(crate) fn serve(folder: &Path) {
+    let runtime = tokio::runtime::Runtime::new().unwrap_or_else(|error| panic!("{error}"));
+    let (_sandbox, _) = start(folder, &runtime, WORKERS);
+    runtime.block_on(std::future::pending::<()>());
+}
+
+/// The process that serves, ended with its handle.
+struct Server(Child);
+
+impl Server {
+    fn start(folder: &Path) -> Self {
+        let binary = std::env::current_exe().unwrap_or_else(|error| panic!("{error}"));
+        let mut command = Command::new(binary);
+        command.arg(SERVE).arg(folder).stdin(Stdio::null()).stdout(Stdio::null());
+        Self(command.spawn().unwrap_or_else(|error| panic!("{error}")))
+    }
+
+    /// What the system counts as its memory, now and at its most.
+    fn mebibytes(&self) -> (usize, usize) {
+        let path = format!("/proc/{}/status", self.0.id());
+        let status = std::fs::read_to_string(path).unwrap_or_default();
+        let kibibytes = |field: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(field));
+            line.and_then(|rest| rest.split_whitespace().next()?.parse::<usize>().ok()).unwrap_or(0)
+        };
+        (kibibytes("VmRSS:") >> 10, kibibytes("VmHWM:") >> 10)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
 
 /// A client of one sandbox.
 struct Client {
@@ -141,8 +182,13 @@ async fn gets(client: &Client) -> Vec<f64> {
     times
 }
 
-fn mebibytes() -> usize {
-    memory_stats::memory_stats().map_or(0, |stats| stats.physical_mem >> 20)
+/// Clients that follow every pod from its beginning, and read what they are sent.
+fn follow_pods(client: &Arc<Client>) -> Vec<tokio::task::JoinHandle<()>> {
+    let follow = |client: Arc<Client>| async move {
+        let mut events = client.get("/api/v1/pods?watch=1").await.bytes_stream();
+        while let Some(Ok(_)) = events.next().await {}
+    };
+    (0..WATCHERS).map(|_| tokio::spawn(follow(Arc::clone(client)))).collect()
 }
 
 fn start(folder: &Path, runtime: &tokio::runtime::Runtime, workers: u16) -> (Sandbox, Duration) {
@@ -158,6 +204,12 @@ fn row(what: &'static str, figure: String, against: &str) -> Row {
     Row { what, figure, against: against.to_owned() }
 }
 
+/// Whether somebody serves the cluster of a folder.
+fn answers(folder: &Path) -> bool {
+    let endpoint = std::fs::read_to_string(folder.join("endpoint")).unwrap_or_default();
+    endpoint.trim().rsplit('/').next().is_some_and(|address| std::net::TcpStream::connect(address).is_ok())
+}
+
 /// Every row of the sandbox.
 pub(crate) fn all(directory: &Path) -> Vec<Row> {
     let runtime = tokio::runtime::Runtime::new().unwrap_or_else(|error| panic!("{error}"));
@@ -166,11 +218,17 @@ pub(crate) fn all(directory: &Path) -> Vec<Row> {
     drop(sandbox);
     let (sandbox, again) = start(&folder, &runtime, 6);
     drop(sandbox);
-    let before = mebibytes();
-    let (sandbox, _) = start(&fresh(directory, "sandbox"), &runtime, WORKERS);
+    let folder = fresh(directory, "sandbox");
+    let server = Server::start(&folder);
+    while !answers(&folder) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    // Takes part, and serves nothing as long as the other one does.
+    let (sandbox, _) = start(&folder, &runtime, WORKERS);
     let client = Arc::new(Client::of(&sandbox));
     let rows = runtime.block_on(async {
         let writes = client.create("/api/v1/namespaces/default/configmaps", PODS, settings).await;
+        let followers = follow_pods(&client);
         let began = Instant::now();
         let pods = client.create("/api/v1/namespaces/default/pods", PODS, pod).await;
         let running = all_running(&client, began).await;
@@ -179,7 +237,8 @@ pub(crate) fn all(directory: &Path) -> Vec<Row> {
         let listed = client.get("/api/v1/pods").await.bytes().await.map_or(0, |bytes| bytes.len());
         let list = began.elapsed();
         let events = fan_out(&client).await;
-        let memory = mebibytes().saturating_sub(before);
+        let (memory, most) = server.mebibytes();
+        followers.iter().for_each(tokio::task::JoinHandle::abort);
         vec![
             row("start of a new cluster", format!("{} ms", new.as_millis()), ""),
             row("start of a cluster that was there", format!("{} ms", again.as_millis()), "goal <= 50 ms"),
@@ -190,7 +249,8 @@ pub(crate) fn all(directory: &Path) -> Vec<Row> {
             row("get, one client, p99", format!("{:.2} ms", percentile(&mut gets, 0.99)), "goal <= 2 ms"),
             row("list of 10,000 pods", format!("{} ms", list.as_millis()), &format!("{} MiB", listed >> 20)),
             row("watch events to 50 clients", format!("{events:.0} a second"), ""),
-            row("memory, clients included", format!("{memory} MiB"), "goal <= 1 GiB"),
+            row("memory of the server, 50 clients watching", format!("{memory} MiB"), "goal <= 1 GiB"),
+            row("memory of the server at its most", format!("{most} MiB"), ""),
         ]
     });
     drop(sandbox);

@@ -36,7 +36,7 @@ pub(super) fn serve_all(store: &Store) {
     let kinds = store.kinds().clone();
     store.observe(move |event| {
         if event.key.resource == services() {
-            follow(&kinds, &event.object, event.kind != EventKind::Deleted);
+            follow(&kinds, &event.object(), event.kind != EventKind::Deleted);
         }
     });
 }

@@ -38,10 +38,11 @@ pub(super) fn serve_all(store: &Store) {
 
 /// Keeps the served kinds in step with a definition that was just written or removed.
 fn follow(kinds: &Kinds, event: &Event) {
-    if event.kind == EventKind::Deleted && is_established(&event.object) {
-        kinds.forget(&storage_of(&event.object));
+    let definition = event.object();
+    if event.kind == EventKind::Deleted && is_established(&definition) {
+        kinds.forget(&storage_of(&definition));
     } else if event.kind != EventKind::Deleted {
-        serve(kinds, &event.object);
+        serve(kinds, &definition);
     }
 }
 

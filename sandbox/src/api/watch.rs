@@ -132,7 +132,7 @@ fn check_options(call: &Call) -> Result<Option<bool>, Status> {
 fn deadlines(call: &Call, ambient: &Ambient) -> Result<(Instant, Instant), Status> {
     let now = Instant::now();
     let end = match call.query.number("timeoutSeconds")? {
-        None | Some(0) => Duration::from_secs(DEFAULT_SECONDS + ambient.below(DEFAULT_SECONDS)),
+        None | Some(0) => Duration::from_secs(DEFAULT_SECONDS + ambient.below("watches", DEFAULT_SECONDS)),
         Some(seconds) => Duration::from_secs(u64::try_from(seconds).unwrap_or(0)),
     };
     let last = end.saturating_sub(BOOKMARK_BEFORE_END);
@@ -200,7 +200,7 @@ impl Frames {
     fn initial(&mut self, objects: VecDeque<Object>, version: u64, with_bookmark: bool) -> Bytes {
         let mut out = Vec::new();
         for object in &objects {
-            self.push(&mut out, "ADDED", object);
+            self.push(&mut out, "ADDED", object, None);
         }
         if with_bookmark {
             out.extend_from_slice(&self.bookmark(version, true));
@@ -211,18 +211,19 @@ impl Frames {
     fn changes(&mut self, events: &[Arc<Event>], selection: &Selection) -> Bytes {
         let mut out = Vec::new();
         for event in events {
-            let was = event.previous.as_ref().filter(|old| selection.matches(old));
-            let is = event.kind != EventKind::Deleted && selection.matches(&event.object);
+            let object = event.object();
+            let was = event.previous().filter(|old| selection.matches(old));
+            let is = event.kind != EventKind::Deleted && selection.matches(&object);
             match (was, is) {
-                (Some(_), true) => self.push(&mut out, "MODIFIED", &event.object),
-                (None, true) => self.push(&mut out, "ADDED", &event.object),
+                (Some(_), true) => self.push(&mut out, "MODIFIED", &object, Some(event)),
+                (None, true) => self.push(&mut out, "ADDED", &object, Some(event)),
                 (Some(_), false) if event.kind == EventKind::Deleted => {
-                    self.push(&mut out, "DELETED", &event.object);
+                    self.push(&mut out, "DELETED", &object, Some(event));
                 }
                 (Some(old), false) => {
-                    let mut last = Value::clone(old);
+                    let mut last = Value::clone(&old);
                     last["metadata"]["resourceVersion"] = event.version.to_string().into();
-                    self.push(&mut out, "DELETED", &Arc::new(last));
+                    self.push(&mut out, "DELETED", &Arc::new(last), None);
                 }
                 (None, false) => {}
             }
@@ -230,8 +231,13 @@ impl Frames {
         out.into()
     }
 
-    fn push(&mut self, out: &mut Vec<u8>, event: &str, object: &Object) {
-        let object = served(object, &self.kind);
+    /// One frame; what everybody is sent alike is written once.
+    fn push(&mut self, out: &mut Vec<u8>, event: &str, object: &Object, of: Option<&Event>) {
+        let stored = object;
+        let object = served(stored, &self.kind);
+        if let (View::Whole, Some(of)) = (&self.view, of.filter(|_| Arc::ptr_eq(stored, &object))) {
+            return push_frame(out, event, &of.text());
+        }
         let shown = match &self.view {
             View::Whole => object.to_string(),
             View::Metadata(version) => partial(&object, version).to_string(),
@@ -243,7 +249,7 @@ impl Frames {
                 shape.table(&[object], &meta, with_columns).to_string()
             }
         };
-        push_frame(out, event, &shown);
+        push_frame(out, event, shown.as_bytes());
     }
 
     fn bookmark(&mut self, version: u64, ends_initial_events: bool) -> Bytes {
@@ -267,7 +273,7 @@ impl Frames {
             }
         };
         let mut out = Vec::new();
-        push_frame(&mut out, "BOOKMARK", &shown.to_string());
+        push_frame(&mut out, "BOOKMARK", shown.to_string().as_bytes());
         out.into()
     }
 
@@ -278,13 +284,13 @@ impl Frames {
             true => "The resourceVersion for the provided watch is too old.".to_owned(),
             false => error.to_string(),
         };
-        push_frame(&mut out, "ERROR", &Status::expired(message).body().to_string());
+        push_frame(&mut out, "ERROR", Status::expired(message).body().to_string().as_bytes());
         out.into()
     }
 }
 
-fn push_frame(out: &mut Vec<u8>, event: &str, object: &str) {
+fn push_frame(out: &mut Vec<u8>, event: &str, object: &[u8]) {
     out.extend_from_slice(format!("{{\"type\":\"{event}\",\"object\":").as_bytes());
-    out.extend_from_slice(object.as_bytes());
+    out.extend_from_slice(object);
     out.extend_from_slice(b"}\n");
 }

@@ -43,6 +43,8 @@ impl Key {
 #[derive(Debug, Default)]
 pub struct Cache {
     kinds: BTreeMap<String, BTreeMap<(String, String), Object>>,
+    /// Events, as text: most objects of a busy cluster are events, and hardly one is looked at.
+    told: BTreeMap<(String, String), Box<str>>,
     by_uid: HashMap<String, Key>,
     owned: HashMap<String, BTreeSet<Key>>,
     on_node: HashMap<String, BTreeSet<Key>>,
@@ -63,7 +65,12 @@ impl Cache {
         self.kinds.get(kind)?.get(&(namespace.to_owned(), name.to_owned()))
     }
 
-    /// One object by key.
+    /// One event.
+    pub fn told(&self, namespace: &str, name: &str) -> Option<Object> {
+        self.told.get(&(namespace.to_owned(), name.to_owned())).map(|text| parsed(text))
+    }
+
+    /// One object by key, events aside.
     pub fn find(&self, key: &Key) -> Option<&Object> {
         self.get(&key.kind, &key.namespace, &key.name)
     }
@@ -98,12 +105,15 @@ impl Cache {
 
     /// Every object.
     pub fn everything(&self) -> Vec<Object> {
-        self.kinds.values().flat_map(BTreeMap::values).cloned().collect()
+        let told = self.told.values().map(|text| parsed(text));
+        self.kinds.values().flat_map(BTreeMap::values).cloned().chain(told).collect()
     }
 
     /// Every object of a namespace, whatever its kind.
-    pub fn contents(&self, namespace: &str) -> Vec<&Object> {
-        self.kinds.keys().flat_map(|kind| self.list_in(kind, namespace)).collect()
+    pub fn contents(&self, namespace: &str) -> Vec<Object> {
+        let told = self.told.range((namespace.to_owned(), String::new())..);
+        let told = told.take_while(|((held, _), _)| held == namespace).map(|(_, text)| parsed(text));
+        self.kinds.keys().flat_map(|kind| self.list_in(kind, namespace)).cloned().chain(told).collect()
     }
 
     /// The objects with an owner reference to `uid`.
@@ -199,6 +209,10 @@ impl Cache {
     /// Takes in a new state of an object; answers the one it replaces.
     pub fn put(&mut self, object: Object) -> Option<Object> {
         let key = Key::of(&object);
+        if key.kind == EVENT {
+            self.told.insert((key.namespace, key.name), object.to_string().into());
+            return None;
+        }
         let previous = self.drop(&key);
         if is_orphan(&key, &object) {
             self.owned.entry(String::new()).or_default().insert(key.clone());
@@ -221,6 +235,9 @@ impl Cache {
     /// Forgets an object; answers its last state.
     pub fn drop(&mut self, key: &Key) -> Option<Object> {
         let place = (key.namespace.clone(), key.name.clone());
+        if key.kind == EVENT {
+            return self.told.remove(&place).map(|text| parsed(&text));
+        }
         let object = self.kinds.get_mut(&key.kind)?.remove(&place)?;
         forget(&mut self.owned, "", key);
         for owner in object.list("/metadata/ownerReferences") {
@@ -236,6 +253,13 @@ impl Cache {
         self.by_uid.remove(object.uid());
         Some(object)
     }
+}
+
+const EVENT: &str = "Event";
+
+/// What `put` made of an event.
+fn parsed(text: &str) -> Object {
+    Object::new(serde_json::from_str(text).unwrap_or_default())
 }
 
 /// Where a pod says which others it must not be with.

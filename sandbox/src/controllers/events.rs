@@ -119,10 +119,10 @@ impl Recorder {
         let allowed = self.correlator.allows(note, source, ambient.now());
         let told = self.told.get_mut(&said).filter(|_| source != SCHEDULER || is_one_of_many);
         if let Some(told) = told
-            && let Some(event) = cache.get("Event", &told.event.0, &told.event.1)
+            && let Some(event) = cache.told(&told.event.0, &told.event.1)
         {
             told.times += 1;
-            return allowed.then(|| Record::Again(counted_up(event, message, told.times, ambient)));
+            return allowed.then(|| Record::Again(counted_up(&event, message, told.times, ambient)));
         }
         allowed.then(|| {
             let mut event = self.event(note, source, ambient);

@@ -1,6 +1,8 @@
 //! What changed: one event for each change of one object.
 
-use super::{Key, Object};
+use std::sync::Arc;
+
+use super::{Key, Object, Slot};
 
 /// How an object changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,9 +24,32 @@ pub struct Event {
     pub key: Key,
     /// How it changed.
     pub kind: EventKind,
+    pub(super) object: Arc<Slot>,
+    pub(super) previous: Option<Arc<Slot>>,
+}
+
+impl Event {
     /// The object after the change; for [`EventKind::Deleted`] its last state, with the
     /// resourceVersion of the deletion.
-    pub object: Object,
+    pub fn object(&self) -> Object {
+        self.object.object()
+    }
+
+    /// The same as one line of JSON.
+    pub fn text(&self) -> bytes::Bytes {
+        self.object.text()
+    }
+
     /// The object before the change; none for [`EventKind::Added`].
-    pub previous: Option<Object>,
+    pub fn previous(&self) -> Option<Object> {
+        self.previous.as_ref().map(|slot| slot.object())
+    }
+
+    /// Nobody is expected to look at it soon.
+    pub(super) fn cool(&self) {
+        self.object.cool();
+        if let Some(previous) = &self.previous {
+            previous.cool();
+        }
+    }
 }

@@ -131,7 +131,7 @@ pub(super) fn birth(object: &mut Value, key: &Key, kind: Option<&Kind>, ambient:
         metadata["namespace"] = json!(&*key.namespace);
     }
     if !metadata["uid"].is_string() {
-        metadata["uid"] = ambient.uid().into();
+        metadata["uid"] = ambient.uid(&key.to_string()).into();
     }
     if !metadata["creationTimestamp"].is_string() {
         metadata["creationTimestamp"] = ambient.timestamp().into();

@@ -19,12 +19,13 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use super::state::{Slot, State};
+use super::Slot;
+use super::state::State;
 use super::{Event, EventKind, Key, OpenError, Resource};
 
 /// The format written to both kinds of file. Increase it when an older aegis could misread a line.
@@ -93,8 +94,8 @@ impl Log {
         let mut text = Vec::new();
         for (index, event) in events.iter().enumerate() {
             let flag = if index + 1 == events.len() { '.' } else { '+' };
-            let object = (event.kind != EventKind::Deleted).then(|| event.object.to_string());
-            write_line(&mut text, flag, event.version, &event.key, object.as_ref().map(String::as_bytes));
+            let object = (event.kind != EventKind::Deleted).then(|| event.text());
+            write_line(&mut text, flag, event.version, &event.key, object.as_deref());
         }
         let mut segment = self.segment();
         if self.closed.load(Ordering::Acquire) {
@@ -117,7 +118,7 @@ impl Log {
     }
 
     /// Writes the next snapshot from `read`, which is called after the new segment has begun.
-    pub(super) fn compact(&self, read: impl FnOnce() -> (u64, Vec<(Key, Slot)>)) -> io::Result<()> {
+    pub(super) fn compact(&self, read: impl FnOnce() -> (u64, Vec<(Key, Arc<Slot>)>)) -> io::Result<()> {
         let Ok(_under_way) = self.compacting.try_lock() else { return Ok(()) };
         if self.closed.load(Ordering::Acquire) {
             return Ok(());
@@ -142,7 +143,7 @@ impl Log {
         Ok(number)
     }
 
-    fn write_snapshot(&self, version: u64, slots: &[(Key, Slot)]) -> io::Result<()> {
+    fn write_snapshot(&self, version: u64, slots: &[(Key, Arc<Slot>)]) -> io::Result<()> {
         let path = self.directory.join("snapshot.new");
         let mut out = BufWriter::with_capacity(1 << 20, File::create(&path)?);
         writeln!(out, "{HEADER} {FORMAT} {version}")?;
@@ -150,7 +151,7 @@ impl Log {
         let mut line = Vec::new();
         for (key, slot) in slots {
             line.clear();
-            write_line(&mut line, '.', 0, key, Some(&slot.json()));
+            write_line(&mut line, '.', 0, key, Some(&slot.text()));
             out.write_all(&line)?;
             size += line.len() as u64;
         }
@@ -275,10 +276,10 @@ fn load(snapshot: Records, mut tail: Vec<Record>, now: Timestamp) -> State {
     let version = tail.last().map_or(snapshot.version, |record| record.version);
     let mut state = State::starting_at(version);
     for record in snapshot.lines.into_iter().chain(tail) {
-        state.set(&record.key, record.object.map(Slot::unread));
+        state.set(&record.key, record.object.map(|text| Arc::new(Slot::unread(text))));
     }
     for record in remembered {
-        let object = record.object.map(|text| Slot::unread(text).object().clone());
+        let object = record.object.map(|text| Arc::new(Slot::unread(text)));
         state.replay(now, record.version, record.key, object);
     }
     state

@@ -13,6 +13,7 @@
 //! |---|---|
 //! | `key` | where an object lives |
 //! | `event` | what a change is |
+//! | `slot` | one version of one object: a tree while it is fresh, then text |
 //! | `state` | objects and recent events in memory |
 //! | `transaction` | reading and writing atomically |
 //! | `lifecycle` | birth, generation, deletion and finalizers of any object |
@@ -28,6 +29,7 @@ mod key;
 pub mod lifecycle;
 mod log;
 pub mod selector;
+mod slot;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -43,6 +45,7 @@ pub use self::error::{Error, OpenError, TooOld};
 pub use self::event::{Event, EventKind};
 pub use self::key::{Key, Resource};
 pub use self::lifecycle::{DeleteOptions, Deleted, Propagation};
+pub use self::slot::Slot;
 pub use self::transaction::Transaction;
 pub use self::watch::Watch;
 

@@ -1,65 +1,27 @@
 //! Everything the cluster knows, in memory: objects by place, one version, and the recent events.
 //!
 //! Objects read from a snapshot stay text until somebody asks for them, so that a large cluster
-//! starts as fast as a small one.
+//! starts as fast as a small one; what is not fresh any more goes back to text, so that it stays small.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Bound;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
 use tokio::sync::watch;
 
-use super::{Event, EventKind, Key, Object, Resource, TooOld};
+use super::{Event, EventKind, Key, Object, Resource, Slot, TooOld};
 
 /// No more events than this are kept for one resource; a watch that falls further behind must list again.
 pub(super) const HISTORY: usize = 8192;
 /// This many are kept however old they are.
 pub(super) const KEPT: usize = 256;
+/// This many are held as trees, for those who follow.
+pub(super) const FRESH: usize = 512;
 /// Older ones go, as in a real cluster: the API server's default `--etcd-compaction-interval`.
 pub(super) const LIFETIME: SignedDuration = SignedDuration::from_secs(300);
 
 type Place = (Arc<str>, Arc<str>);
-
-/// An object, or the text it will be parsed from.
-pub(super) struct Slot {
-    text: Bytes,
-    object: OnceLock<Object>,
-}
-
-impl Slot {
-    pub(super) fn new(object: Object) -> Self {
-        Self { text: Bytes::new(), object: OnceLock::from(object) }
-    }
-
-    /// `text` was checked against its checksum, so it is what we once wrote.
-    pub(super) fn unread(text: Bytes) -> Self {
-        Self { text, object: OnceLock::new() }
-    }
-
-    pub(super) fn object(&self) -> &Object {
-        self.object.get_or_init(|| Arc::new(serde_json::from_slice(&self.text).unwrap_or(Value::Null)))
-    }
-
-    /// The object as one line of JSON, without parsing it when it still is text.
-    pub(super) fn json(&self) -> Bytes {
-        match self.object.get() {
-            Some(object) => object.to_string().into(),
-            None => self.text.clone(),
-        }
-    }
-}
-
-impl Clone for Slot {
-    fn clone(&self) -> Self {
-        match self.object.get() {
-            Some(object) => Self::new(object.clone()),
-            None => Self::unread(self.text.clone()),
-        }
-    }
-}
 
 /// The recent events of one resource, or of all.
 struct Feed {
@@ -82,6 +44,12 @@ impl Feed {
         }
         self.newest.send_replace(event.version);
         self.events.push_back((now, event));
+        // Whoever keeps up has read it by now.
+        if let Some((_, event)) =
+            self.events.len().checked_sub(FRESH).and_then(|index| self.events.get(index))
+        {
+            event.cool();
+        }
     }
 
     fn has_too_many(&self, now: Timestamp) -> bool {
@@ -104,7 +72,7 @@ pub(super) struct State {
     pub(super) version: u64,
     /// Events up to here are not known (they are in the snapshot).
     base: u64,
-    shelves: HashMap<Resource, BTreeMap<Place, Slot>>,
+    shelves: HashMap<Resource, BTreeMap<Place, Arc<Slot>>>,
     feeds: HashMap<Option<Resource>, Feed>,
 }
 
@@ -116,7 +84,7 @@ impl State {
 
     pub(super) fn get(&self, key: &Key) -> Option<Object> {
         let place = (key.namespace.clone(), key.name.clone());
-        self.shelves.get(&key.resource)?.get(&place).map(|slot| slot.object().clone())
+        self.shelves.get(&key.resource)?.get(&place).map(|slot| slot.object())
     }
 
     pub(super) fn list(&self, resource: &Resource, namespace: Option<&str>) -> Vec<Object> {
@@ -124,11 +92,11 @@ impl State {
             return Vec::new();
         };
         match namespace {
-            None => shelf.values().map(|slot| slot.object().clone()).collect(),
+            None => shelf.values().map(|slot| slot.object()).collect(),
             Some(namespace) => shelf
                 .range((Bound::Included((namespace.into(), "".into())), Bound::<Place>::Unbounded))
                 .take_while(|((there, _), _)| &**there == namespace)
-                .map(|(_, slot)| slot.object().clone())
+                .map(|(_, slot)| slot.object())
                 .collect(),
         }
     }
@@ -151,7 +119,7 @@ impl State {
         {
             let place = (event.key.namespace.to_string(), event.key.name.to_string());
             match &event.previous {
-                Some(previous) => items.insert(place, previous.clone()),
+                Some(previous) => items.insert(place, previous.object()),
                 None => items.remove(&place),
             };
         }
@@ -164,7 +132,7 @@ impl State {
     }
 
     /// Puts, replaces or (with none) removes an object.
-    pub(super) fn set(&mut self, key: &Key, slot: Option<Slot>) {
+    pub(super) fn set(&mut self, key: &Key, slot: Option<Arc<Slot>>) {
         let place = (key.namespace.clone(), key.name.clone());
         let shelf = self.shelves.entry(key.resource.clone()).or_default();
         match slot {
@@ -175,7 +143,7 @@ impl State {
 
     /// Undoes an event that was applied with [`State::set`] but never published.
     pub(super) fn revert(&mut self, event: &Event) {
-        self.set(&event.key, event.previous.clone().map(Slot::new));
+        self.set(&event.key, event.previous.clone());
     }
 
     /// Lets watches see an event.
@@ -205,7 +173,7 @@ impl State {
     }
 
     /// Every object with its place, for a snapshot.
-    pub(super) fn slots(&self) -> Vec<(Key, Slot)> {
+    pub(super) fn slots(&self) -> Vec<(Key, Arc<Slot>)> {
         self.shelves
             .iter()
             .flat_map(|(resource, shelf)| shelf.iter().map(move |(place, slot)| (resource, place, slot)))
@@ -217,19 +185,26 @@ impl State {
             .collect()
     }
 
+    /// The slot of an object.
+    pub(super) fn slot(&self, key: &Key) -> Option<Arc<Slot>> {
+        let place = (key.namespace.clone(), key.name.clone());
+        self.shelves.get(&key.resource)?.get(&place).cloned()
+    }
+
     /// Applies a change read from the log, and remembers it as an event of `now`.
-    pub(super) fn replay(&mut self, now: Timestamp, version: u64, key: Key, object: Option<Object>) {
-        let previous = self.get(&key);
+    pub(super) fn replay(&mut self, now: Timestamp, version: u64, key: Key, object: Option<Arc<Slot>>) {
+        let previous = self.slot(&key);
         let kind = match (&previous, &object) {
             (None, _) => EventKind::Added,
             (Some(_), Some(_)) => EventKind::Modified,
             (Some(_), None) => EventKind::Deleted,
         };
-        self.set(&key, object.clone().map(Slot::new));
+        self.set(&key, object.clone());
         self.version = version;
-        if let Some(object) =
-            object.or_else(|| previous.as_ref().map(|last| super::with_version(last, version)))
-        {
+        let gone = || {
+            previous.as_ref().map(|last| Arc::new(Slot::new(super::with_version(&last.object(), version))))
+        };
+        if let Some(object) = object.or_else(gone) {
             self.publish(now, Arc::new(Event { version, key, kind, object, previous }));
         }
     }

@@ -79,8 +79,8 @@ fn finalizers_hold_a_deleted_object_until_the_last_is_gone() {
     // Its writer sees what it wrote, watchers what was stored last, both with the version of the end.
     assert!(last["metadata"].get("finalizers").is_none());
     let events = watch.try_next().unwrap();
-    assert_eq!(events[0].object["metadata"]["finalizers"], json!(["x/y"]));
-    assert_eq!(version(&events[0].object), version(&last));
+    assert_eq!(events[0].object()["metadata"]["finalizers"], json!(["x/y"]));
+    assert_eq!(version(&events[0].object()), version(&last));
 }
 
 #[test]
@@ -122,8 +122,8 @@ async fn a_watch_sees_every_change_once_with_old_and_new() {
     let events = watch.next().await.unwrap();
     let seen: Vec<_> = events.iter().map(|event| (event.kind, event.version)).collect();
     assert_eq!(seen, [(EventKind::Added, 1), (EventKind::Modified, 3), (EventKind::Deleted, 4)]);
-    assert_eq!(events[1].previous.as_ref().unwrap()["data"]["x"], "1");
-    assert_eq!((version(&events[2].object), &events[2].object["data"]["x"]), ("4", &json!("2")));
+    assert_eq!(events[1].previous().unwrap()["data"]["x"], "1");
+    assert_eq!((version(&events[2].object()), &events[2].object()["data"]["x"]), ("4", &json!("2")));
     assert!(watch.try_next().unwrap().is_empty());
 }
 

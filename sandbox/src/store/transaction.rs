@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::lifecycle::{self, DeleteOptions, Deleted};
 use super::log::Log;
-use super::state::{Slot, State};
-use super::{Error, Event, EventKind, Key, Object, Resource};
+use super::state::State;
+use super::{Error, Event, EventKind, Key, Object, Resource, Slot};
 use crate::ambient::Ambient;
 use crate::kinds::Kinds;
 
@@ -121,9 +121,10 @@ impl<'a> Transaction<'a> {
         let version = self.state.version;
         object["metadata"]["resourceVersion"] = Value::String(version.to_string());
         let object = Arc::new(object);
-        let slot = (kind != EventKind::Deleted).then(|| Slot::new(object.clone()));
-        self.state.set(key, slot);
-        self.events.push(Event { version, key: key.clone(), kind, object: object.clone(), previous });
+        let slot = Arc::new(Slot::new(object.clone()));
+        let previous = previous.map(|old| self.state.slot(key).unwrap_or_else(|| Arc::new(Slot::new(old))));
+        self.state.set(key, (kind != EventKind::Deleted).then(|| slot.clone()));
+        self.events.push(Event { version, key: key.clone(), kind, object: slot, previous });
         object
     }
 

@@ -20,10 +20,10 @@ fn wakes(change: &Change<'_>, _cache: &Cache) -> Vec<Key> {
 
 fn reconcile(key: &Key, world: &World<'_>) -> Plan {
     let mut plan = Plan::nothing();
-    let Some(event) = world.cache.find(key) else { return plan };
-    match world.left_of(LIFETIME, last_seen(event)) {
+    let Some(event) = world.cache.told(&key.namespace, &key.name) else { return plan };
+    match world.left_of(LIFETIME, last_seen(&event)) {
         Some(left) => plan.upkeep(left),
-        None => plan.push(Write::delete(event)),
+        None => plan.push(Write::delete(&event)),
     }
     plan
 }

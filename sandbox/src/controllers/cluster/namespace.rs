@@ -71,7 +71,7 @@ fn unreachable(cache: &Cache) -> Vec<String> {
         .collect()
 }
 
-fn status(space: &Value, contents: &[&Object], unreachable: &[String], world: &World<'_>) -> Value {
+fn status(space: &Value, contents: &[Object], unreachable: &[String], world: &World<'_>) -> Value {
     let mut conditions = space.list("/status/conditions").to_vec();
     for condition in [
         discovery(unreachable),
@@ -110,7 +110,7 @@ fn discovery(unreachable: &[String]) -> Condition<'static> {
     Condition::holds(kind, true, "DiscoveryFailed", message)
 }
 
-fn remaining(contents: &[&Object], world: &World<'_>) -> Condition<'static> {
+fn remaining(contents: &[Object], world: &World<'_>) -> Condition<'static> {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for object in contents.iter().filter(|object| stays(object)) {
         *counts.entry(world.resource_of(object)).or_default() += 1;
@@ -135,7 +135,7 @@ fn stays(object: &Value) -> bool {
         || (object.text("/kind") == "Pod" && !object.text("/spec/nodeName").is_empty())
 }
 
-fn finalizers(contents: &[&Object]) -> Condition<'static> {
+fn finalizers(contents: &[Object]) -> Condition<'static> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for finalizer in contents.iter().flat_map(|object| object.list("/metadata/finalizers")) {
         *counts.entry(finalizer.as_str().unwrap_or_default()).or_default() += 1;

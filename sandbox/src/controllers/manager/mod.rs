@@ -213,8 +213,8 @@ impl Manager {
     fn take_in(&mut self, events: &[Arc<Event>]) {
         for event in events {
             match event.kind {
-                EventKind::Deleted => self.gone(&Key::of(&event.object), &event.object),
-                EventKind::Added | EventKind::Modified => self.seen(event.object.clone()),
+                EventKind::Deleted => self.gone(&Key::of(&event.object()), &event.object()),
+                EventKind::Added | EventKind::Modified => self.seen(event.object()),
             }
         }
     }

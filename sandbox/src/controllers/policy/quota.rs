@@ -119,7 +119,7 @@ fn services(namespace: &str, cache: &Cache, kind: &str) -> i128 {
 /// Counts `deployments.apps` and the like; plural and group are read from the objects' kinds.
 fn of_resource(resource: &str, namespace: &str, cache: &Cache) -> i128 {
     let (plural, group) = resource.split_once('.').unwrap_or((resource, ""));
-    let matches = |object: &&Object| {
+    let matches = |object: &Object| {
         let kind = object.text("/kind").to_lowercase();
         let plurals =
             [format!("{kind}s"), format!("{kind}es"), format!("{}ies", kind.trim_end_matches('y')), kind];
