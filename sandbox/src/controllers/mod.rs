@@ -56,6 +56,7 @@ use crate::{faults, players};
 pub const ALL: &[Controller] = &[
     faults::pods::CONTROLLER,
     faults::nodes::CONTROLLER,
+    faults::certificates::CONTROLLER,
     nodes::heartbeat::CONTROLLER,
     nodes::static_pods::CONTROLLER,
     nodes::lifecycle::CONTROLLER,

@@ -40,7 +40,7 @@ pub const KINDS: &[Kind] = &[
     Kind { name: "storage", needs: &[], takes: &["class", "namespace"],
         about: "Volumes can be neither made nor mounted." },
     Kind { name: "certificate-expired", needs: &["namespace", "certificate"], takes: &[],
-        about: "Certificates of cert-manager say that they have expired; they are new again afterwards." },
+        about: "Certificates of cert-manager and those in their Secrets have expired; they are new again afterwards." },
     Kind { name: "api-error", needs: &["error"], takes: &["verbs", "resources", "namespace", "rate", "seed", "delay", "retryAfter"],
         about: "Requests get `error`; `delay` is how long `slow` (1s) and `timeout` (60s) take." },
 ];

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use serde_json::Value;
 
@@ -32,7 +32,12 @@ struct Authority {
 /// Issues a certificate for some names, valid for 90 days from the cluster's present. Empty when the
 /// key library refuses, which leaves a Secret without data rather than a wrong one.
 pub fn issue(names: &[String], world: &World<'_>) -> Pair {
-    sign(names, world).unwrap_or_else(|error| {
+    issue_until(names, world.now(), world.now() + SignedDuration::from_hours(90 * 24))
+}
+
+/// Issues a certificate for some names that is valid from one moment to another.
+pub fn issue_until(names: &[String], from: Timestamp, until: Timestamp) -> Pair {
+    sign(names, from, until).unwrap_or_else(|error| {
         tracing::warn!(%error, ?names, "a certificate cannot be issued");
         Pair::default()
     })
@@ -60,15 +65,13 @@ pub fn names_of(object: &Value) -> Vec<String> {
     names
 }
 
-fn sign(names: &[String], world: &World<'_>) -> Result<Pair, rcgen::Error> {
+fn sign(names: &[String], from: Timestamp, until: Timestamp) -> Result<Pair, rcgen::Error> {
     let authority = authority().ok_or(rcgen::Error::CouldNotParseCertificate)?;
     let key = KeyPair::generate()?;
     let mut params = CertificateParams::new(names.to_vec())?;
     params.distinguished_name.push(DnType::CommonName, names.first().cloned().unwrap_or_default());
-    let now = std::time::SystemTime::from(world.now());
-    params.not_before = now.into();
-    params.not_after =
-        (std::time::SystemTime::from(world.now() + SignedDuration::from_hours(90 * 24))).into();
+    params.not_before = std::time::SystemTime::from(from).into();
+    params.not_after = std::time::SystemTime::from(until).into();
     let certificate = params.signed_by(&key, &authority.issuer)?.pem();
     Ok(Pair { certificate, key: key.serialize_pem(), authority: authority.certificate.clone() })
 }

@@ -59,10 +59,40 @@ async fn a_certificate_expires_by_a_fault_and_is_new_afterwards() {
     let certificate = bench.get("Certificate", "web");
     assert_eq!(certificate.text("/status/conditions/0/reason"), "Expired");
     assert!(certificate.text("/status/notAfter") < "2026-11-24");
+    assert_eq!(verified(&bench, "web-tls"), Err(rustls::CertificateError::Expired));
     bench.delete("Fault", "old");
     bench.settle().await;
     let certificate = bench.get("Certificate", "web");
     assert!(certificate.is("Ready") && certificate.text("/status/notAfter") > "2027", "{certificate}");
+    assert_eq!(verified(&bench, "web-tls"), Ok(()));
+}
+
+/// What a client makes of a Secret's certificate in the cluster's present.
+fn verified(bench: &Bench, secret: &str) -> Result<(), rustls::CertificateError> {
+    use base64::Engine;
+    use rustls::pki_types::pem::PemObject;
+    let secret = bench.get("Secret", secret);
+    let certificate = |key: &str| {
+        let pem = base64::prelude::BASE64_STANDARD.decode(secret.at("/data")[key].as_str().unwrap()).unwrap();
+        rustls::pki_types::CertificateDer::from_pem_slice(&pem).unwrap()
+    };
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(certificate("ca.crt")).unwrap();
+    let now = bench.store.ambient().now().as_second().unsigned_abs();
+    let now = rustls::pki_types::UnixTime::since_unix_epoch(std::time::Duration::from_secs(now));
+    let leaf = certificate("tls.crt");
+    let parsed = rustls::server::ParsedCertificate::try_from(&leaf).unwrap();
+    let algorithms = rustls::crypto::ring::default_provider().signature_verification_algorithms.all;
+    let outcome =
+        rustls::client::verify_server_cert_signed_by_trust_anchor(&parsed, &roots, &[], now, algorithms);
+    match outcome {
+        Ok(()) => Ok(()),
+        Err(rustls::Error::InvalidCertificate(rustls::CertificateError::ExpiredContext { .. })) => {
+            Err(rustls::CertificateError::Expired)
+        }
+        Err(rustls::Error::InvalidCertificate(problem)) => Err(problem),
+        Err(other) => panic!("{other}"),
+    }
 }
 
 #[tokio::test]
