@@ -1,6 +1,7 @@
 //! The embedded cluster at the size of a real one: 300 nodes and 10,000 pods over loopback HTTP, as clients see
 //! it. It is served by a process of its own, whose memory is measured while 50 clients watch every pod.
 
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -27,10 +28,11 @@ const WRITERS: usize = 32;
 /// The first argument of a process that serves the large cluster.
 pub(crate) const SERVE: &str = "serve-the-large-cluster";
 
-/// Serves the large cluster from a folder until killed.
+/// Serves the large cluster from a folder until killed, and says when it does.
 pub(crate) fn serve(folder: &Path) {
     let runtime = tokio::runtime::Runtime::new().unwrap_or_else(|error| panic!("{error}"));
     let (_sandbox, _) = start(folder, &runtime, WORKERS);
+    let _ = std::io::stdout().write_all(b"serving\n");
     runtime.block_on(std::future::pending::<()>());
 }
 
@@ -41,8 +43,14 @@ impl Server {
     fn start(folder: &Path) -> Self {
         let binary = std::env::current_exe().unwrap_or_else(|error| panic!("{error}"));
         let mut command = Command::new(binary);
-        command.arg(SERVE).arg(folder).stdin(Stdio::null()).stdout(Stdio::null());
-        Self(command.spawn().unwrap_or_else(|error| panic!("{error}")))
+        command.arg(SERVE).arg(folder).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{error}"));
+        let mut told = String::new();
+        if let Some(out) = child.stdout.take() {
+            let _ = BufReader::new(out).read_line(&mut told);
+        }
+        assert_eq!(told, "serving\n", "the cluster is not served");
+        Self(child)
     }
 
     /// What the system counts as its memory, now and at its most.
@@ -204,12 +212,6 @@ fn row(what: &'static str, figure: String, against: &str) -> Row {
     Row { what, figure, against: against.to_owned() }
 }
 
-/// Whether somebody serves the cluster of a folder.
-fn answers(folder: &Path) -> bool {
-    let endpoint = std::fs::read_to_string(folder.join("endpoint")).unwrap_or_default();
-    endpoint.trim().rsplit('/').next().is_some_and(|address| std::net::TcpStream::connect(address).is_ok())
-}
-
 /// Every row of the sandbox.
 pub(crate) fn all(directory: &Path) -> Vec<Row> {
     let runtime = tokio::runtime::Runtime::new().unwrap_or_else(|error| panic!("{error}"));
@@ -220,9 +222,6 @@ pub(crate) fn all(directory: &Path) -> Vec<Row> {
     drop(sandbox);
     let folder = fresh(directory, "sandbox");
     let server = Server::start(&folder);
-    while !answers(&folder) {
-        std::thread::sleep(Duration::from_millis(10));
-    }
     // Takes part, and serves nothing as long as the other one does.
     let (sandbox, _) = start(&folder, &runtime, WORKERS);
     let client = Arc::new(Client::of(&sandbox));

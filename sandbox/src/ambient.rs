@@ -27,7 +27,7 @@ pub struct Ambient {
 
 enum Random {
     /// Different every time.
-    Fresh(StdRng),
+    Fresh(Box<StdRng>),
     /// The same for the same seed: by what was drawn for, how often so far, since which version of the cluster.
     Seeded { seed: u64, since: u64, drawn: HashMap<String, u64> },
 }
@@ -38,7 +38,7 @@ impl Random {
     }
 
     fn fresh() -> Self {
-        Self::Fresh(StdRng::from_rng(&mut rand::rng()))
+        Self::Fresh(Box::new(StdRng::from_rng(&mut rand::rng())))
     }
 
     /// What the next draw for something comes from.

@@ -294,7 +294,7 @@ pub enum Write {
     /// Records an event.
     Note(Note),
     /// Starts a container as a process.
-    Run(Launch),
+    Run(Box<Launch>),
     /// Tells every process of a pod something.
     Signal {
         /// The pod's uid.

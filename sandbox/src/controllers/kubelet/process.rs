@@ -24,7 +24,7 @@ pub(super) fn launch(one: &One<'_>, attempt: i64, plan: &mut Plan) -> Result<(),
     let find = |kind: &str, namespace: &str, name: &str| world.cache.get(kind, namespace, name).cloned();
     let recipe = recipe::of(pod, one.container, &find)?;
     let pod_key = super::Key::of(pod);
-    plan.push(Write::Run(Launch { place: place(one), pod: pod_key, attempt, recipe }));
+    plan.push(Write::Run(Box::new(Launch { place: place(one), pod: pod_key, attempt, recipe })));
     Ok(())
 }
 

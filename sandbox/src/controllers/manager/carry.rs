@@ -52,7 +52,7 @@ impl Manager {
             }
             Write::Note(note) => self.record(index, &note).await,
             Write::Run(launch) => {
-                self.processes.start(launch, self.store.ambient());
+                self.processes.start(*launch, self.store.ambient());
                 Ok(())
             }
             Write::Signal { pod, signal } => {

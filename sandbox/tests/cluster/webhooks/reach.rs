@@ -193,8 +193,13 @@ async fn a_webhook_that_wants_to_is_asked_again_when_a_later_one_changed_the_obj
         .await;
     let made = maps.create(&PostParams::default(), &config_map("a", "1")).await.unwrap();
     assert_eq!(made.metadata.labels.unwrap().len(), 2);
-    let seen = first.take_asked();
-    assert_eq!((seen.len(), second.take_asked().len()), (2, 1));
+    // The cluster writes ConfigMaps of its own, and is asked about them as well.
+    let about_it = |mut asked: Vec<Value>| {
+        asked.retain(|asked| asked["name"] == "a");
+        asked
+    };
+    let (seen, later) = (about_it(first.take_asked()), about_it(second.take_asked()));
+    assert_eq!((seen.len(), later.len()), (2, 1));
     assert_eq!(seen[1]["object"]["metadata"]["labels"]["second"], "yes");
 }
 
