@@ -34,8 +34,8 @@ impl Stage {
     pub(super) fn build(scenario: &Scenario) -> Result<Self, Error> {
         let ambient = Ambient::pinned(scenario.start, scenario.seed);
         let store = Store::in_memory(Kinds::builtin(), ambient.clone());
-        let key = scenario.seed.to_be_bytes().to_vec();
-        let api = Api::new(store.clone(), Identity::new(TOKEN.to_owned(), key, String::new()));
+        let secret = scenario.seed.to_be_bytes();
+        let api = Api::new(store.clone(), Identity::new(TOKEN.to_owned(), &secret, String::new()));
         let told = listen(&store, &ambient, scenario.start);
         genesis::begin(&api, &scenario.topology).map_err(|error| Error::Begin(error.to_string()))?;
         let manager = Manager::new(controllers::ALL, store, Arc::new(api.clone()), Settings::default());

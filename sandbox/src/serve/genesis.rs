@@ -139,7 +139,7 @@ fn identity(api: &Api) -> Value {
             "annotations": {"kubernetes.io/peer-advertise-address": "127.0.0.1:6443"},
         },
         "spec": {
-            "holderIdentity": format!("{name}_{}", api.store().ambient().uid()), "leaseDurationSeconds": 3600,
+            "holderIdentity": format!("{name}_{}", api.store().ambient().uid(&name)), "leaseDurationSeconds": 3600,
             "renewTime": api.store().ambient().micro_timestamp(),
         },
     })
