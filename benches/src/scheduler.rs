@@ -86,6 +86,7 @@ fn schedules() -> Vec<Schedule> {
             runbook: Arc::clone(&runbook),
             risk: Risk::Medium,
             at_window_end: AtWindowEnd::Continue,
+            notify: Arc::default(),
             target: Arc::clone(&target),
             protected: false,
             params: Arc::default(),

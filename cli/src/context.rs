@@ -16,6 +16,7 @@ use aegis_engine::run::engine::Execution;
 use aegis_engine::run::handle::Listener;
 use aegis_engine::run::{Engine, Limits, TargetFacts};
 use aegis_engine::runbook::{Project, Runbook};
+use aegis_engine::text::did_you_mean;
 use aegis_sandbox::serve::{Options, Sandbox};
 use aegis_scheduler::Plan;
 use aegis_scheduler::reading::{Surroundings, Targets};
@@ -295,6 +296,18 @@ impl Context {
 }
 
 impl Targets for crate::config::Config {
+    fn channel(&self, target: &str, channel: &str) -> Result<(), CallError> {
+        let config = self.target(target)?;
+        if config.sandbox || config.notify.contains_key(channel) {
+            return Ok(());
+        }
+        let known: Vec<&str> = config.notify.keys().map(String::as_str).collect();
+        let hint = did_you_mean(channel, known)
+            .unwrap_or_else(|| format!("add `[targets.{target}.notify.{channel}]` to `aegis.toml`"));
+        let message = format!("target `{target}` has no notification channel `{channel}`");
+        Err(CallError::new(codes::TARGET, message).hint(hint))
+    }
+
     fn protected(&self, name: &str) -> Result<bool, CallError> {
         self.target(name).map(|target| target.protected)
     }

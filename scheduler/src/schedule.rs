@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aegis_engine::diagnostic::Place;
-use aegis_engine::runbook::{AtWindowEnd, Risk};
+use aegis_engine::runbook::{AtWindowEnd, Notify, Risk};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,8 @@ pub struct Schedule {
     pub risk: Risk,
     /// What happens to its runs when their window closes.
     pub at_window_end: AtWindowEnd,
+    /// Who hears what of its runs.
+    pub notify: Arc<Notify>,
     /// The target; whether it is protected counts for windows.
     pub target: Arc<str>,
     /// Whether the target is protected.

@@ -19,7 +19,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::calendar::Subject;
 use crate::keeper::{Keeper, Launch, Order};
+use crate::reading::Plan;
 use crate::record::{Record, Why};
+use crate::schedule::Schedule;
 use crate::store::Pause;
 
 /// The longest sleep: after a suspend or a jump of the clock nothing is later than this.
@@ -108,10 +110,10 @@ pub enum Told {
     Ended(Launch, Verdict),
     /// A run waits for people.
     Waiting(Launch),
-    /// An instant has no run.
-    NotStarted(Record),
+    /// An instant has no run; its schedule, unless the project has none of that name any more.
+    NotStarted(Record, Option<Arc<Schedule>>),
     /// A schedule was paused because it kept failing.
-    Paused(String, Pause),
+    Paused(Arc<Schedule>, Pause),
     /// The clock on the wall went this far ahead of elapsed time, or back.
     Jumped(SignedDuration),
     /// A run's window closes at this time.
@@ -146,7 +148,7 @@ pub type Listener = Arc<dyn Fn(&Told) + Send + Sync>;
 
 enum Message {
     Left(String, Option<Verdict>),
-    Load(Box<(Vec<crate::schedule::Schedule>, crate::calendar::Gates)>),
+    Load(Box<Plan>),
     Stop { leave: bool },
 }
 
@@ -167,9 +169,9 @@ impl Handle {
         let _ = self.messages.send(Message::Stop { leave: true });
     }
 
-    /// Takes in what the project says now.
-    pub fn load(&self, schedules: Vec<crate::schedule::Schedule>, gates: crate::calendar::Gates) {
-        let _ = self.messages.send(Message::Load(Box::new((schedules, gates))));
+    /// Takes in what the project says now; what it says wrongly stands as it was.
+    pub fn load(&self, plan: Plan) {
+        let _ = self.messages.send(Message::Load(Box::new(plan)));
     }
 }
 
@@ -324,8 +326,8 @@ impl Service {
     fn hear(&mut self, message: Message) {
         match message {
             Message::Left(run, verdict) => self.left(&run, verdict),
-            Message::Load(loaded) => {
-                let (schedules, gates) = *loaded;
+            Message::Load(plan) => {
+                let Plan { schedules, gates, .. } = self.keeper.mended(*plan);
                 if let Err(error) = self.keeper.load(schedules, gates, self.clock.now()) {
                     self.tell(&Told::Trouble(error.to_string()));
                 }
@@ -367,10 +369,11 @@ impl Service {
             match order {
                 Order::Start(launch) => self.queue.push_back(launch),
                 Order::Cancel { run, note } => self.cancel(&run, &note),
-                Order::NotStarted(record) => self.tell(&Told::NotStarted(record)),
-                Order::Paused { schedule, pause } => {
-                    self.tell(&Told::Paused(schedule.name.to_string(), pause));
+                Order::NotStarted(record) => {
+                    let schedule = self.keeper.schedule(&record.schedule).cloned();
+                    self.tell(&Told::NotStarted(record, schedule));
                 }
+                Order::Paused { schedule, pause } => self.tell(&Told::Paused(schedule, pause)),
             }
         }
     }

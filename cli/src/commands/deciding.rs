@@ -29,7 +29,7 @@ pub(crate) struct Decision {
 
 /// A run that somebody looks at or decides about.
 pub(crate) struct Case {
-    pub(crate) context: Context,
+    pub(crate) context: Arc<Context>,
     pub(crate) store: Arc<SqliteStore>,
     pub(crate) record: RunRecord,
 }
@@ -37,7 +37,7 @@ pub(crate) struct Case {
 impl Case {
     /// Finds the run.
     pub(crate) fn open(global: &Global, run: &str) -> Result<Self, Failure> {
-        let context = Context::new(global, None)?;
+        let context = Arc::new(Context::new(global, None)?);
         let store = context.store()?;
         let record = Desk { store: &*store, clock: &SystemClock }.find(run)?;
         Ok(Self { context, store, record })

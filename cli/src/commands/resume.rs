@@ -1,6 +1,7 @@
 //! `aegis resume`: goes on with a run where it stands.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use aegis_engine::clock::SystemClock;
 use aegis_engine::run::operate::Desk;
@@ -13,6 +14,7 @@ use super::stepping::Stepping;
 use super::subject::refuse_mistakes;
 use crate::context::{Context, Global};
 use crate::exit::Exit;
+use crate::notices::Bulletin;
 use crate::view::failure::Failure;
 use crate::view::tables;
 
@@ -48,13 +50,13 @@ pub(crate) struct Resume {
 
 impl Resume {
     pub(crate) fn run(self, global: &Global) -> Result<Exit, Failure> {
-        let context = Context::new(global, None)?;
+        let context = Arc::new(Context::new(global, None)?);
         resume(&context, &self.run, &self.going)
     }
 }
 
 /// Takes a run up and shows it to its end.
-pub(crate) fn resume(context: &Context, run: &str, going: &Going) -> Result<Exit, Failure> {
+pub(crate) fn resume(context: &Arc<Context>, run: &str, going: &Going) -> Result<Exit, Failure> {
     let engine = context.engine()?;
     let record = Desk { store: &*engine.store, clock: &SystemClock }.find(run)?;
     let entries = engine.store.entries(&record.id, 0)?;
@@ -82,9 +84,12 @@ pub(crate) fn resume(context: &Context, run: &str, going: &Going) -> Result<Exit
     let break_glass = admitted.broken.clone();
     let resume = aegis_engine::run::Resume { run: record.id, script: current, break_glass };
     let handle = engine.resume(resume, execution)?;
+    let (notify, broken) = (&shown.header.notify, admitted.broken.as_deref());
+    let bulletin = Bulletin::of(context, &engine, notify, &record.target, handle.run(), broken);
     admitted.watch(context, &handle, &watcher);
     let conclusion = wait(context, &handle, &watcher);
     watcher.close();
+    bulletin.concluded(&conclusion);
     let entries = engine.store.entries(&conclusion.run, 0)?;
     let report = aegis_engine::report::Report::of(&entries);
     tables::show(&report, &context.global);

@@ -1,5 +1,7 @@
 //! `aegis run`: starts a run and shows it to its end.
 
+use std::sync::Arc;
+
 use aegis_engine::run::{Mode, Occasion, Start};
 use clap::Args;
 
@@ -9,6 +11,7 @@ use super::stepping::Stepping;
 use super::subject::Subject;
 use crate::context::{Context, Global};
 use crate::exit::Exit;
+use crate::notices::Bulletin;
 use crate::view::failure::Failure;
 use crate::view::tables;
 
@@ -25,7 +28,7 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) fn run(self, global: &Global) -> Result<Exit, Failure> {
-        let context = Context::new(global, Some(&self.subject.runbook))?;
+        let context = Arc::new(Context::new(global, Some(&self.subject.runbook))?);
         let (runbook, params) = self.subject.load(&context)?;
         let target = context.target_name(self.subject.target.as_deref());
         context.guard(&target)?;
@@ -42,10 +45,15 @@ impl Run {
             mode: Mode::Run,
             occasion: Occasion { break_glass: admitted.broken.clone(), ..Occasion::default() },
         };
-        let handle = context.engine()?.start(start, execution)?;
+        let engine = context.engine()?;
+        let handle = engine.start(start, execution)?;
+        let (notify, broken) = (&runbook.header.notify, admitted.broken.as_deref());
+        let bulletin = Bulletin::of(&context, &engine, notify, &target, handle.run(), broken);
+        bulletin.started();
         admitted.watch(&context, &handle, &watcher);
         let conclusion = wait(&context, &handle, &watcher);
         watcher.close();
+        bulletin.concluded(&conclusion);
         let report = watcher.report();
         tables::show(&report, global);
         Ok(checked(conclude(&context, &conclusion, &runbook), &report))

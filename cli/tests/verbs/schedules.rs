@@ -43,6 +43,12 @@ impl Serving {
         panic!("no `{event}` among {others:?}");
     }
 
+    /// What the project is told about the next mistakes in it.
+    fn refused(&mut self) -> String {
+        let lines = self.lines.by_ref().map_while(Result::ok);
+        lines.into_iter().find(|line| line.contains("\"refused\":")).unwrap()
+    }
+
     /// SIGTERM: drains.
     fn stop(mut self) -> String {
         let id = rustix::process::Pid::from_child(&self.child);
@@ -223,29 +229,131 @@ fn a_freeze_holds_back_people_and_schedules() {
 }
 
 #[test]
-fn a_schedule_that_was_edited_wrongly_stops_alone_and_people_hear_of_failures() {
+fn a_schedule_that_was_edited_wrongly_stands_as_it_was() {
     let project = project(
         "[schedules.second]\nrunbook = \"runbooks/tick.rhai\"\nwhen = \"* * * * * *\"\n\
-                           [schedules.other]\nrunbook = \"runbooks/fails.rhai\"\nwhen = \"every 1s\"\npause-after-failures = 2\n",
+         [schedules.other]\nrunbook = \"runbooks/tick.rhai\"\nwhen = \"every 1s\"\n",
     );
-    project.write("runbooks/fails.rhai", "runbook(#{ title: \"Fails\", needs: [] });\nthrow \"broken\";\n");
     let mut serving = Serving::start(&project, &[]);
-    let paused = serving.hears("paused");
-    assert_eq!(paused["pause"]["reason"], "2 runs in a row have failed");
-    project.write("schedules.toml", "[schedules.second]\nrunbook = \"runbooks/tick.rhai\"\nwhen = \"* * * * * *\"\n\
-                                     [schedules.other]\nrunbook = \"runbooks/fails.rhai\"\nwhen = \"0 0 30 2 *\"\n");
-    // The file is read again, its mistake told, and the other one goes on.
-    let mut refused = String::new();
-    while !refused.contains("refused") {
-        refused = serving.lines.next().unwrap().unwrap();
-    }
-    assert!(refused.contains("never comes"), "{refused}");
     serving.hears("started");
-    let notices = project.path(".aegis/notifications/ops.jsonl");
-    while !std::fs::read_to_string(&notices).unwrap_or_default().contains("failed: aegis show") {
-        serving.hears("started");
+    project.write(
+        "schedules.toml",
+        "[schedules.second]\nrunbook = \"runbooks/tick.rhai\"\nwhen = \"* * * * * *\"\n\
+         [schedules.other]\nrunbook = \"runbooks/tick.rhai\"\nwhen = \"0 0 30 2 *\"\n",
+    );
+    let other = |serving: &mut Serving| while serving.hears("started")["schedule"] != "other" {};
+    let refused = serving.refused();
+    assert!(refused.contains("never comes"), "{refused}");
+    other(&mut serving);
+    // What is no file any more says nothing, so nothing changes either.
+    project.write("schedules.toml", "[schedules.second\n");
+    let refused = serving.refused();
+    assert!(refused.contains("is no TOML"), "{refused}");
+    other(&mut serving);
+    // What is taken out is gone.
+    project.write(
+        "schedules.toml",
+        "[schedules.second]\nrunbook = \"runbooks/tick.rhai\"\nwhen = \"* * * * * *\"\n",
+    );
+    for _ in 0..8 {
+        serving.hears("ended");
+    }
+    let last = |name: &str| history(&project, name)[0]["instant"].as_str().unwrap().to_owned();
+    assert!(last("other") < last("second"), "{} {}", last("other"), last("second"));
+    let said = serving.stop();
+    assert!(said.contains("what has mistakes stands as it was"), "{said}");
+}
+
+const FAILS: &str = "runbook(#{ title: \"Fails\", needs: [], notify: #{ failed: \"pager\", started: [] } });\nthrow \"broken\";\n";
+
+fn told(project: &Project, channel: &str) -> String {
+    std::fs::read_to_string(project.path(&format!(".aegis/notifications/{channel}.jsonl")))
+        .unwrap_or_default()
+}
+
+#[test]
+fn people_hear_what_schedules_and_runbooks_declare_through_the_channels_of_their_target() {
+    let project = Project::new(&[
+        ("runbooks/tick.rhai", TICK),
+        ("runbooks/fails.rhai", FAILS),
+        (
+            "aegis.toml",
+            "[targets.other]\nsandbox = true\n\
+             [targets.other.notify]\nops = { type = \"file\", path = \"notifications/other.jsonl\" }\n\
+             log = { type = \"file\", path = \"notifications/log.jsonl\" }\n\
+             pager = { type = \"file\", path = \"notifications/pager.jsonl\" }\n\
+             [targets.real.notify]\nops = { type = \"file\", path = \"real.jsonl\" }\n",
+        ),
+        (
+            "schedules.toml",
+            "[schedules.good]\nrunbook = \"runbooks/tick.rhai\"\nwhen = \"every 1s\"\ntarget = \"other\"\n\
+             notify = { started = \"log\", succeeded = [\"log\"] }\n\
+             [schedules.bad]\nrunbook = \"runbooks/fails.rhai\"\nwhen = \"every 1s\"\ntarget = \"other\"\n\
+             pause-after-failures = 2\n\
+             [schedules.missed]\nrunbook = \"runbooks/secret.rhai\"\nwhen = \"every 1s\"\ntarget = \"other\"\n\
+             [schedules.silent]\nrunbook = \"runbooks/tick.rhai\"\nwhen = \"@daily\"\ntarget = \"real\"\nnotify = \"opz\"\n",
+        ),
+    ]);
+    project.write("runbooks/secret.rhai", "runbook(#{ title: \"Secret\", needs: [] });\n");
+    let mut serving = Serving::start(&project, &[]);
+    let refused = serving.refused();
+    assert!(refused.contains("target `real` has no notification channel `opz`"), "{refused}");
+    serving.hears("paused");
+    // From here on its runbook cannot be used: a missed run is told to the people of its own target.
+    project.write(
+        "runbooks/secret.rhai",
+        "runbook(#{ title: \"Secret\", needs: [], params: #{ key: #{ type: \"string\" } } });\n",
+    );
+    serving.hears("not-started");
+    let heard = |channel: &str, text: &str| told(&project, channel).contains(text);
+    while !(heard("log", "good of ")
+        && heard("log", ": succeeded: aegis show")
+        && heard("other", "not started, refused"))
+    {
+        serving.hears("ended");
+    }
+    while !(heard("pager", ": failed: aegis show bad-") && heard("pager", "bad: paused, 2 runs in a row")) {
+        serving.hears("ended");
     }
     serving.stop();
+    // Nothing of it went to the usual target, and nobody was told more than was declared.
+    assert_eq!(told(&project, "ops"), "");
+    assert!(!heard("other", "failed") && !heard("pager", "started"), "{}", told(&project, "pager"));
+}
+
+#[test]
+fn who_breaks_the_glass_is_heard_and_a_run_tells_what_its_header_declares() {
+    let project = Project::new(&[
+        ("aegis.toml", ""),
+        ("runbooks/fails.rhai", &FAILS.replace("pager", "ops")),
+        (
+            "runbooks/ask.rhai",
+            "runbook(#{ title: \"Asks\", needs: [], notify: #{ waiting: \"ops\", started: \"ops\" } });\napproval::ask(\"sure?\");\n",
+        ),
+        (
+            "runbooks/info.rhai",
+            "runbook(#{ title: \"Info\", needs: [] });\nlog(`${run::info().scheduled}`);\n",
+        ),
+        (
+            "schedules.toml",
+            "[schedules.info]\nrunbook = \"runbooks/info.rhai\"\nwhen = \"@daily\"\n\
+             [freezes.now]\nfrom = 2020-01-01\nuntil = 2999-01-01\n",
+        ),
+    ]);
+    project
+        .aegis(&["run", "runbooks/fails.rhai", "--operator", "kim", "--break-glass", "the disk is full"])
+        .ended(1);
+    let lines = told(&project, "ops");
+    assert!(lines.contains("kim broke the glass on sandbox: the disk is full: aegis show fails-"), "{lines}");
+    assert!(lines.contains(": failed: aegis show fails-"), "{lines}");
+    // `last` is what a person started, not the message about it.
+    saying(&project.aegis(&["show", "last"]).ended(0), &["Fails"]);
+    project.aegis(&["run", "runbooks/ask.rhai", "--break-glass", "now"]).ended(4);
+    let lines = told(&project, "ops");
+    assert!(lines.contains("started by ") && lines.contains(": aegis show ask-"), "{lines}");
+    project.aegis(&["schedule", "run-now", "info", "--break-glass", "now"]).ended(0);
+    let logs = project.aegis(&["logs", "last"]).ended(0);
+    saying(&logs, &["\"schedule\": \"info\"", "\"instant\": \"20"]);
 }
 
 #[test]

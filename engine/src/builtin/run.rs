@@ -30,7 +30,7 @@ impl HostFunction for Info {
     fn describe() -> Description {
         Description {
             summary: "Tells the run's id, target, mode and operator.",
-            returns: "map: `id`, `target`, `sandbox` (bool), `protected` (bool), `mode` (`run` or `plan`), `operator`",
+            returns: "map: `id`, `target`, `sandbox` (bool), `protected` (bool), `mode` (`run` or `plan`), `operator`, `scheduled` (map: `schedule`, `instant` (RFC 3339, the time it is the run of, however late it began); `()` for runs that people start)",
             undo: "none: nothing outside changes",
             fails_when: "Never.",
             example: "run::info()",
@@ -39,7 +39,8 @@ impl HostFunction for Info {
     }
 
     async fn perform(context: &Context, InfoArguments {}: InfoArguments) -> Result<Value, CallError> {
-        let target = &context.control()?.session.target;
+        let session = &context.control()?.session;
+        let target = &session.target;
         Ok(json!({
             "id": context.run,
             "target": target.name,
@@ -47,6 +48,7 @@ impl HostFunction for Info {
             "protected": target.protected,
             "mode": context.mode.word(),
             "operator": context.operator,
+            "scheduled": session.scheduled,
         }))
     }
 }

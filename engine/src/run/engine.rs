@@ -163,14 +163,15 @@ impl Engine {
             target: execution.target.name.clone(),
             person: execution.person.clone(),
             mode: start.mode,
-            scheduled: occasion.scheduled,
+            scheduled: occasion.scheduled.clone(),
             break_glass: occasion.break_glass,
             forked: None,
             engine: crate::VERSION.to_owned(),
         };
         let claim = claimed(&*store, &run)?;
         let Start { runbook, project, params, mode, .. } = start;
-        let making = Making { run, mode, store, runbook, params, project, entries: Vec::new(), vault, claim };
+        let (entries, scheduled) = (Vec::new(), occasion.scheduled);
+        let making = Making { run, mode, store, runbook, params, project, entries, vault, claim, scheduled };
         self.execute(making, execution, Body::Started(started))
     }
 

@@ -15,6 +15,9 @@ use crate::error::CallError;
 use crate::journal::{Act, Body, Entry, Outcome, Person, RunRecord, Started, Status, Store, Verdict, Wait};
 use crate::text::did_you_mean;
 
+/// The person in whose name aegis starts what nobody asked for: messages to people.
+pub const AEGIS: &str = "aegis";
+
 /// Who decides, and why.
 #[derive(Debug, Clone)]
 pub struct Decider<'a> {
@@ -46,7 +49,7 @@ pub struct Pending {
 }
 
 impl Desk<'_> {
-    /// The one run whose id is, begins or ends with a text; `last` is the newest.
+    /// The one run whose id is, begins or ends with a text; `last` is the newest that is no message of aegis itself.
     ///
     /// # Errors
     /// When there is none, or several.
@@ -56,7 +59,7 @@ impl Desk<'_> {
             return Ok(exact.clone());
         }
         if text == "last"
-            && let Some(newest) = runs.first()
+            && let Some(newest) = runs.iter().find(|run| run.person.0 != AEGIS)
         {
             return Ok(newest.clone());
         }

@@ -24,7 +24,7 @@ use crate::codes;
 use crate::diagnostic::{self, Diagnostic};
 use crate::error::CallError;
 use crate::function::{Cleanup, Context, Overlay, Registry, Services};
-use crate::journal::{Act, Body, Claim, Entry, Journal, Lease, Person, Store, StoreError};
+use crate::journal::{Act, Body, Claim, Entry, Journal, Lease, Person, Scheduled, Store, StoreError};
 use crate::runbook::{Capability, Params, Runbook};
 use crate::script::Script;
 use crate::secret::Vault;
@@ -58,6 +58,7 @@ pub(super) struct Making {
     pub(super) entries: Vec<Entry>,
     pub(super) vault: Vault,
     pub(super) claim: Box<dyn Claim>,
+    pub(super) scheduled: Option<Scheduled>,
 }
 
 pub(crate) struct Session {
@@ -66,6 +67,8 @@ pub(crate) struct Session {
     pub(crate) target: super::TargetFacts,
     pub(crate) person: Person,
     pub(crate) title: String,
+    /// The instant it is the run of.
+    pub(crate) scheduled: Option<Scheduled>,
     pub(crate) project: PathBuf,
     pub(crate) needs: Vec<Capability>,
     pub(crate) registry: Arc<Registry>,
@@ -120,6 +123,7 @@ impl Session {
             target: execution.target.clone(),
             person: execution.person.clone(),
             title: header.title.clone(),
+            scheduled: making.scheduled.clone(),
             project: making.project.clone(),
             needs: header.needs.clone(),
             registry: Arc::clone(&engine.registry),

@@ -39,8 +39,8 @@ impl Stored {
         let runbook = edited.map_or_else(|| runbook(texts, &entries), Ok)?;
         let vault = Vault::new(&run);
         let params = params(&runbook, started, &vault, execution, mode)?;
-        let project = PathBuf::from(&started.project);
-        Ok(Making { run, mode, store, runbook, params, project, entries, vault, claim })
+        let (project, scheduled) = (PathBuf::from(&started.project), started.scheduled.clone());
+        Ok(Making { run, mode, store, runbook, params, project, entries, vault, claim, scheduled })
     }
 }
 

@@ -7,6 +7,7 @@ use rhai::{AST, ASTNode, Expr, FnCallExpr, Position, Stmt};
 use serde::{Deserialize, Serialize};
 
 use super::literal::{Literal, Shape};
+use super::notify::Notify;
 use super::parameter::ParameterSpec;
 use super::written::{self, Written};
 use super::{Capability, Sources};
@@ -77,6 +78,9 @@ pub struct Header {
     pub on_failure: OnFailure,
     /// What happens when its maintenance window closes.
     pub at_window_end: AtWindowEnd,
+    /// Who hears what of its runs.
+    #[serde(skip_serializing_if = "Notify::is_empty")]
+    pub notify: Notify,
     /// When it runs by itself, as written: the scheduler reads it.
     #[serde(skip)]
     pub schedule: Option<Written>,
@@ -84,7 +88,7 @@ pub struct Header {
     pub params: BTreeMap<String, ParameterSpec>,
 }
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "title",
     "description",
     "owner",
@@ -95,6 +99,7 @@ const KEYS: [&str; 12] = [
     "drill",
     "on_failure",
     "at_window_end",
+    "notify",
     "schedule",
     "params",
 ];
@@ -181,6 +186,7 @@ impl Reader<'_> {
                 "at_window_end" => {
                     header.at_window_end = self.choice(value, &["continue", "leave", "cancel"]);
                 }
+                "notify" => header.notify = self.notify(value),
                 "schedule" => header.schedule = Some(self.written(value)),
                 "params" => header.params = self.params(value),
                 _ => self.unknown(key, *position, "the header", &KEYS),
@@ -194,6 +200,13 @@ impl Reader<'_> {
             );
         }
         header
+    }
+
+    fn notify(&mut self, literal: &Literal) -> Notify {
+        Notify::read(&self.written(literal)).unwrap_or_else(|(place, message, hint)| {
+            self.problems.push(Diagnostic::new(codes::HEADER, message).at(place).hint(hint));
+            Notify::default()
+        })
     }
 
     /// The literal with the places of all its parts.

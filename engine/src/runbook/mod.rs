@@ -10,6 +10,7 @@
 //! - `resolver`: Rhai imports over `Sources`
 //! - `compiler`: the one place that configures Rhai
 //! - `header`, `literal`, `parameter`, `capability`: what the runbook says about itself
+//! - `notify`: who hears what of its runs
 //! - `written`: the part of it that others read: values with the places they stand at
 //! - `check`: everything that can be known to be wrong without running
 
@@ -19,6 +20,7 @@ mod check;
 mod compiler;
 mod header;
 mod literal;
+mod notify;
 mod parameter;
 mod project;
 mod reading;
@@ -39,6 +41,7 @@ pub use capability::{Capability, Verb};
 pub use check::{check, examine};
 pub use compiler::{PARAMS, compiler};
 pub use header::{AtWindowEnd, Header, OnFailure, Risk};
+pub use notify::{Mistake, Moment, Notify};
 pub use parameter::{Kind, ParameterSpec, Params};
 pub use project::Project;
 pub use resolver::Resolver;

@@ -26,6 +26,7 @@ use crate::calendar::Gates;
 use crate::decide::{Choice, Standing, decide};
 use crate::expression::Expression;
 use crate::instants::Due;
+use crate::reading::{FILE, Plan};
 use crate::record::{Outcome, Record, Why, run_id};
 use crate::schedule::{Definition, Schedule};
 use crate::store::{Progress, RecordStore};
@@ -199,6 +200,25 @@ impl Keeper {
     #[must_use]
     pub fn schedule(&self, name: &str) -> Option<&Arc<Schedule>> {
         self.names.get(name).and_then(|index| self.slots.get(*index)).map(|slot| &slot.schedule)
+    }
+
+    /// What a project says now, with what stood before in the place of what it says wrongly.
+    #[must_use]
+    pub fn mended(&mut self, mut plan: Plan) -> Plan {
+        let written = |schedule: &Schedule| schedule.place.as_ref().is_some_and(|place| place.source == FILE);
+        let stands = |schedule: &Schedule| {
+            plan.refused.iter().any(|name| **name == *schedule.name) || plan.unreadable && written(schedule)
+        };
+        let kept: Vec<Schedule> = self
+            .schedules()
+            .filter(|schedule| stands(schedule))
+            .map(|schedule| (**schedule).clone())
+            .collect();
+        plan.schedules.extend(kept);
+        if plan.gates_refused {
+            plan.gates = std::mem::take(&mut self.gates);
+        }
+        plan
     }
 
     /// Windows and freezes.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use aegis_engine::Period;
 use aegis_engine::codes;
 use aegis_engine::diagnostic::{Diagnostic, Place};
-use aegis_engine::runbook::{Shape, Written};
+use aegis_engine::runbook::{Notify, Shape, Written};
 use aegis_engine::text::{did_you_mean, list};
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
@@ -130,6 +130,11 @@ impl Fields {
         read
     }
 
+    pub(super) fn notify(&mut self, written: &Written) -> Option<Notify> {
+        let read = Notify::read(written);
+        read.map_err(|(place, message, hint)| self.refuse(&place, message, hint)).ok()
+    }
+
     pub(super) fn zone(&mut self, written: &Written) -> Option<TimeZone> {
         let name = self.text(written)?;
         let found = crate::zone::find(&name);
@@ -172,6 +177,7 @@ const KEYS: &[&str] = &[
     "until",
     "paused",
     "pause-after-failures",
+    "notify",
     "lasts",
     "risk",
     "targets",

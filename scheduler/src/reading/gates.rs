@@ -233,6 +233,7 @@ fn opens(name: &str, when: Expression, zone: TimeZone) -> Schedule {
         runbook: "".into(),
         risk: Risk::Low,
         at_window_end: AtWindowEnd::Continue,
+        notify: Arc::default(),
         target: "".into(),
         protected: false,
         params: Arc::default(),

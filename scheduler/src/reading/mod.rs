@@ -40,6 +40,12 @@ pub trait Targets {
     /// # Errors
     /// When there is none of that name, with a hint.
     fn protected(&self, name: &str) -> Result<bool, CallError>;
+
+    /// Whether a target has a channel.
+    ///
+    /// # Errors
+    /// When it has none of that name, with a hint.
+    fn channel(&self, target: &str, channel: &str) -> Result<(), CallError>;
 }
 
 /// What a project is read with.
@@ -68,6 +74,12 @@ pub struct Plan {
     pub gates: Gates,
     /// What was refused, a file each.
     pub problems: Vec<Problems>,
+    /// Schedules by name that were refused: whoever had read them before goes on with what they said then.
+    pub refused: Vec<String>,
+    /// Windows and freezes have mistakes: the ones before stand.
+    pub gates_refused: bool,
+    /// `schedules.toml` says nothing at all, because it cannot be read: everything in it stands as it was.
+    pub unreadable: bool,
 }
 
 impl Plan {
@@ -81,6 +93,8 @@ impl Plan {
         if let Some(file) = file {
             let (gates, mut problems) = gates::read(&file, surroundings.root);
             plan.gates = gates;
+            plan.gates_refused = !problems.is_empty();
+            plan.unreadable = file.table.is_err();
             problems.extend(reader.file(&file, &mut plan.schedules));
             let sources = reader.sources(&file.sources);
             plan.problems.extend(told(problems, sources));
@@ -89,6 +103,7 @@ impl Plan {
         }
         let headers = reader.headers(&mut plan.schedules);
         plan.problems.extend(headers);
+        plan.refused = reader.refused();
         plan.schedules.sort_by(|one, other| one.name.cmp(&other.name));
         plan
     }

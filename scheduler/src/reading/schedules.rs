@@ -8,7 +8,7 @@ use std::time::Duration;
 use aegis_engine::codes;
 use aegis_engine::diagnostic::{Diagnostic, Place, Problems};
 use aegis_engine::files::{WRITTEN, read_text};
-use aegis_engine::runbook::{Runbook, Shape, Sources, Written};
+use aegis_engine::runbook::{Notify, Runbook, Shape, Sources, Written};
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
@@ -39,6 +39,7 @@ const KEYS: &[&str] = &[
     "until",
     "paused",
     "pause-after-failures",
+    "notify",
 ];
 
 /// Reads schedules one after the other.
@@ -52,8 +53,11 @@ pub(super) struct Reader<'a, 'r> {
     /// What is equal in many schedules is kept once.
     texts: HashMap<String, Arc<str>>,
     params: HashMap<String, Arc<BTreeMap<String, Value>>>,
+    notify: HashMap<Notify, Arc<Notify>>,
     /// Runbooks that problems point into.
     shown: Vec<Rc<Runbook>>,
+    /// Names of what could not be used.
+    refused: Vec<String>,
 }
 
 /// A schedule as far as it has been read.
@@ -76,6 +80,7 @@ struct Draft {
     skipped: Option<Skipped>,
     doubled: Option<Doubled>,
     pause_after: Option<u32>,
+    notify: Option<(Notify, Option<Place>)>,
 }
 
 impl<'a, 'r> Reader<'a, 'r> {
@@ -88,7 +93,9 @@ impl<'a, 'r> Reader<'a, 'r> {
             names: HashMap::new(),
             texts: HashMap::new(),
             params: HashMap::new(),
+            notify: HashMap::new(),
             shown: Vec::new(),
+            refused: Vec::new(),
         }
     }
 
@@ -98,6 +105,11 @@ impl<'a, 'r> Reader<'a, 'r> {
             let main = runbook.sources.main();
             sources.with(main, runbook.sources.text(main).unwrap_or_default())
         })
+    }
+
+    /// Names of what could not be used.
+    pub(super) fn refused(self) -> Vec<String> {
+        self.refused
     }
 
     /// The schedules of the file; answers what is wrong with others. Its own mistakes the gates have told.
@@ -134,7 +146,8 @@ impl<'a, 'r> Reader<'a, 'r> {
                     let told =
                         Diagnostic::new(codes::SCHEDULE, wrong.message).at(Some(place)).hint(wrong.hint);
                     let text = read_text(&self.surroundings.root.join(&path), WRITTEN).unwrap_or_default();
-                    problems.push(Problems::of(told, Sources::new(path, text)));
+                    problems.push(Problems::of(told, Sources::new(path.clone(), text)));
+                    self.refused.push(name_of(&path));
                     continue;
                 }
             };
@@ -161,7 +174,11 @@ impl<'a, 'r> Reader<'a, 'r> {
         }
         self.taken(name, place, fields);
         let schedule = self.complete(name, place, draft, fields);
-        (fields.problems.len() == before).then_some(schedule).flatten()
+        let schedule = (fields.problems.len() == before).then_some(schedule).flatten();
+        if schedule.is_none() {
+            self.refused.push(name.clone());
+        }
+        schedule
     }
 
     /// Two schedules of one name would share their records.
@@ -194,11 +211,13 @@ impl<'a, 'r> Reader<'a, 'r> {
         let (path, runbook) = runbook?;
         let params = self.bound(place, draft.params.as_ref(), &runbook, fields)?;
         let target = draft.target.as_ref().map_or(self.surroundings.target, |(name, _)| name.as_str());
+        let notify = self.notify(target, place, &draft, &runbook, fields);
         Some(Schedule {
             name: name.into(),
             runbook: self.shared(&path),
             risk: runbook.header.risk,
             at_window_end: runbook.header.at_window_end,
+            notify,
             target: self.shared(target),
             protected: protected?,
             params,
@@ -219,6 +238,28 @@ impl<'a, 'r> Reader<'a, 'r> {
         };
         let found = self.surroundings.targets.protected(name);
         found.map_err(|error| fields.refuse(at, error.message, error.hint)).ok()
+    }
+
+    /// Who hears what: as the schedule says, else as the runbook does; every channel is one of the target's.
+    fn notify(
+        &mut self,
+        target: &str,
+        place: &Option<Place>,
+        draft: &Draft,
+        runbook: &Rc<Runbook>,
+        fields: &mut Fields,
+    ) -> Arc<Notify> {
+        let (own, at) = match &draft.notify {
+            Some((notify, at)) => (notify.or(&runbook.header.notify), at),
+            None => (runbook.header.notify.clone(), place),
+        };
+        for channel in own.channels() {
+            if let Err(error) = self.surroundings.targets.channel(target, channel) {
+                fields.refuse(at, error.message, error.hint);
+            }
+        }
+        let shared = self.notify.entry(own.clone()).or_insert_with(|| Arc::new(own));
+        Arc::clone(shared)
     }
 
     fn runbook(
@@ -314,6 +355,7 @@ fn drafted(what: &str, written: &Written, expressions: &mut Expressions, fields:
             "until" => draft.until = Some(value.clone()),
             "paused" => draft.paused = fields.text(value),
             "pause-after-failures" => draft.pause_after = fields.number(value),
+            "notify" => draft.notify = fields.notify(value).map(|notify| (notify, value.place.clone())),
             _ => {}
         }
     }

@@ -12,6 +12,16 @@ use aegis_scheduler::{Missed, Overlap, Plan, Skipped};
 struct Known;
 
 impl Targets for Known {
+    fn channel(&self, target: &str, channel: &str) -> Result<(), CallError> {
+        match channel {
+            "ops" | "pager" => Ok(()),
+            _ => Err(CallError::new(
+                codes::TARGET,
+                format!("target `{target}` has no notification channel `{channel}`"),
+            )),
+        }
+    }
+
     fn protected(&self, name: &str) -> Result<bool, CallError> {
         match name {
             "sandbox" => Ok(false),

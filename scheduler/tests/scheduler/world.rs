@@ -21,6 +21,7 @@ pub(crate) fn schedule(name: &str, when: &str, zone_name: &str) -> Schedule {
         runbook: "runbooks/a.rhai".into(),
         risk: Risk::Medium,
         at_window_end: AtWindowEnd::Continue,
+        notify: Arc::default(),
         target: "sandbox".into(),
         protected: false,
         params: Arc::default(),

@@ -49,7 +49,7 @@ enum Verb {
 
 impl Schedule {
     pub(crate) fn run(self, global: &Global) -> Result<Exit, Failure> {
-        let context = Context::new(global, None)?;
+        let context = Arc::new(Context::new(global, None)?);
         match self.verb {
             Verb::Ls => looking::ls(&context),
             Verb::Explain(explain) => explain.run(&context),

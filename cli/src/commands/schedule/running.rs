@@ -23,6 +23,7 @@ use crate::commands::running::{Watcher, checked, conclude, interactive, wait};
 use crate::commands::subject::refuse_mistakes;
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::notices::Bulletin;
 use crate::view::failure::Failure;
 use crate::view::{say, table, tables};
 
@@ -52,7 +53,7 @@ pub(super) struct Backfill {
 }
 
 impl RunNow {
-    pub(super) fn run(self, context: &Context) -> Result<Exit, Failure> {
+    pub(super) fn run(self, context: &Arc<Context>) -> Result<Exit, Failure> {
         let schedule = find(context, &context.plan(true)?, &self.schedule)?;
         let store: Arc<dyn RecordStore> = context.records()?;
         let open = store.open()?.into_iter().find(|record| record.schedule == self.schedule);
@@ -65,7 +66,7 @@ impl RunNow {
 }
 
 impl Backfill {
-    pub(super) fn run(self, context: &Context) -> Result<Exit, Failure> {
+    pub(super) fn run(self, context: &Arc<Context>) -> Result<Exit, Failure> {
         let schedule = find(context, &context.plan(true)?, &self.schedule)?;
         let (from, to) = (instant(&self.from, &schedule)?, instant(&self.to, &schedule)?);
         if to > SystemClock.now() {
@@ -119,7 +120,7 @@ fn missing(
 
 /// A schedule whose runs a person starts here.
 struct ByHand<'a> {
-    context: &'a Context,
+    context: &'a Arc<Context>,
     store: Arc<dyn RecordStore>,
     schedule: Arc<Schedule>,
     glass: &'a Glass,
@@ -147,10 +148,16 @@ impl ByHand<'_> {
             occasion,
         };
         let (execution, _sandbox) = started?;
-        let handle = context.engine()?.start(start, execution)?;
+        let engine = context.engine()?;
+        let handle = engine.start(start, execution)?;
+        let broken = admitted.broken.as_deref();
+        let bulletin =
+            Bulletin::of(context, &engine, &schedule.notify, &schedule.target, handle.run(), broken);
+        bulletin.started();
         admitted.watch(context, &handle, &watcher);
         let conclusion = wait(context, &handle, &watcher);
         watcher.close();
+        bulletin.concluded(&conclusion);
         if let Some(verdict) = conclusion.verdict {
             self.ended(instant, verdict)?;
         }

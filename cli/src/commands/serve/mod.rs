@@ -26,9 +26,9 @@ use clap::Args;
 use super::schedule::tell_problems;
 use crate::context::{Context, Global};
 use crate::exit::Exit;
+use crate::notices::Notices;
 use crate::view::failure::Failure;
 use crate::view::say;
-use notices::Notices;
 use pulse::Pulse;
 use runs::Runs;
 use screen::Screen;
@@ -55,14 +55,16 @@ impl Serve {
         let config = &context.settings.config.serve;
         let runs = Runs::new(&context)?;
         let pulse = Pulse::start(&context, self.listen.as_deref().unwrap_or(&config.listen), refused)?;
-        let notices = Notices::start(&runs, &config.notify);
+        let notices = Notices::start(&context, runs.engine.clone());
         let screen = Screen::new(global);
         let listener = {
-            let pulse = Arc::clone(&pulse);
+            let (pulse, context) = (Arc::clone(&pulse), Arc::clone(&context));
             Arc::new(move |told: &Told| {
                 pulse.hear(told);
                 screen.hear(told);
-                notices.hear(told);
+                if let Some(notice) = notices::notice(&context, told) {
+                    notices.tell(notice);
+                }
             })
         };
         let options = Options {
@@ -136,8 +138,10 @@ fn reload_when_changed(context: &Arc<Context>, handle: Handle, pulse: Arc<Pulse>
                     && let Ok(plan) = context.plan(true)
                 {
                     pulse.set_refused(tell_problems(&context, &plan));
-                    say(&format!("read the schedules again: {}", plan.schedules.len()));
-                    handle.load(plan.schedules, plan.gates);
+                    let as_before =
+                        if plan.problems.is_empty() { "" } else { "; what has mistakes stands as it was" };
+                    say(&format!("read the schedules again: {}{as_before}", plan.schedules.len()));
+                    handle.load(plan);
                 }
                 now
             });

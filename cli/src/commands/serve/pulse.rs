@@ -103,7 +103,7 @@ impl Pulse {
         match told {
             Told::Alive(beat) => known.beat = Some((*beat, Instant::now())),
             Told::Started(_) => *known.instants.entry("started").or_default() += 1,
-            Told::NotStarted(record) => {
+            Told::NotStarted(record, _) => {
                 let why = record.why().map_or("refused", |why| why.word());
                 *known.instants.entry(why).or_default() += 1;
             }

@@ -58,12 +58,13 @@ fn line(told: &Told) -> Option<String> {
                 launch.schedule.name
             )
         }
-        Told::NotStarted(record) => {
+        Told::NotStarted(record, _) => {
             let why = record.why().map_or("", |why| why.word());
             format!("{} {}: not started, {why}: {}", second(record.instant), record.schedule, record.note)
         }
         Told::Paused(schedule, pause) => {
-            format!("{schedule} is paused: {}\n  next: aegis schedule resume {schedule}", pause.reason)
+            let name = &schedule.name;
+            format!("{name} is paused: {}\n  next: aegis schedule resume {name}", pause.reason)
         }
         Told::Jumped(by) => {
             let length = Period::seconds(by.unsigned_abs().as_secs());
@@ -103,8 +104,10 @@ fn value(told: &Told) -> Option<Value> {
         Told::Waiting(launch) => json!({
             "event": "waiting", "schedule": &*launch.schedule.name, "instant": launch.instant, "run": launch.run,
         }),
-        Told::NotStarted(record) => json!({ "event": "not-started", "record": record }),
-        Told::Paused(schedule, pause) => json!({ "event": "paused", "schedule": schedule, "pause": pause }),
+        Told::NotStarted(record, _) => json!({ "event": "not-started", "record": record }),
+        Told::Paused(schedule, pause) => {
+            json!({ "event": "paused", "schedule": &*schedule.name, "pause": pause })
+        }
         Told::Jumped(by) => json!({ "event": "jumped", "seconds": by.as_secs_f64() }),
         Told::Closing(launch, at, _) => json!({ "event": "closing", "run": launch.run, "closes": at }),
         Told::Trouble(why) => json!({ "event": "trouble", "message": why }),
