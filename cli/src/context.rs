@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use aegis_engine::clock::{SystemClock, SystemEntropy};
 use aegis_engine::codes;
 use aegis_engine::error::CallError;
 use aegis_engine::function::{Registry, Services};
-use aegis_engine::journal::{Person, SqliteStore, StoreError};
+use aegis_engine::journal::postgres::{self, Database};
+use aegis_engine::journal::{Person, PostgresStore, SqliteStore, Store, StoreError};
 use aegis_engine::run::engine::Execution;
 use aegis_engine::run::handle::Listener;
 use aegis_engine::run::{Engine, Limits, TargetFacts};
@@ -20,7 +21,7 @@ use aegis_engine::text::did_you_mean;
 use aegis_sandbox::serve::{Options, Sandbox};
 use aegis_scheduler::Plan;
 use aegis_scheduler::reading::{Surroundings, Targets};
-use aegis_scheduler::store::SqliteRecords;
+use aegis_scheduler::store::{PostgresRecords, RecordStore, SqliteRecords};
 use clap::{Args, ValueEnum};
 
 use crate::config::{Layered, Origin, load};
@@ -54,6 +55,10 @@ pub(crate) struct Global {
     /// (AEGIS_STATE_DIR).
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
+    /// PostgreSQL database for journals and schedules, where several engines share their work:
+    /// `postgres://user@host/name`, `env:NAME` or `file:PATH` (AEGIS_DATABASE_URL).
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) database: Option<String>,
     /// Folder of the project [default: found from the runbook or the current folder].
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) project: Option<PathBuf>,
@@ -98,6 +103,7 @@ pub(crate) struct Context {
     pub(crate) state: PathBuf,
     pub(crate) runtime: tokio::runtime::Runtime,
     pub(crate) environment: BTreeMap<String, String>,
+    database: OnceLock<Database>,
 }
 
 impl Context {
@@ -121,7 +127,15 @@ impl Context {
             .enable_all()
             .build()
             .map_err(|error| CallError::new(codes::LIMIT, "no threads could be started").because(error))?;
-        Ok(Self { global: global.clone(), project, settings, state, runtime, environment })
+        Ok(Self {
+            global: global.clone(),
+            project,
+            settings,
+            state,
+            runtime,
+            environment,
+            database: OnceLock::new(),
+        })
     }
 
     /// Who acts.
@@ -150,16 +164,39 @@ impl Context {
         })
     }
 
-    /// The store of the state directory.
-    pub(crate) fn store(&self) -> Result<Arc<SqliteStore>, Failure> {
-        Ok(Arc::new(SqliteStore::open(&self.state)?))
+    /// The database that engines share; `None`: journals are in the state directory.
+    pub(crate) fn database(&self) -> Result<Option<Database>, Failure> {
+        let config = &self.settings.config.database;
+        if config.url.open().is_empty() {
+            return Ok(None);
+        }
+        if let Some(database) = self.database.get() {
+            return Ok(Some(database.clone()));
+        }
+        let options = postgres::Options {
+            url: config.address(&self.project, &self.environment)?,
+            takeover_after: config.takeover_after()?,
+        };
+        let database = Database::new(&options)?;
+        Ok(Some(self.database.get_or_init(|| database).clone()))
     }
 
-    /// The records of schedules in the state directory.
-    pub(crate) fn records(&self) -> Result<Arc<SqliteRecords>, Failure> {
-        // The journal's store looks at the version of the file first.
+    /// The store of journals: the database, or the state directory.
+    pub(crate) fn store(&self) -> Result<Arc<dyn Store>, Failure> {
+        Ok(match self.database()? {
+            Some(database) => Arc::new(PostgresStore::open(&database)?),
+            None => Arc::new(SqliteStore::open(&self.state)?),
+        })
+    }
+
+    /// The records of schedules, beside the journals.
+    pub(crate) fn records(&self) -> Result<Arc<dyn RecordStore>, Failure> {
+        // The journal's store looks at the version first.
         self.store()?;
-        Ok(Arc::new(SqliteRecords::open(&self.state)?))
+        Ok(match self.database()? {
+            Some(database) => Arc::new(PostgresRecords::open(&database)?),
+            None => Arc::new(SqliteRecords::open(&self.state)?),
+        })
     }
 
     /// What the project says about schedules; secrets are looked for where runs are started.

@@ -159,6 +159,8 @@ impl Call<'_> {
     }
 
     fn perform(&self) -> Result<Value, Interrupt> {
+        // The process may have been stopped since the journal has what is asked.
+        self.session.check_claim()?;
         let work = self.function.perform(&self.context, &self.opened);
         match self.session.block(self.frame.deadline, work) {
             Ok(value) => self.finish(Ok(self.sealed_answer(value))),

@@ -25,7 +25,7 @@ struct Line {
     origin: String,
 }
 
-/// Keys of notification channels that are secret, unless they only name a variable.
+/// Keys of notification channels that are secret, unless they only name a variable or a file.
 const SECRET: [&str; 3] = ["url", "key", "password"];
 
 impl Config {
@@ -54,8 +54,10 @@ impl Config {
 
 fn covered(key: &str, value: &Value) -> Value {
     let last = key.rsplit('.').next().unwrap_or(key);
-    let named = value.as_str().is_some_and(|text| text.starts_with("env:"));
-    if key.contains(".notify.") && SECRET.contains(&last) && !named {
+    let named = value.as_str().is_some_and(|text| text.starts_with("env:") || text.starts_with("file:"));
+    let secret = key.contains(".notify.") && SECRET.contains(&last)
+        || key == "database.url" && value.as_str() != Some("");
+    if secret && !named {
         return Value::String(MASK.to_owned());
     }
     value.clone()

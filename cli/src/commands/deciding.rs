@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aegis_engine::CallError;
 use aegis_engine::clock::SystemClock;
-use aegis_engine::journal::{RunRecord, SqliteStore};
+use aegis_engine::journal::{RunRecord, Store};
 use aegis_engine::run::operate::{Decider, Desk};
 use clap::Args;
 
@@ -30,7 +30,7 @@ pub(crate) struct Decision {
 /// A run that somebody looks at or decides about.
 pub(crate) struct Case {
     pub(crate) context: Arc<Context>,
-    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) store: Arc<dyn Store>,
     pub(crate) record: RunRecord,
 }
 

@@ -1,7 +1,7 @@
 //! `aegis halt`: no effect of any run in this state directory happens until `aegis unhalt`.
 
 use aegis_engine::clock::{Clock, SystemClock};
-use aegis_engine::journal::{Halt as Switch, Store};
+use aegis_engine::journal::Halt as Switch;
 use clap::Args;
 
 use crate::context::{Context, Global};

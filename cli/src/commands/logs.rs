@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aegis_engine::journal::{Entry, Status, Store};
+use aegis_engine::journal::{Entry, Status};
 use clap::Args;
 
 use super::deciding::Case;
@@ -31,7 +31,7 @@ impl Logs {
         let mut seen = 0;
         loop {
             // Asked before the journal is read: what a process wrote before it left is printed, too.
-            let executed = self.follow && case.store.executed(&case.record.id);
+            let executed = self.follow && case.store.executed(&case.record.id)?;
             let entries = case.store.entries(&case.record.id, seen)?;
             entries.iter().for_each(|entry| print(entry, global));
             seen = entries.last().map_or(seen, |entry| entry.seq);

@@ -1,6 +1,5 @@
 //! `aegis replay`: the script over its journal with no outside at all, to look into what happened.
 
-use aegis_engine::journal::Store;
 use aegis_engine::run::stored;
 use aegis_engine::run::{Resume, Stop};
 use clap::Args;

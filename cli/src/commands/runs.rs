@@ -1,6 +1,5 @@
 //! `aegis runs`: runs of the state directory, newest first.
 
-use aegis_engine::journal::Store;
 use clap::Args;
 
 use crate::context::{Context, Global};

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use aegis_engine::journal::{Entry, Status, Store};
+use aegis_engine::journal::{Entry, Status};
 use aegis_engine::report::Report;
 use aegis_engine::run::operate::pending;
 use aegis_engine::run::stored;

@@ -1,6 +1,5 @@
 //! `aegis undo`: takes back what can be taken back of a run that no process executes, newest first.
 
-use aegis_engine::journal::Store;
 use clap::Args;
 
 use super::deciding::{Case, Decision};

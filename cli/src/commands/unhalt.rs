@@ -1,6 +1,5 @@
 //! `aegis unhalt`: effects may happen again; runs that stopped for it are resumed by hand.
 
-use aegis_engine::journal::Store;
 use clap::Args;
 
 use crate::context::{Context, Global};

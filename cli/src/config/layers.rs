@@ -45,8 +45,12 @@ pub(crate) struct Layered {
 }
 
 /// Environment variables that are configuration.
-const VARIABLES: [(&str, &str); 3] =
-    [("AEGIS_TARGET", "target"), ("AEGIS_STATE_DIR", "state-dir"), ("AEGIS_OPERATOR", "operator")];
+const VARIABLES: [(&str, &str); 4] = [
+    ("AEGIS_TARGET", "target"),
+    ("AEGIS_STATE_DIR", "state-dir"),
+    ("AEGIS_OPERATOR", "operator"),
+    ("AEGIS_DATABASE_URL", "database.url"),
+];
 
 /// Reads every layer.
 pub(crate) fn load(
@@ -71,6 +75,10 @@ pub(crate) fn load(
     if let Some(folder) = &flags.state_dir {
         let value = folder.display().to_string().into();
         values.insert("state-dir".to_owned(), (value, Origin::Flag("--state-dir")));
+    }
+    if let Some(url) = &flags.database {
+        super::database::refuse_password(url)?;
+        values.insert("database.url".to_owned(), (url.clone().into(), Origin::Flag("--database")));
     }
     if let Some(operator) = &flags.operator {
         values.insert("operator".to_owned(), (operator.clone().into(), Origin::Flag("--operator")));
@@ -225,6 +233,7 @@ mod tests {
     fn flags() -> Global {
         Global {
             state_dir: None,
+            database: None,
             project: None,
             operator: None,
             output: Output::Text,

@@ -7,6 +7,7 @@
 //! Every file is read by itself first, so that an unknown key is told with its file and line; then the
 //! layers are laid over each other key by key.
 
+mod database;
 mod layers;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use aegis_sandbox::serve::Topology;
 use aegis_stdlib::target::Target;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use database::DatabaseConfig;
 pub(crate) use layers::{Layered, Origin, load};
 
 /// The defaults, as a file with comments.
@@ -35,6 +37,8 @@ pub(crate) struct Config {
     pub(crate) state_dir: PathBuf,
     /// Who acts.
     pub(crate) operator: String,
+    /// Where several engines share their work.
+    pub(crate) database: DatabaseConfig,
     /// The embedded cluster.
     pub(crate) sandbox: SandboxConfig,
     /// The scheduler.

@@ -17,7 +17,7 @@ pub(super) fn module() -> Module {
     Module {
         name: "lock",
         summary: "Keeps other runs away from a named thing.",
-        page: "A lock holds among all runs that share a state directory. The token grows with every new holder: \
+        page: "A lock holds among all runs that share a state directory or a database. The token grows with every new holder: \
                hand it to what the lock protects where that can refuse an older one. A run that waits for a \
                person without a process keeps its locks only until they run out.",
         functions: vec![Function::new::<Hold>(), Function::new::<Release>()],
@@ -40,7 +40,7 @@ struct HoldArguments {
 }
 
 const fn five_minutes() -> Period {
-    Period::minutes(5)
+    crate::run::LOCK_TIME_TO_LIVE
 }
 
 #[async_trait]
@@ -121,7 +121,7 @@ impl HostFunction for Release {
             positional: &["name"],
             returns: "nothing",
             undo: "none: another run may have it already",
-            fails_when: "The state directory cannot be written.",
+            fails_when: "The journal's store cannot be written.",
             example: r#"lock::release("database/orders")"#,
             ..Description::of("release", Effect::Changes)
         }

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params};
-use sha2::{Digest, Sha256};
 
-use super::entry::chained;
-use super::store::{Claim, Halt, Lease, RunRecord, Status, Store, StoreError};
-use super::{Body, Entry, Format, Person, recovery};
+use super::fence::{Claim, Fence};
+use super::store::{Halt, Lease, RunRecord, Status, Store, StoreError};
+use super::stored::{self, DECIDED, StoredEntry, content_hash};
+use super::{Body, Entry, Format, Person};
 
 /// Name of the file in the state directory.
 const FILE: &str = "journal.db";
@@ -38,11 +38,6 @@ const A_LOOK: Duration = Duration::from_millis(10);
 
 /// Pages of the write-ahead log after which it is moved into the file: one commit in a thousand waits for that.
 const CHECKPOINT: u32 = 4000;
-
-/// From this many entries on, several threads read a run.
-const WORTH_SHARING: usize = 1000;
-/// More than these wait for the disk and for each other.
-const MOST_READERS: usize = 4;
 
 /// Journals in one SQLite file.
 pub struct SqliteStore {
@@ -142,11 +137,8 @@ impl SqliteStore {
         Ok(value)
     }
 
-    /// Whether a process has the claim of a run: nobody else can share its lock.
-    #[must_use]
-    pub fn executed(&self, run: &str) -> bool {
-        let claim = File::open(self.directory.join("claims").join(run));
-        claim.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    fn is_claimed(&self, run: &str) -> bool {
+        is_claimed(&self.directory, run)
     }
 
     fn head(&self, run: &str, at: u64) -> Result<Option<String>, StoreError> {
@@ -173,102 +165,43 @@ impl SqliteStore {
     }
 }
 
-struct StoredEntry {
-    seq: u64,
-    at: String,
-    body: String,
-    hash: String,
-}
-
-/// Parses entries beside their verification. A long run is resumed in the time of one share of it: each of a few
-/// threads takes one.
-fn parsed(
-    run: &str,
-    stored: &[StoredEntry],
-    verified: impl FnOnce() -> Result<String, StoreError>,
-) -> Result<Vec<Entry>, StoreError> {
-    let share =
-        |part: &[StoredEntry]| part.iter().map(|entry| entry.parsed(run)).collect::<Result<Vec<_>, _>>();
-    if stored.len() < WORTH_SHARING {
-        verified()?;
-        return share(stored);
-    }
-    let threads = std::thread::available_parallelism().map_or(1, |count| count.get().min(MOST_READERS));
-    std::thread::scope(|scope| {
-        let parts: Vec<_> = stored
-            .chunks(stored.len().div_ceil(threads))
-            .map(|part| scope.spawn(move || share(part)))
-            .collect();
-        verified()?;
-        let mut entries = Vec::with_capacity(stored.len());
-        for part in parts {
-            let part = part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-            entries.extend(part);
-        }
-        Ok(entries)
-    })
-}
-
-impl StoredEntry {
-    fn parsed(&self, run: &str) -> Result<Entry, StoreError> {
-        let damaged = |why: String| StoreError::Damaged { run: run.to_owned(), seq: self.seq, why };
-        let at = self.at.parse().map_err(|error| damaged(format!("{error}")))?;
-        let body = serde_json::from_str(&self.body).map_err(|error| damaged(format!("{error}")))?;
-        Ok(Entry { seq: self.seq, at, body, hash: self.hash.clone() })
-    }
-}
-
 impl Store for SqliteStore {
     fn append(&self, run: &str, bodies: &[(Timestamp, Body)]) -> Result<Vec<Entry>, StoreError> {
-        let prepared: Vec<(String, String)> = bodies
-            .iter()
-            .map(|(at, body)| (at.to_string(), serde_json::to_string(body).unwrap_or_default()))
-            .collect();
+        let texts = stored::texts(bodies);
         let links = self.write(|transaction| {
-            let (mut seq, mut previous) = transaction
+            let (seq, head) = transaction
                 .prepare_cached("SELECT seq, hash FROM entries WHERE run = ?1 ORDER BY seq DESC LIMIT 1")?
                 .query_row(params![run], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, String>(1)?)))
                 .optional()?
                 .unwrap_or_default();
+            if let Err(refused) = stored::begins_once(run, seq, bodies) {
+                return Ok(Err(refused));
+            }
             let mut insert = transaction.prepare_cached(
                 "INSERT INTO entries (run, seq, at, body, hash) VALUES (?1, ?2, ?3, ?4, ?5)",
             )?;
             let mut links = Vec::with_capacity(bodies.len());
-            for ((_, body), (at, text)) in bodies.iter().zip(&prepared) {
-                seq += 1;
-                previous = chained(&previous, seq, at, text);
-                insert.execute(params![run, seq, at, text, previous])?;
-                record(transaction, run, at, body)?;
-                links.push((seq, previous.clone()));
+            for ((_, body), entry) in bodies.iter().zip(stored::linked(seq, head, &texts)) {
+                insert.execute(params![run, entry.seq, entry.at, entry.body, entry.hash])?;
+                record(transaction, run, &entry.at, body)?;
+                links.push((entry.seq, entry.hash));
             }
-            Ok(links)
-        })?;
-        let entries = bodies.iter().zip(links);
-        Ok(entries
-            .map(|((at, body), (seq, hash))| Entry { seq, at: *at, body: body.clone(), hash })
-            .collect())
+            Ok(Ok(links))
+        })??;
+        Ok(stored::appended(bodies, links))
     }
 
     fn entries(&self, run: &str, after: u64) -> Result<Vec<Entry>, StoreError> {
         let previous = if after == 0 { Some(String::new()) } else { self.head(run, after)? };
-        let stored = self.stored(run, after)?;
-        if stored.is_empty() && (after == 0 || previous.is_none()) {
-            return Err(StoreError::NoRun(run.to_owned()));
-        }
-        let verified = || {
-            let links = stored.iter().map(|e| (e.seq, e.at.as_str(), e.body.as_str(), e.hash.as_str()));
-            recovery::verify(previous.unwrap_or_default(), after + 1, links).map_err(|broken| {
-                StoreError::Damaged { run: run.to_owned(), seq: broken.seq, why: broken.why }
-            })
-        };
-        parsed(run, &stored, verified)
+        stored::checked(run, after, previous, &self.stored(run, after)?)
     }
 
     fn decisions(&self, run: &str, after: u64) -> Result<Vec<Entry>, StoreError> {
-        // The kind is the first key of every stored body.
-        let sql = "SELECT seq, at, body, hash FROM entries
-                   WHERE run = ?1 AND seq > ?2 AND body LIKE '{\"kind\":\"decided\"%' ORDER BY seq";
-        self.select(sql, run, after)?.iter().map(|entry| entry.parsed(run)).collect()
+        let sql = format!(
+            "SELECT seq, at, body, hash FROM entries
+             WHERE run = ?1 AND seq > ?2 AND body LIKE '{DECIDED}' ORDER BY seq"
+        );
+        self.select(&sql, run, after)?.iter().map(|entry| entry.parsed(run)).collect()
     }
 
     fn runs(&self) -> Result<Vec<RunRecord>, StoreError> {
@@ -281,7 +214,7 @@ impl Store for SqliteStore {
             .map_err(|error| self.error(error))?;
         let rows = statement.query_map([], run_record).map_err(|error| self.error(error))?;
         let mut runs = rows.collect::<Result<Vec<_>, _>>().map_err(|error| self.error(error))?;
-        for run in runs.iter_mut().filter(|run| run.status == Status::Running && !self.executed(&run.id)) {
+        for run in runs.iter_mut().filter(|run| run.status == Status::Running && !self.is_claimed(&run.id)) {
             run.status = Status::Interrupted;
         }
         Ok(runs)
@@ -334,6 +267,10 @@ impl Store for SqliteStore {
         Ok(None)
     }
 
+    fn executed(&self, run: &str) -> Result<bool, StoreError> {
+        Ok(self.is_claimed(run))
+    }
+
     fn halt(&self) -> Result<Option<Halt>, StoreError> {
         let text: Option<String> = self
             .connection()
@@ -372,7 +309,8 @@ impl Store for SqliteStore {
                 .optional()?;
             let token = match held {
                 Some(held) if held.run != run && held.expires > now => return Ok(Err(held)),
-                Some(held) if held.run == run && held.expires > now => held.token,
+                // It ran out, and nobody else had it since: what it protects has seen no other holder.
+                Some(held) if held.run == run => held.token,
                 Some(held) => held.token + 1,
                 None => 1,
             };
@@ -396,15 +334,28 @@ impl Store for SqliteStore {
     }
 }
 
+/// Whether a process has the claim of a run in a state directory: nobody else can share its lock.
+#[must_use]
+pub fn is_claimed(directory: &Path, run: &str) -> bool {
+    let claim = File::open(directory.join("claims").join(run));
+    claim.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
 struct Unclaimed;
-impl Claim for Unclaimed {}
+
+impl Claim for Unclaimed {
+    fn fence(&self) -> Fence {
+        Fence::for_good()
+    }
+}
 
 #[expect(dead_code, reason = "the open file is the lock; closing it gives it back")]
 struct FileClaim(File);
-impl Claim for FileClaim {}
 
-fn content_hash(text: &str) -> String {
-    hex::encode(Sha256::digest(text.as_bytes()))
+impl Claim for FileClaim {
+    fn fence(&self) -> Fence {
+        Fence::for_good()
+    }
 }
 
 /// Keeps the list of runs in step with the entries, in the same transaction.
@@ -431,17 +382,13 @@ fn record(transaction: &Transaction<'_>, run: &str, at: &str, body: &Body) -> ru
 }
 
 fn run_record(row: &rusqlite::Row<'_>) -> rusqlite::Result<RunRecord> {
-    let status: String = row.get(5)?;
     Ok(RunRecord {
         id: row.get(0)?,
         title: row.get(1)?,
         runbook: row.get(2)?,
         target: row.get(3)?,
         person: Person(row.get(4)?),
-        status: [Status::Waiting, Status::Succeeded, Status::Failed, Status::Cancelled]
-            .into_iter()
-            .find(|known| known.word() == status)
-            .unwrap_or(Status::Running),
+        status: Status::of(&row.get::<_, String>(5)?),
         started: timestamp(row, 6)?,
         updated: timestamp(row, 7)?,
     })

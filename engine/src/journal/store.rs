@@ -7,17 +7,32 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::fence::{Claim, Fence};
 use super::format::NewerFormat;
 use super::{Body, Entry, Person};
 
 /// Runs, their entries, the texts they ran, and what runs share: leases and the halt switch.
 pub trait Store: Send + Sync + 'static {
-    /// Appends to a run's chain and makes it durable before it returns. The first entry of a run is
-    /// [`Body::Started`] and creates it.
+    /// Appends to a run's chain what somebody decided from outside, and makes it durable before it returns. The first
+    /// entry of a run is [`Body::Started`] and creates it.
     ///
     /// # Errors
     /// When it could not be made durable; then nothing of it was stored.
     fn append(&self, run: &str, bodies: &[(Timestamp, Body)]) -> Result<Vec<Entry>, StoreError>;
+
+    /// Appends what the process that has the run's claim did. Where a claim can be lost, one that was taken over is
+    /// refused in the transaction that would have stored the entries.
+    ///
+    /// # Errors
+    /// As [`Store::append`], and [`StoreError::ClaimLost`].
+    fn write(
+        &self,
+        run: &str,
+        bodies: &[(Timestamp, Body)],
+        _fence: &Fence,
+    ) -> Result<Vec<Entry>, StoreError> {
+        self.append(run, bodies)
+    }
 
     /// The entries of a run after a position, in order, with the chain checked from there on.
     ///
@@ -55,6 +70,12 @@ pub trait Store: Send + Sync + 'static {
     /// When the store cannot be written.
     fn claim(&self, run: &str) -> Result<Option<Box<dyn Claim>>, StoreError>;
 
+    /// Whether some process executes a run.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn executed(&self, run: &str) -> Result<bool, StoreError>;
+
     /// The halt switch.
     ///
     /// # Errors
@@ -67,7 +88,8 @@ pub trait Store: Send + Sync + 'static {
     /// When the store cannot be written.
     fn set_halt(&self, halt: Option<&Halt>) -> Result<(), StoreError>;
 
-    /// Takes or renews a lease. `Err(holder)` inside: somebody else has it.
+    /// Takes or renews a lease; a run keeps its token as long as nobody else had the lease. `Err(holder)` inside:
+    /// somebody else has it. A store that several machines share goes by its own clock instead of `now`.
     ///
     /// # Errors
     /// When the store cannot be written.
@@ -85,9 +107,6 @@ pub trait Store: Send + Sync + 'static {
     /// When the store cannot be written.
     fn release(&self, name: &str, run: &str) -> Result<(), StoreError>;
 }
-
-/// Held while a process executes a run.
-pub trait Claim: Send {}
 
 /// A run as lists show it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,6 +160,15 @@ impl Status {
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
         }
+    }
+
+    /// The stored word as a status.
+    #[must_use]
+    pub fn of(word: &str) -> Self {
+        [Self::Waiting, Self::Succeeded, Self::Failed, Self::Cancelled]
+            .into_iter()
+            .find(|known| known.word() == word)
+            .unwrap_or(Self::Running)
     }
 
     /// The status after an entry; `None`: it stays as it was.
@@ -208,6 +236,39 @@ pub enum StoreError {
     /// A newer aegis wrote this.
     #[error("cannot use the state directory `{}`: {}", .0.display(), .1)]
     Newer(PathBuf, NewerFormat),
+    /// The database server does not answer.
+    #[error("the database `{0}` cannot be reached: {1}")]
+    Unreachable(String, String),
+    /// The database server answers, and refuses.
+    #[error("the database `{server}` refuses: {why}")]
+    Refused {
+        /// Which, without credentials.
+        server: String,
+        /// What it says.
+        why: String,
+        /// The code with the page.
+        code: crate::Code,
+    },
+    /// The tables were made by a newer aegis.
+    #[error(
+        "the tables of the {tables} in the database `{server}` have version {found}, this aegis knows up to {known}"
+    )]
+    NewerTables {
+        /// Which database.
+        server: String,
+        /// Whose tables.
+        tables: &'static str,
+        /// Their version.
+        found: i32,
+        /// The newest that is known.
+        known: i32,
+    },
+    /// A run has begun under this id already.
+    #[error("a run `{0}` has begun already")]
+    Begun(String),
+    /// Another engine has, or may have, the run.
+    #[error("this engine lost its claim on `{0}`: another one goes on with it")]
+    ClaimLost(String),
     /// There is no such run.
     #[error("there is no run `{0}`")]
     NoRun(String),
@@ -225,7 +286,10 @@ impl StoreError {
             Self::Full(_) => codes::DISK_FULL,
             Self::Unusable(..) | Self::Unwritable(..) => codes::STATE,
             Self::Damaged { .. } | Self::NoText(_) => codes::CORRUPT,
-            Self::Newer(..) => codes::FORMAT,
+            Self::Newer(..) | Self::NewerTables { .. } => codes::FORMAT,
+            Self::Unreachable(..) => codes::UNREACHABLE,
+            Self::Refused { code, .. } => *code,
+            Self::ClaimLost(_) | Self::Begun(_) => codes::CLAIMED,
             Self::NoRun(_) => codes::NO_RUN,
         }
     }
@@ -247,6 +311,20 @@ impl StoreError {
                 format!("other runs are not touched; `aegis verify {run}` names every damaged record")
             }
             Self::Newer(..) => "use the aegis that wrote it, or another `--state-dir`".to_owned(),
+            Self::Unreachable(..) => {
+                "nothing recorded is lost: runs stop before their next effect, and go on with \
+                                      `aegis resume` (or by themselves under `aegis serve`) once it is back"
+                    .to_owned()
+            }
+            Self::Refused { code, .. } if *code == crate::codes::UNAUTHENTICATED => {
+                "look at user and password of the address; it can be read from a file: `file:PATH`".to_owned()
+            }
+            Self::Refused { code, .. } if *code == crate::codes::FORBIDDEN => {
+                "the user needs the right to make the schema `aegis` there, or to use it".to_owned()
+            }
+            Self::Refused { .. } => return None,
+            Self::NewerTables { .. } => "use the aegis that made them, or another database".to_owned(),
+            Self::ClaimLost(run) | Self::Begun(run) => format!("`aegis show {run}` shows how far it is"),
             Self::NoRun(_) => "`aegis runs` lists them".to_owned(),
             Self::NoText(_) => return None,
         })

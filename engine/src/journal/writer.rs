@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
-use super::{Body, Entry, Store, StoreError};
+use super::{Body, Entry, Fence, Store, StoreError};
 use crate::clock::Clock;
 use crate::secret::Vault;
 
@@ -17,6 +17,7 @@ pub type Listener = Arc<dyn Fn(&Entry) + Send + Sync>;
 pub struct Journal {
     store: Arc<dyn Store>,
     run: String,
+    fence: Fence,
     clock: Arc<dyn Clock>,
     vault: Vault,
     queue: Mutex<Queue>,
@@ -33,17 +34,18 @@ struct Queue {
 }
 
 impl Journal {
-    /// The journal of a run; `listener` hears every entry this process writes.
+    /// The journal of a run, written under a claim; `listener` hears every entry this process writes.
     #[must_use]
     pub fn new(
         store: Arc<dyn Store>,
         run: impl Into<String>,
+        fence: Fence,
         clock: Arc<dyn Clock>,
         vault: Vault,
         listener: Listener,
     ) -> Self {
         let (queue, writing) = (Mutex::default(), Mutex::new(()));
-        Self { store, run: run.into(), clock, vault, queue, writing, listener }
+        Self { store, run: run.into(), fence, clock, vault, queue, writing, listener }
     }
 
     /// Writes along with the next durable entry. Lost when the process dies before; nothing depends on it then.
@@ -98,7 +100,7 @@ impl Journal {
             }
             (std::mem::take(&mut queue.waiting), queue.queued)
         };
-        match self.store.append(&self.run, &batch) {
+        match self.store.write(&self.run, &batch, &self.fence) {
             Ok(entries) => {
                 self.queue().written = last;
                 entries.iter().for_each(|entry| (self.listener)(entry));

@@ -88,7 +88,7 @@ fn finish(
         conclusion.stop = Some(Stop::Store(error));
     }
     if let Some(verdict) = conclusion.verdict {
-        release_leases(session);
+        session.release_leases();
         let (failure, value) = (conclusion.failure.clone(), conclusion.value.clone());
         if let Err(error) = session.journal.commit(Body::Ended { verdict, failure, value }) {
             conclusion.verdict = None;
@@ -114,14 +114,6 @@ fn take_cancel_back(session: &Session) -> Result<(), StoreError> {
         note: "left instead of cancelled".to_owned(),
         evidence: String::new(),
     })
-}
-
-fn release_leases(session: &Session) {
-    let held: Vec<String> = session.lock(&session.leases).keys().cloned().collect();
-    for name in held {
-        // A lease that cannot be given back runs out by itself.
-        let _ = session.store.release(&name, &session.run);
-    }
 }
 
 /// The sentence of what stopped the run, with the place in the script it came from.

@@ -59,20 +59,12 @@ impl Control {
 
     /// Takes a lease and keeps it alive until the run ends or gives it back.
     pub(crate) fn hold(&self, name: &str, time_to_live: Duration) -> Result<Result<Lease, Lease>, CallError> {
-        let session = &self.session;
-        let now = session.clock.now();
-        let answer =
-            session.store.acquire(name, &session.run, now, time_to_live).map_err(|error| stored(&error))?;
-        if let Ok(lease) = &answer {
-            session.lock(&session.leases).insert(name.to_owned(), (lease.clone(), time_to_live));
-        }
-        Ok(answer)
+        self.session.hold(name, time_to_live).map_err(|error| stored(&error))
     }
 
     /// Gives a lease back.
     pub(crate) fn release(&self, name: &str) -> Result<(), CallError> {
-        self.session.lock(&self.session.leases).remove(name);
-        self.session.store.release(name, &self.session.run).map_err(|error| stored(&error))
+        self.session.release(name).map_err(|error| stored(&error))
     }
 }
 

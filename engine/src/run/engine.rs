@@ -273,11 +273,13 @@ impl Engine {
     fn execute(&self, making: Making, execution: Execution, first: Body) -> Result<Handle, EngineError> {
         let session = Session::new(self, &making, &execution)?;
         session.journal.commit(first)?;
+        session.take_leases_back()?;
         let ending = Arc::new(Ending::default());
         let handle = Handle { session: Arc::clone(&session), ending: Arc::clone(&ending) };
         let over = CancellationToken::new();
         self.runtime.spawn(Arc::clone(&session).look_around(over.clone()));
         self.runtime.spawn(Arc::clone(&session).watch_memory(over.clone()));
+        self.runtime.spawn(Arc::clone(&session).watch_claim(over.clone()));
         let Making { runbook, claim, .. } = making;
         let work = move || {
             let _span = tracing::info_span!("run", id = session.run).entered();

@@ -6,7 +6,7 @@
 //! - [`stored`]: what a run in the journal was made of
 //! - `frame`: places in a run; `recorded`: what earlier processes did there
 //! - `step`, `parallel`: the script builtins that group calls
-//! - `undo`: the ledger; `limits`: operations and time; [`confirm`]: asking before each effect
+//! - `leases`: the locks a run holds; `undo`: the ledger; `limits`: operations and time; [`confirm`]: asking before each effect
 
 mod conclusion;
 pub mod confirm;
@@ -15,6 +15,7 @@ pub mod engine;
 pub(crate) mod frame;
 pub mod handle;
 pub mod interrupt;
+mod leases;
 pub mod limits;
 mod log;
 pub mod operate;
@@ -33,6 +34,7 @@ pub(crate) use control::Control;
 pub use engine::{Engine, Occasion, Resume, Start};
 pub use handle::{Conclusion, Event, Handle};
 pub use interrupt::Stop;
+pub(crate) use leases::TIME_TO_LIVE as LOCK_TIME_TO_LIVE;
 pub use limits::Limits;
 pub use undo::Debt;
 

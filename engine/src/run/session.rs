@@ -1,12 +1,10 @@
 //! The state of a run while a process executes it. Shared by all its branches.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -14,6 +12,7 @@ use super::confirm::Confirm;
 use super::engine::{Engine, Execution};
 use super::handle::{Event, Listener};
 use super::interrupt::{Interrupt, Stop};
+use super::leases::Leases;
 use super::limits::{Limits, Memory, Operations};
 use super::log::Log;
 use super::recorded::Recorded;
@@ -24,7 +23,7 @@ use crate::codes;
 use crate::diagnostic::{self, Diagnostic};
 use crate::error::CallError;
 use crate::function::{Cleanup, Context, Overlay, Registry, Services};
-use crate::journal::{Act, Body, Claim, Entry, Journal, Lease, Person, Scheduled, Store, StoreError};
+use crate::journal::{Act, Body, Claim, Entry, Fence, Journal, Person, Scheduled, Store, StoreError};
 use crate::runbook::{Capability, Params, Runbook};
 use crate::script::Script;
 use crate::secret::Vault;
@@ -34,6 +33,9 @@ const LOOK: Duration = Duration::from_millis(200);
 
 /// How often a run looks how much memory it takes: a script cannot fill much between two looks.
 const LOOK_AT_MEMORY: Duration = Duration::from_millis(20);
+
+/// How often a run looks whether its claim still holds.
+const LOOK_AT_CLAIM: Duration = Duration::from_millis(100);
 
 /// How long the end of a run waits for calls that were stopped: longer than programs are usually given between
 /// SIGTERM and SIGKILL.
@@ -74,6 +76,8 @@ pub(crate) struct Session {
     pub(crate) registry: Arc<Registry>,
     pub(crate) services: Services,
     pub(crate) store: Arc<dyn Store>,
+    /// The claim under which this process executes the run.
+    pub(crate) fence: Fence,
     pub(crate) journal: Journal,
     pub(crate) recorded: Recorded,
     pub(crate) ledger: Ledger,
@@ -102,7 +106,7 @@ pub(crate) struct Session {
     pub(crate) origin: Mutex<Option<(CallError, Diagnostic)>>,
     pub(crate) decisions: Mutex<Vec<Decision>>,
     pub(crate) decided: watch::Sender<usize>,
-    pub(crate) leases: Mutex<BTreeMap<String, (Lease, Duration)>>,
+    pub(crate) leases: Leases,
 }
 
 impl Session {
@@ -129,6 +133,7 @@ impl Session {
             registry: Arc::clone(&engine.registry),
             services: execution.services.clone(),
             store: Arc::clone(&making.store),
+            fence: making.claim.fence(),
             journal: journal(engine, making, &listener),
             ledger: Ledger::of(&recorded),
             recorded,
@@ -152,7 +157,7 @@ impl Session {
             origin: Mutex::default(),
             decided: watch::Sender::new(decisions.len()),
             decisions: Mutex::new(decisions),
-            leases: Mutex::default(),
+            leases: Leases::default(),
         });
         let script = Script::new(&session, &making.runbook, &making.params);
         let _ = session.script.set(script);
@@ -168,6 +173,7 @@ impl Session {
 
     /// Refuses to go on when the run has been stopped or its time, or its step's, is up.
     pub(crate) fn check_alive(&self, deadline: Option<Instant>) -> Result<(), Interrupt> {
+        self.check_claim()?;
         if self.undoing.load(Ordering::Acquire) {
             return self.check_left();
         }
@@ -181,6 +187,31 @@ impl Session {
             return Err(step_timeout().into());
         }
         Ok(())
+    }
+
+    /// Refuses to go on when another engine may have the run: this process may have been stopped for any time.
+    pub(crate) fn check_claim(&self) -> Result<(), Interrupt> {
+        if self.fence.holds() { Ok(()) } else { Err(self.let_go()) }
+    }
+
+    /// Another engine may have the run: whatever is under way here ends, undo as well.
+    fn let_go(&self) -> Interrupt {
+        self.left.cancel();
+        self.stop(Stop::Store(StoreError::ClaimLost(self.run.clone())))
+    }
+
+    /// Ends what is under way when the claim is lost, until the run is over.
+    pub(crate) async fn watch_claim(self: Arc<Self>, over: CancellationToken) {
+        while self.fence.can_be_lost() {
+            tokio::select! {
+                () = over.cancelled() => return,
+                () = tokio::time::sleep(LOOK_AT_CLAIM) => {}
+            }
+            if !self.fence.holds() {
+                self.let_go();
+                return;
+            }
+        }
     }
 
     /// From here on effects are taken back, and neither a cancel nor a limit that was met stops it.
@@ -285,7 +316,9 @@ impl Session {
     fn look(&self, seen: u64) -> u64 {
         // A journal that cannot be written shows at the next durable write, with its error.
         let _ = self.journal.flush();
-        self.renew_leases();
+        if let Err(stop) = self.renew_leases() {
+            self.stop(stop);
+        }
         let Ok(entries) = self.store.decisions(&self.run, seen) else { return seen };
         let last = entries.last().map_or(seen, |entry| entry.seq);
         for entry in entries {
@@ -320,18 +353,6 @@ impl Session {
         diagnostic::from_error(error, self.script.get().map_or(&none, |script| &script.sources))
     }
 
-    fn renew_leases(&self) {
-        let now = self.clock.now();
-        for (name, (lease, time_to_live)) in self.lock(&self.leases).iter_mut() {
-            let soon = now.checked_add(*time_to_live / 2).unwrap_or(Timestamp::MAX);
-            if lease.expires < soon
-                && let Ok(Ok(renewed)) = self.store.acquire(name, &self.run, now, *time_to_live)
-            {
-                *lease = renewed;
-            }
-        }
-    }
-
     pub(crate) fn lock<'a, T>(&self, mutex: &'a Mutex<T>) -> MutexGuard<'a, T> {
         mutex.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -358,6 +379,7 @@ fn journal(engine: &Engine, making: &Making, listener: &Listener) -> Journal {
     Journal::new(
         Arc::clone(&making.store),
         &making.run,
+        making.claim.fence(),
         Arc::clone(&engine.clock),
         making.vault.clone(),
         Arc::new(move |entry: &Entry| listener(&Event::Recorded(Box::new(entry.clone())))),

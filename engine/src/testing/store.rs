@@ -59,6 +59,10 @@ where
         self.inner.claim(run)
     }
 
+    fn executed(&self, run: &str) -> Result<bool, StoreError> {
+        self.inner.executed(run)
+    }
+
     fn halt(&self) -> Result<Option<Halt>, StoreError> {
         self.inner.halt()
     }

@@ -1,15 +1,19 @@
-//! Where records and standings live. One trait; SQLite stands behind it, and other stores will pass the same tests.
+//! Where records and standings live. One trait; SQLite stands behind it for one engine, PostgreSQL for several, and the
+//! same tests hold for both.
 //!
 //! The rules a store keeps: `(schedule, instant)` is unique; what [`RecordStore::decided`] answered is durable; an
 //! outcome changes only by [`RecordStore::settle`], which compares before it sets, so that two processes cannot both
 //! believe that they start a run.
 
+mod postgres;
 mod sqlite;
+mod stored;
 
 use aegis_engine::journal::{Person, StoreError, Verdict};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use postgres::PostgresRecords;
 pub use sqlite::SqliteRecords;
 
 use crate::record::{Outcome, Record};

@@ -8,8 +8,9 @@ use aegis_engine::journal::{StoreError, Verdict};
 use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
+use super::stored::{Stored, instant, nanoseconds, outcome_of, word};
 use super::{Pause, Progress, RecordStore};
-use crate::record::{Outcome, Record, Why};
+use crate::record::{Outcome, Record};
 use crate::schedule::Definition;
 
 /// The journal's file: one thing to back up, and a claim and its record are never of different ages.
@@ -265,59 +266,14 @@ impl RecordStore for SqliteRecords {
     }
 }
 
-/// An outcome as columns.
-struct Stored<'a> {
-    outcome: &'static str,
-    run: Option<&'a str>,
-    verdict: Option<&'static str>,
-    why: Option<&'static str>,
-}
-
-impl<'a> Stored<'a> {
-    fn of(outcome: &'a Outcome) -> Self {
-        let none = Self { outcome: "waiting", run: None, verdict: None, why: None };
-        match outcome {
-            Outcome::Started { run, verdict } => {
-                Self { outcome: "started", run: Some(run), verdict: verdict.map(word), ..none }
-            }
-            Outcome::Waiting => none,
-            Outcome::NotStarted { why } => Self { outcome: "not-started", why: Some(why.word()), ..none },
-        }
-    }
-}
-
-const fn word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Succeeded => "succeeded",
-        Verdict::Failed => "failed",
-        Verdict::Cancelled => "cancelled",
-    }
-}
-
 fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
     let (outcome, run): (String, Option<String>) = (row.get(3)?, row.get(4)?);
     let (verdict, why): (Option<String>, Option<String>) = (row.get(5)?, row.get(6)?);
-    let verdicts = [Verdict::Succeeded, Verdict::Failed, Verdict::Cancelled];
-    let verdict = verdict.and_then(|text| verdicts.into_iter().find(|known| word(*known) == text));
-    let why = why.and_then(|text| Why::ALL.into_iter().find(|known| known.word() == text));
     Ok(Record {
         schedule: row.get(0)?,
         instant: instant(row.get(1)?),
         decided: instant(row.get(2)?),
-        outcome: match outcome.as_str() {
-            "started" => Outcome::Started { run: run.unwrap_or_default(), verdict },
-            "waiting" => Outcome::Waiting,
-            _ => Outcome::NotStarted { why: why.unwrap_or(Why::Refused) },
-        },
+        outcome: outcome_of(&outcome, run, verdict.as_deref(), why.as_deref()),
         note: row.get(7)?,
     })
-}
-
-/// Years 1678 to 2261 fit; no schedule reaches beyond.
-fn nanoseconds(at: Timestamp) -> i64 {
-    i64::try_from(at.as_nanosecond()).unwrap_or(if at < Timestamp::UNIX_EPOCH { i64::MIN } else { i64::MAX })
-}
-
-fn instant(nanoseconds: i64) -> Timestamp {
-    Timestamp::from_nanosecond(i128::from(nanoseconds)).unwrap_or(Timestamp::MAX)
 }

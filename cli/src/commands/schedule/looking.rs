@@ -7,7 +7,7 @@ use aegis_engine::error::CallError;
 use aegis_engine::journal::Verdict;
 use aegis_engine::{Period, codes};
 use aegis_scheduler::explain::{self, Change, Told};
-use aegis_scheduler::store::{Progress, RecordStore};
+use aegis_scheduler::store::Progress;
 use aegis_scheduler::{Outcome, Record, Schedule};
 use clap::Args;
 use jiff::Timestamp;

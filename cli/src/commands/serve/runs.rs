@@ -8,7 +8,7 @@ use aegis_engine::codes;
 use aegis_engine::diagnostic::{Problems, Severity};
 use aegis_engine::error::CallError;
 use aegis_engine::journal::Scheduled;
-use aegis_engine::journal::{Body, Entry, Person, SqliteStore, Status, Store, StoreError, Wait};
+use aegis_engine::journal::{Body, Entry, Person, Status, Store, StoreError, Wait};
 use aegis_engine::run::engine::EngineError;
 use aegis_engine::run::{Engine, Handle, Mode, Occasion, Resume, Start, stored};
 use aegis_engine::runbook::{BUILTINS, Runbook, check};
@@ -23,7 +23,7 @@ use crate::view::failure::Failure;
 pub(crate) struct Runs {
     pub(super) context: Arc<Context>,
     pub(super) engine: Engine,
-    store: Arc<SqliteStore>,
+    store: Arc<dyn Store>,
     handles: Arc<Mutex<BTreeMap<String, Handle>>>,
     /// Clusters that runs share, as long as one of them is under way.
     sandboxes: Mutex<BTreeMap<String, Weak<Sandbox>>>,
@@ -32,7 +32,7 @@ pub(crate) struct Runs {
 impl Runs {
     pub(crate) fn new(context: &Arc<Context>) -> Result<Arc<Self>, Failure> {
         let store = context.store()?;
-        let engine = Engine { store: Arc::clone(&store) as Arc<dyn Store>, ..context.engine()? };
+        let engine = Engine { store: Arc::clone(&store), ..context.engine()? };
         let context = Arc::clone(context);
         Ok(Arc::new(Self { context, engine, store, handles: Arc::default(), sandboxes: Mutex::default() }))
     }
@@ -148,7 +148,7 @@ impl Launcher for Runs {
         if let Some(verdict) = stored::verdict(&entries) {
             return Ok(Look::Ended(verdict));
         }
-        if self.store.executed(run) {
+        if self.store.executed(run)? {
             return Ok(Look::Executed);
         }
         let status = entries.iter().rev().find_map(|entry| Status::after(&entry.body));

@@ -1,0 +1,392 @@
+//! The journal in PostgreSQL. A run's row carries the head of its chain, so that whoever appends locks one row, and
+//! entries of a run are totally ordered whoever writes them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sqlx::postgres::PgRow;
+use sqlx::{Connection as _, Row as _};
+
+use super::claims::{Claims, certain};
+use super::database::{Connection, Database, Failed, Patience};
+use super::tables::JOURNAL;
+use crate::journal::stored::{self, DECIDED, StoredEntry, content_hash};
+use crate::journal::{Body, Claim, Entry, Fence, Halt, Lease, Person, RunRecord, Status, Store, StoreError};
+
+/// Journals in a database that several engines share.
+pub struct PostgresStore {
+    database: Database,
+    claims: Arc<Claims>,
+}
+
+impl PostgresStore {
+    /// Opens the journals of a database, and makes their tables where there are none.
+    ///
+    /// # Errors
+    /// When it cannot be reached, refuses, or a newer aegis made the tables.
+    pub fn open(database: &Database) -> Result<Self, StoreError> {
+        database.prepare(JOURNAL)?;
+        Ok(Self { database: database.clone(), claims: Claims::new(database) })
+    }
+
+    fn read<T: Send>(
+        &self,
+        work: impl AsyncFnMut(&mut Connection, bool) -> Result<T, Failed> + Send,
+    ) -> Result<T, StoreError> {
+        self.database.ask(&Patience::Short, work)
+    }
+
+    fn appended(
+        &self,
+        run: &str,
+        bodies: &[(Timestamp, Body)],
+        fence: Option<&Fence>,
+    ) -> Result<Vec<Entry>, StoreError> {
+        if bodies.is_empty() {
+            return Ok(Vec::new());
+        }
+        let texts = stored::texts(bodies);
+        let length = self.database.takeover_after();
+        let patience = fence.map_or(Patience::Short, |fence| Patience::While(fence.clone()));
+        let (links, until) = self.database.ask(&patience, async |connection, again| {
+            let until = certain(length);
+            let mut transaction = connection.begin().await?;
+            if let Some(fence) = fence {
+                keep(&mut transaction, run, fence, length).await?;
+            }
+            let head = head(&mut transaction, run).await?;
+            let kept = if again { kept(&mut transaction, run, &texts).await? } else { None };
+            let links = match kept {
+                Some(links) => links,
+                None => insert(&mut transaction, run, head, bodies, &texts).await?,
+            };
+            transaction.commit().await?;
+            Ok((links, until))
+        })?;
+        if let Some(fence) = fence {
+            fence.renew(until);
+        }
+        Ok(stored::appended(bodies, links))
+    }
+}
+
+/// Holds the claim's row until the entries are kept, and renews it: who takes it over comes before or after.
+async fn keep(connection: &mut Connection, run: &str, fence: &Fence, length: Duration) -> Result<(), Failed> {
+    let kept = sqlx::query(
+        "UPDATE claims SET expires = clock_timestamp() + make_interval(secs => $3) WHERE run = $1 AND token = $2",
+    )
+    .bind(run)
+    .bind(fence.token())
+    .bind(length.as_secs_f64())
+    .execute(connection)
+    .await?;
+    if kept.rows_affected() == 0 {
+        fence.lose();
+        return Err(StoreError::ClaimLost(run.to_owned()).into());
+    }
+    Ok(())
+}
+
+/// Where a run's chain ends; holds its row.
+async fn head(connection: &mut Connection, run: &str) -> Result<Option<(i64, String)>, Failed> {
+    let row = sqlx::query_as("SELECT last, head FROM runs WHERE id = $1 FOR UPDATE")
+        .bind(run)
+        .fetch_optional(connection)
+        .await?;
+    Ok(row)
+}
+
+/// The answer to an earlier question was lost: were these entries kept then?
+async fn kept(
+    connection: &mut Connection,
+    run: &str,
+    texts: &[(String, String)],
+) -> Result<Option<Vec<(u64, String)>>, Failed> {
+    let Some((at, body)) = texts.first() else { return Ok(None) };
+    let first: Option<i64> =
+        sqlx::query_scalar("SELECT max(seq) FROM entries WHERE run = $1 AND at = $2 AND body = $3")
+            .bind(run)
+            .bind(at)
+            .bind(body)
+            .fetch_one(&mut *connection)
+            .await?;
+    let Some(first) = first else { return Ok(None) };
+    let rows =
+        sqlx::query("SELECT seq, hash FROM entries WHERE run = $1 AND seq >= $2 ORDER BY seq LIMIT $3")
+            .bind(run)
+            .bind(first)
+            .bind(number(texts.len()))
+            .fetch_all(connection)
+            .await?;
+    rows.iter()
+        .map(|row| Ok((position(row.try_get(0)?), row.try_get(1)?)))
+        .collect::<Result<_, Failed>>()
+        .map(Some)
+}
+
+async fn insert(
+    connection: &mut Connection,
+    run: &str,
+    head: Option<(i64, String)>,
+    bodies: &[(Timestamp, Body)],
+    texts: &[(String, String)],
+) -> Result<Vec<(u64, String)>, Failed> {
+    let (last, hash) = head.unwrap_or_default();
+    stored::begins_once(run, position(last), bodies)?;
+    let entries = stored::linked(position(last), hash, texts);
+    let (last, head) =
+        entries.last().map(|entry| (number(entry.seq), entry.hash.as_str())).unwrap_or_default();
+    if let Some((_, Body::Started(started))) = bodies.first() {
+        sqlx::query("INSERT INTO runs VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9)")
+            .bind(run)
+            .bind(&started.title)
+            .bind(&started.runbook)
+            .bind(&started.target)
+            .bind(&started.person.0)
+            .bind(Status::Running.word())
+            .bind(&texts[0].0)
+            .bind(last)
+            .bind(head)
+            .execute(&mut *connection)
+            .await?;
+    }
+    let status = bodies.iter().rev().find_map(|(_, body)| Status::after(body)).map(Status::word);
+    let updated = texts.last().map(|(at, _)| at);
+    sqlx::query(
+        "WITH kept AS (
+           INSERT INTO entries
+           SELECT $1, seq, at, body, hash
+           FROM unnest($2::bigint[], $3::text[], $4::text[], $5::text[]) AS new (seq, at, body, hash))
+         UPDATE runs SET last = $6, head = $7, changed = pg_current_xact_id(), status = coalesce($8, status),
+           updated = CASE WHEN $8 IS NULL THEN updated ELSE $9 END
+         WHERE id = $1",
+    )
+    .bind(run)
+    .bind(entries.iter().map(|entry| number(entry.seq)).collect::<Vec<i64>>())
+    .bind(entries.iter().map(|entry| entry.at.as_str()).collect::<Vec<_>>())
+    .bind(entries.iter().map(|entry| entry.body.as_str()).collect::<Vec<_>>())
+    .bind(entries.iter().map(|entry| entry.hash.as_str()).collect::<Vec<_>>())
+    .bind(last)
+    .bind(head)
+    .bind(status)
+    .bind(updated)
+    .execute(connection)
+    .await?;
+    Ok(entries.into_iter().map(|entry| (entry.seq, entry.hash)).collect())
+}
+
+impl Store for PostgresStore {
+    fn append(&self, run: &str, bodies: &[(Timestamp, Body)]) -> Result<Vec<Entry>, StoreError> {
+        self.appended(run, bodies, None)
+    }
+
+    fn write(
+        &self,
+        run: &str,
+        bodies: &[(Timestamp, Body)],
+        fence: &Fence,
+    ) -> Result<Vec<Entry>, StoreError> {
+        self.appended(run, bodies, Some(fence))
+    }
+
+    fn entries(&self, run: &str, after: u64) -> Result<Vec<Entry>, StoreError> {
+        let (previous, entries) = self.read(async |connection, _| {
+            let previous = match after {
+                0 => Some(String::new()),
+                _ => {
+                    sqlx::query_scalar("SELECT hash FROM entries WHERE run = $1 AND seq = $2")
+                        .bind(run)
+                        .bind(number(after))
+                        .fetch_optional(&mut *connection)
+                        .await?
+                }
+            };
+            let rows = sqlx::query(
+                "SELECT seq, at, body, hash FROM entries WHERE run = $1 AND seq > $2 ORDER BY seq",
+            )
+            .bind(run)
+            .bind(number(after))
+            .fetch_all(connection)
+            .await?;
+            Ok((previous, rows.iter().map(entry).collect::<Result<Vec<_>, _>>()?))
+        })?;
+        stored::checked(run, after, previous, &entries)
+    }
+
+    fn decisions(&self, run: &str, after: u64) -> Result<Vec<Entry>, StoreError> {
+        let entries = self.read(async |connection, _| {
+            let rows = sqlx::query(
+                "SELECT seq, at, body, hash FROM entries
+                 WHERE run = $1 AND seq > $2 AND body LIKE $3 ORDER BY seq",
+            )
+            .bind(run)
+            .bind(number(after))
+            .bind(DECIDED)
+            .fetch_all(connection)
+            .await?;
+            Ok(rows.iter().map(entry).collect::<Result<Vec<_>, _>>()?)
+        })?;
+        entries.iter().map(|entry| entry.parsed(run)).collect()
+    }
+
+    fn runs(&self) -> Result<Vec<RunRecord>, StoreError> {
+        self.read(async |connection, _| {
+            let rows = sqlx::query(
+                "SELECT id, title, runbook, target, person, status, started, updated,
+                   EXISTS (SELECT FROM claims WHERE run = id AND expires > clock_timestamp())
+                 FROM runs ORDER BY started COLLATE \"C\" DESC, id COLLATE \"C\" DESC",
+            )
+            .fetch_all(connection)
+            .await?;
+            Ok(rows.iter().map(run_record).collect::<Result<Vec<_>, _>>()?)
+        })
+    }
+
+    fn keep_texts(&self, texts: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, StoreError> {
+        let hashed: BTreeMap<String, String> =
+            texts.iter().map(|(name, text)| (name.clone(), content_hash(text))).collect();
+        // In one order for everybody: two engines that keep the same texts do not wait for each other in a circle.
+        let kept: BTreeMap<&str, &str> =
+            hashed.iter().map(|(name, hash)| (hash.as_str(), texts[name].as_str())).collect();
+        self.read(async |connection, _| {
+            sqlx::query(
+                "INSERT INTO texts SELECT * FROM unnest($1::text[], $2::text[]) ON CONFLICT DO NOTHING",
+            )
+            .bind(kept.keys().copied().collect::<Vec<_>>())
+            .bind(kept.values().copied().collect::<Vec<_>>())
+            .execute(connection)
+            .await?;
+            Ok(())
+        })?;
+        Ok(hashed)
+    }
+
+    fn text(&self, hash: &str) -> Result<String, StoreError> {
+        let text: Option<String> = self.read(async |connection, _| {
+            let text = sqlx::query_scalar("SELECT text FROM texts WHERE hash = $1");
+            Ok(text.bind(hash).fetch_optional(connection).await?)
+        })?;
+        text.filter(|text| content_hash(text) == hash).ok_or_else(|| StoreError::NoText(hash.to_owned()))
+    }
+
+    fn claim(&self, run: &str) -> Result<Option<Box<dyn Claim>>, StoreError> {
+        self.claims.take(run)
+    }
+
+    fn executed(&self, run: &str) -> Result<bool, StoreError> {
+        self.read(async |connection, _| {
+            let executed = sqlx::query_scalar(
+                "SELECT EXISTS (SELECT FROM claims WHERE run = $1 AND expires > clock_timestamp())",
+            );
+            Ok(executed.bind(run).fetch_one(connection).await?)
+        })
+    }
+
+    fn halt(&self) -> Result<Option<Halt>, StoreError> {
+        let text: Option<String> = self.read(async |connection, _| {
+            let text = sqlx::query_scalar("SELECT value FROM switches WHERE key = 'halt'");
+            Ok(text.fetch_optional(connection).await?)
+        })?;
+        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+    }
+
+    fn set_halt(&self, halt: Option<&Halt>) -> Result<(), StoreError> {
+        let text = halt.map(|halt| serde_json::to_string(halt).unwrap_or_default());
+        self.read(async |connection, _| {
+            let change = match &text {
+                Some(text) => sqlx::query(
+                    "INSERT INTO switches VALUES ('halt', $1) ON CONFLICT (key) DO UPDATE SET value = $1",
+                )
+                .bind(text),
+                None => sqlx::query("DELETE FROM switches WHERE key = 'halt'"),
+            };
+            change.execute(connection).await?;
+            Ok(())
+        })
+    }
+
+    fn acquire(
+        &self,
+        name: &str,
+        run: &str,
+        _: Timestamp,
+        time_to_live: Duration,
+    ) -> Result<Result<Lease, Lease>, StoreError> {
+        self.read(async |connection, _| {
+            let mine = sqlx::query(
+                "INSERT INTO leases AS lease VALUES ($1, $2, 1, clock_timestamp() + make_interval(secs => $3))
+                 ON CONFLICT (name) DO UPDATE SET run = excluded.run, expires = excluded.expires,
+                   token = CASE WHEN lease.run = excluded.run THEN lease.token ELSE lease.token + 1 END
+                 WHERE lease.run = excluded.run OR lease.expires <= clock_timestamp()
+                 RETURNING name, run, token, (extract(epoch FROM expires) * 1000000)::bigint",
+            )
+            .bind(name)
+            .bind(run)
+            .bind(time_to_live.as_secs_f64())
+            .fetch_optional(&mut *connection)
+            .await?;
+            if let Some(row) = mine {
+                return Ok(Ok(lease(&row)?));
+            }
+            let held = sqlx::query(
+                "SELECT name, run, token, (extract(epoch FROM expires) * 1000000)::bigint FROM leases WHERE name = $1",
+            )
+            .bind(name)
+            .fetch_one(connection)
+            .await?;
+            Ok(Err(lease(&held)?))
+        })
+    }
+
+    fn release(&self, name: &str, run: &str) -> Result<(), StoreError> {
+        // The row stays, expired, so that the token never goes back.
+        self.read(async |connection, _| {
+            sqlx::query("UPDATE leases SET expires = '-infinity' WHERE name = $1 AND run = $2")
+                .bind(name)
+                .bind(run)
+                .execute(connection)
+                .await?;
+            Ok(())
+        })
+    }
+}
+
+fn entry(row: &PgRow) -> Result<StoredEntry, sqlx::Error> {
+    let (at, body, hash) = (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
+    Ok(StoredEntry { seq: position(row.try_get(0)?), at, body, hash })
+}
+
+fn run_record(row: &PgRow) -> Result<RunRecord, sqlx::Error> {
+    let status = Status::of(row.try_get(5)?);
+    let claimed: bool = row.try_get(8)?;
+    Ok(RunRecord {
+        id: row.try_get(0)?,
+        title: row.try_get(1)?,
+        runbook: row.try_get(2)?,
+        target: row.try_get(3)?,
+        person: Person(row.try_get(4)?),
+        status: if status == Status::Running && !claimed { Status::Interrupted } else { status },
+        started: timestamp(row, 6)?,
+        updated: timestamp(row, 7)?,
+    })
+}
+
+fn timestamp(row: &PgRow, column: usize) -> Result<Timestamp, sqlx::Error> {
+    row.try_get::<&str, _>(column)?.parse().map_err(|error: jiff::Error| sqlx::Error::Decode(error.into()))
+}
+
+fn lease(row: &PgRow) -> Result<Lease, sqlx::Error> {
+    let expires = Timestamp::from_microsecond(row.try_get(3)?).unwrap_or(Timestamp::MAX);
+    Ok(Lease { name: row.try_get(0)?, run: row.try_get(1)?, token: row.try_get(2)?, expires })
+}
+
+/// Positions are never negative, and no run has 2^63 entries.
+fn position(stored: i64) -> u64 {
+    u64::try_from(stored).unwrap_or_default()
+}
+
+fn number(position: impl TryInto<i64>) -> i64 {
+    position.try_into().unwrap_or(i64::MAX)
+}
