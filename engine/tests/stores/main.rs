@@ -2,7 +2,6 @@
 //! `shared` is about engines that share a database.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
-#![expect(clippy::print_stdout, reason = "which promise was broken is for people to read")]
 
 mod promises;
 mod shared;

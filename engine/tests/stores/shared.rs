@@ -80,8 +80,7 @@ fn an_append_waits_for_a_server_that_comes_back() {
     let fence = claim.fence();
     server.stop();
     std::thread::scope(|scope| {
-        let written =
-            scope.spawn(|| one.write("a", &[(at(1), resumed()), (at(1), cancel("x"))], &fence));
+        let written = scope.spawn(|| one.write("a", &[(at(1), resumed()), (at(1), cancel("x"))], &fence));
         // Long enough for a person at a prompt, too short for a claim.
         assert!(matches!(one.entries("a", 0), Err(StoreError::Unreachable(..))));
         assert!(!written.is_finished());
