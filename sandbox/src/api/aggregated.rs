@@ -9,7 +9,7 @@ use std::sync::Arc;
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::answer::{list_response, object_response};
+use super::answer::{Listed, list_response, object_response};
 use super::fields::Selection;
 use super::status::Status;
 use super::{Api, Call};
@@ -30,7 +30,7 @@ const KINDS: [(&str, &str, bool); 2] = [("nodes", "NodeMetrics", false), ("pods"
 
 /// Serves the played APIs that a store's APIServices offer, now and from now on.
 pub(super) fn serve_all(store: &Store) {
-    for service in store.list(&services(), None).items {
+    for service in store.list(&services(), None).objects() {
         follow(store.kinds(), &service, true);
     }
     let kinds = store.kinds().clone();
@@ -116,14 +116,14 @@ impl Api {
             }
             None => {
                 items.retain(|item| selection.matches(item));
-                list_response(call, &items, &json!({}))
+                list_response(call, items.into_iter().map(Listed::Object), &json!({}))
             }
         }
     }
 
     fn node_metrics(&self) -> Vec<Object> {
-        let pods = self.store().list(&Resource::core("pods"), None).items;
-        let nodes = self.store().list(&Resource::core("nodes"), None).items;
+        let objects = |plural| self.store().list(&Resource::core(plural), None).objects().collect::<Vec<_>>();
+        let (pods, nodes) = (objects("pods"), objects("nodes"));
         // A node that does not answer has no numbers.
         let answering = nodes.iter().filter(|node| node.is("Ready"));
         let measured = answering.map(|node| {
@@ -137,14 +137,14 @@ impl Api {
 
     fn pod_metrics(&self, namespace: &str) -> Vec<Object> {
         let namespace = Some(namespace).filter(|name| !name.is_empty());
-        let pods = self.store().list(&Resource::core("pods"), namespace).items;
+        let pods = self.store().list(&Resource::core("pods"), namespace);
         let running =
-            pods.iter().filter(|pod| pod.text("/status/phase") == "Running" && pods::is_active(pod));
+            pods.objects().filter(|pod| pod.text("/status/phase") == "Running" && pods::is_active(pod));
         let measured = running.map(|pod| {
-            let containers = metrics::of_containers(pod);
+            let containers = metrics::of_containers(&pod);
             let containers =
                 containers.iter().map(|(name, usage)| json!({ "name": name, "usage": printed(usage) }));
-            let mut item = self.measured("PodMetrics", pod);
+            let mut item = self.measured("PodMetrics", &pod);
             item["containers"] = containers.collect();
             Arc::new(item)
         });

@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 
 use super::Call;
 use super::accept::{Accept, Format, PROTOBUF, View, negotiate, negotiate_with};
+use super::read::served;
 use super::status::Status;
 use crate::kinds::Kind;
 use crate::protobuf;
-use crate::store::Object;
+use crate::store::{Item, Object};
 use crate::table::Printer;
 
 /// An answer without a body of objects, such as a page.
@@ -67,7 +68,7 @@ pub(super) fn object_response(call: &Call, code: u16, object: &Object) -> Result
         View::Table(version) => {
             let meta = json!({"resourceVersion": object["metadata"]["resourceVersion"]});
             let shape = TableShape::new(kind, version, included(call)?, call.now);
-            shape.table(std::slice::from_ref(object), &meta, true)
+            shape.table([object.clone()], &meta, true)
         }
     };
     encode(accept.format, code, || value.to_string(), || value.clone())
@@ -86,8 +87,46 @@ pub(super) fn negotiated(headers: &HeaderMap, code: u16, value: &Value) -> Resul
     encode(format, code, || value.to_string(), || value.clone())
 }
 
-/// Answers with a list; `meta` is its metadata.
-pub(super) fn list_response(call: &Call, items: &[Object], meta: &Value) -> Result<Response, Status> {
+/// What a list is made of: an object, or one that is still text.
+pub(super) enum Listed {
+    Object(Object),
+    Item(Item),
+}
+
+impl Listed {
+    /// As an object of the kind that is listed.
+    fn object(self, kind: &Kind) -> Object {
+        match self {
+            Self::Object(object) => object,
+            Self::Item(item) => served(&item.object(), kind),
+        }
+    }
+
+    /// Writes it into a list. Objects of built-in lists carry no kind of their own, those of custom lists do.
+    fn push(self, text: &mut String, kind: &Kind) {
+        let head = match kind.custom {
+            true => format!("{{\"apiVersion\":\"{}\",", kind.api_version()),
+            false => format!("{{\"apiVersion\":\"{}\",\"kind\":\"{}\",", kind.api_version(), kind.kind),
+        };
+        if let Self::Item(item) = &self
+            && let written = item.text()
+            && let Some(rest) = std::str::from_utf8(&written).ok().and_then(|line| line.strip_prefix(&head))
+        {
+            // It is what it would be after reading and writing it again.
+            text.push_str(if kind.custom { &head } else { "{" });
+            return text.push_str(rest);
+        }
+        let object = self.object(kind);
+        if kind.custom { text.push_str(&object.to_string()) } else { push_untyped(text, &object) }
+    }
+}
+
+/// Answers with a list; `meta` is its metadata. Of a large list one object at a time is in memory.
+pub(super) fn list_response(
+    call: &Call,
+    items: impl IntoIterator<Item = Listed>,
+    meta: &Value,
+) -> Result<Response, Status> {
     let kind = &*call.path.kind;
     let is_written = !kind.custom && protobuf::is_written(&kind.api_version(), &kind.list_kind);
     let accept = negotiate_with(&call.headers, is_written)?;
@@ -110,29 +149,29 @@ pub(super) fn list_response(call: &Call, items: &[Object], meta: &Value) -> Resu
             "kind": "PartialObjectMetadataList",
             "apiVersion": format!("meta.k8s.io/{version}"),
             "metadata": meta,
-            "items": items.iter().map(|item| partial(item, version)).collect::<Vec<_>>(),
+            "items": items.into_iter().map(|item| partial(&item.object(kind), version)).collect::<Vec<_>>(),
         }),
         View::Table(version) => {
-            TableShape::new(kind, version, included(call)?, call.now).table(items, meta, true)
+            let objects = items.into_iter().map(|item| item.object(kind));
+            TableShape::new(kind, version, included(call)?, call.now).table(objects, meta, true)
         }
     };
     encode(accept.format, 200, || value.to_string(), || value.clone())
 }
 
-/// The items of built-in lists carry no kind of their own, those of custom lists do. Written out
-/// directly: a list of ten thousand pods is not copied first.
-fn list_text(kind: &Kind, items: &[Object], meta: &Value) -> String {
+/// Written out directly: a list of ten thousand pods is not copied first.
+fn list_text(kind: &Kind, items: impl IntoIterator<Item = Listed>, meta: &Value) -> String {
     let head =
         json!({"kind": kind.list_kind, "apiVersion": kind.api_version(), "metadata": meta}).to_string();
-    let mut text = String::with_capacity(256 + items.len() * 1024);
+    let mut text = String::new();
     text.push_str(head.trim_end_matches('}'));
     text.push_str("}".repeat(head.len() - head.trim_end_matches('}').len() - 1).as_str());
     text.push_str(",\"items\":[");
-    for (index, item) in items.iter().enumerate() {
+    for (index, item) in items.into_iter().enumerate() {
         if index > 0 {
             text.push(',');
         }
-        if kind.custom { text.push_str(&item.to_string()) } else { push_untyped(&mut text, item) }
+        item.push(&mut text, kind);
     }
     text.push_str("]}\n");
     text
@@ -228,8 +267,13 @@ impl<'a> TableShape<'a> {
     }
 
     /// A table of objects; later events of a watch leave the column definitions out.
-    pub(super) fn table(&self, items: &[Object], meta: &Value, with_columns: bool) -> Value {
-        let rows: Vec<Value> = items.iter().map(|item| self.row(item)).collect();
+    pub(super) fn table(
+        &self,
+        items: impl IntoIterator<Item = Object>,
+        meta: &Value,
+        with_columns: bool,
+    ) -> Value {
+        let rows: Vec<Value> = items.into_iter().map(|item| self.row(&item)).collect();
         let columns = if with_columns { self.printer.column_definitions() } else { Value::Null };
         json!({
             "kind": "Table",

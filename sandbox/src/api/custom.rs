@@ -25,7 +25,7 @@ const CUSTOM_VERBS: &[&str] =
 
 /// Serves every definition a store holds, and from now on every one that is written.
 pub(super) fn serve_all(store: &Store) {
-    for definition in store.list(&Resource::new(GROUP, PLURAL), None).items {
+    for definition in store.list(&Resource::new(GROUP, PLURAL), None).objects() {
         serve(store.kinds(), &definition);
     }
     let kinds = store.kinds().clone();

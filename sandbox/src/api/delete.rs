@@ -4,14 +4,14 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::admit::admit_deletion;
-use super::answer::{list_response, object_response, value_response, with_warnings};
+use super::answer::{Listed, list_response, object_response, value_response, with_warnings};
 use super::decode;
 use super::fields::Selection;
 use super::query::{read_dry_run, refuse};
 use super::read::served;
 use super::status::{Cause, Status};
 use super::{Api, Call, custom};
-use crate::store::{DeleteOptions, Deleted, Error, Key, Object, Propagation, Transaction};
+use crate::store::{DeleteOptions, Deleted, Error, Key, Propagation, Transaction};
 
 /// Kinds whose deletion answers the object even when it is gone at once.
 const ANSWER_THE_OBJECT: &[&str] = &[
@@ -62,27 +62,24 @@ impl Api {
         let mut request = self.delete_options(call)?;
         let selection = Selection::of(call)?;
         let list = self.store().list(&call.path.kind.storage, selection.namespace.as_deref());
-        let text =
-            |item: &Object, field: &str| item["metadata"][field].as_str().unwrap_or_default().to_owned();
-        let selected = list.items.into_iter().filter(|item| selection.matches(item));
-        let keys: Vec<Key> = selected
-            .map(|item| call.path.kind.storage.key(&text(&item, "namespace"), &text(&item, "name")))
-            .collect();
+        let selected = list.items.iter().filter(|item| selection.matches(&item.outline()));
+        let keys: Vec<Key> =
+            selected.map(|item| call.path.kind.storage.key(item.namespace(), item.name())).collect();
         // All are asked about before the first goes: a webhook that has to be asked starts this anew.
         self.store().rehearse(|t| {
             keys.iter().try_for_each(|key| admit_deletion(t, call, key, request.dry_run).map(drop))
         })?;
-        let mut gone: Vec<Object> = Vec::new();
+        let mut gone = Vec::new();
         for key in &keys {
             match self.delete_one(call, key, &mut request) {
-                Ok(deleted) => gone.push(served(deleted.object(), &call.path.kind)),
+                Ok(deleted) => gone.push(Listed::Object(served(deleted.object(), &call.path.kind))),
                 // Somebody else was faster.
                 Err(status) if status.code == 404 => {}
                 Err(status) => return Err(status),
             }
         }
         let meta = json!({"resourceVersion": list.version.to_string()});
-        Ok(with_warnings(list_response(call, &gone, &meta)?, &request.warnings))
+        Ok(with_warnings(list_response(call, gone, &meta)?, &request.warnings))
     }
 
     fn delete_one(&self, call: &Call, key: &Key, request: &mut Request) -> Result<Deleted, Status> {

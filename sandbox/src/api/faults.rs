@@ -30,7 +30,7 @@ impl Api {
     /// # Errors
     /// The refusal that a fault asks for.
     pub(super) async fn suffer(&self, attempt: &Attempt) -> Result<Option<Response>, Status> {
-        let objects = self.store().list(&faults::resource(), None).items;
+        let objects: Vec<_> = self.store().list(&faults::resource(), None).objects().collect();
         if objects.is_empty() || attempt.group == GROUP {
             return Ok(None);
         }

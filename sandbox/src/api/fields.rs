@@ -3,6 +3,7 @@
 use super::Call;
 use super::status::Status;
 use crate::kinds::Kind;
+use crate::store::Object;
 use crate::store::selector::{FieldSelector, LabelSelector};
 
 const ANY: &[&str] = &["metadata.name", "metadata.namespace"];
@@ -74,6 +75,12 @@ impl Selection {
     /// Whether everything in the namespace is selected.
     pub(super) fn is_everything(&self) -> bool {
         self.labels.is_empty() && self.fields.is_empty()
+    }
+
+    /// The same, of an object that is only read when it is looked at.
+    pub(super) fn picks(&self, object: impl FnOnce() -> Object) -> bool {
+        let is_bounded = self.namespace.is_some() || self.name.is_some();
+        self.is_everything() && !is_bounded || self.matches(&object())
     }
 
     /// Whether an object is selected.

@@ -5,14 +5,13 @@ use base64::Engine;
 use base64::engine::general_purpose::{GeneralPurpose, NO_PAD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
-use super::answer::list_response;
+use super::answer::{Listed, list_response};
 use super::fields::Selection;
 use super::query::refuse;
-use super::read::served;
 use super::status::{Cause, Status};
 use super::{Api, Call};
 use crate::patch;
-use crate::store::{List, Object};
+use crate::store::{Item, List};
 
 /// Where the next page begins, and at which version all pages are read.
 struct Page {
@@ -33,8 +32,7 @@ impl Api {
         // A list "as of any time" comes from the watch cache, which does not page.
         let pages = limit > 0 && call.query.get("resourceVersion") != Some("0");
         let (items, meta) = cut_page(list, &selection, page, if pages { limit } else { usize::MAX }, version);
-        let items: Vec<Object> = items.iter().map(|item| served(item, &call.path.kind)).collect();
-        list_response(call, &items, &meta)
+        list_response(call, items.into_iter().map(Listed::Item), &meta)
     }
 
     fn list_at_wanted_version(
@@ -86,20 +84,20 @@ fn cut_page(
     page: Option<Page>,
     limit: usize,
     version: u64,
-) -> (Vec<Object>, Value) {
+) -> (Vec<Item>, Value) {
     let mut items = list.items;
     if let Some(page) = page {
         let start = items.partition_point(|item| place(item) <= page.after);
         items.drain(..start);
     }
     if !selection.is_everything() {
-        items.retain(|item| selection.matches(item));
+        items.retain(|item| selection.matches(&item.outline()));
     }
     let mut meta = json!({"resourceVersion": version.to_string()});
     if items.len() > limit {
         let remaining = items.len() - limit;
         items.truncate(limit);
-        let after = items.last().map(|item| place(item)).unwrap_or_default();
+        let after = items.last().map(place).unwrap_or_default();
         meta["continue"] = Page { version, after }.encode().into();
         if selection.is_everything() {
             meta["remainingItemCount"] = remaining.into();
@@ -109,9 +107,8 @@ fn cut_page(
 }
 
 /// Sorts as the store does: by namespace, then name.
-fn place(item: &Value) -> String {
-    let text = |field: &str| item["metadata"][field].as_str().unwrap_or_default().to_owned();
-    format!("{}\u{0}{}", text("namespace"), text("name"))
+fn place(item: &Item) -> String {
+    format!("{}\u{0}{}", item.namespace(), item.name())
 }
 
 impl Page {

@@ -79,15 +79,14 @@ impl Api {
     /// machines that others registered only their kubelets tell a version. What it does is what the version played
     /// does, whichever it tells.
     pub(super) fn version(&self) -> Value {
-        let nodes = self.store().list(&Resource::core("nodes"), None).items;
-        let is_plane = |node: &&Object| {
+        let nodes = self.store().list(&Resource::core("nodes"), None);
+        let is_plane = |node: &Object| {
             node["metadata"]["labels"].get(CONTROL_PLANE).is_some() && static_pods::runs_on(node)
         };
-        let planes = nodes.iter().filter(is_plane);
-        let told = planes.filter_map(|node| node["status"]["nodeInfo"]["kubeletVersion"].as_str());
-        version_page(
-            told.min_by_key(|version| minor_of(version)).filter(|told| !told.is_empty()).unwrap_or(VERSION.2),
-        )
+        let told = |plane: Object| plane["status"]["nodeInfo"]["kubeletVersion"].as_str().map(str::to_owned);
+        let told = nodes.objects().filter(is_plane).filter_map(told);
+        let oldest = told.min_by_key(|version| minor_of(version)).filter(|told| !told.is_empty());
+        version_page(oldest.as_deref().unwrap_or(VERSION.2))
     }
 
     /// Answers a page.

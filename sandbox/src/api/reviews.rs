@@ -3,7 +3,7 @@
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::answer::value_response;
+use super::answer::{Listed, list_response, value_response};
 use super::auth::{Attempt, User};
 use super::query::WriteOptions;
 use super::status::{Cause, Status};
@@ -110,8 +110,8 @@ impl Api {
         ];
         match call.path.name.as_deref() {
             None => {
-                let items = items.map(std::sync::Arc::new);
-                super::answer::list_response(call, &items, &json!({}))
+                let items = items.map(std::sync::Arc::new).map(Listed::Object);
+                list_response(call, items, &json!({}))
             }
             Some(name) => {
                 let found = items.into_iter().find(|item| item["metadata"]["name"] == name);

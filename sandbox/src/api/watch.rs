@@ -3,7 +3,6 @@
 //! An object that leaves the selection is `DELETED` with its last selected state and the version of
 //! the change; one that enters is `ADDED`. Bookmarks tell the client how far the stream is.
 
-use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +23,7 @@ use super::status::{Cause, Status};
 use super::{Api, Call};
 use crate::ambient::Ambient;
 use crate::kinds::Kind;
-use crate::store::{Event, EventKind, Object, TooOld, Watch};
+use crate::store::{Event, EventKind, Item, Object, TooOld, Watch};
 
 /// A watch ends after half an hour to an hour when the client names no time.
 const DEFAULT_SECONDS: u64 = 1800;
@@ -53,9 +52,9 @@ impl Api {
             view,
             include,
             columns_sent: false,
+            head: format!("{{\"apiVersion\":\"{}\",", call.path.kind.api_version()).into(),
             ambient: self.store().ambient().clone(),
         };
-        let mut pending = VecDeque::new();
         let watch = match self.store().watch(storage, version) {
             Ok(watch) => watch,
             Err(too_old) => return Ok(stream_response(vec![writer.too_old(too_old)])),
@@ -74,11 +73,10 @@ impl Api {
         if initial_events == Some(true) {
             stream.bookmarked = Some(stream.watch.version());
         }
-        if replay {
-            let items = list.items.iter().filter(|item| stream.selection.matches(item));
-            pending.extend(items.cloned());
-        }
-        stream.pending = stream.frames.initial(pending, version, initial_events == Some(true));
+        let present = if replay { list.items.as_slice() } else { &[] };
+        let selection = &stream.selection;
+        let selected = present.iter().filter(|item| selection.picks(|| item.outline()));
+        stream.pending = stream.frames.initial(selected, version, initial_events == Some(true));
         Ok(text_response(
             200,
             "application/json",
@@ -192,15 +190,29 @@ struct Frames {
     view: View,
     include: Include,
     columns_sent: bool,
+    /// How the stored text begins of an object that needs no conversion.
+    head: Vec<u8>,
     ambient: Ambient,
+}
+
+/// The last state of an object that left the selection, with the version of the change.
+fn left(event: &Event) -> Object {
+    let mut last = event.previous().map(|old| Value::clone(&old)).unwrap_or_default();
+    last["metadata"]["resourceVersion"] = event.version.to_string().into();
+    Arc::new(last)
 }
 
 impl Frames {
     /// The present state, and a bookmark that ends it when asked for.
-    fn initial(&mut self, objects: VecDeque<Object>, version: u64, with_bookmark: bool) -> Bytes {
+    fn initial<'a>(
+        &mut self,
+        items: impl Iterator<Item = &'a Item>,
+        version: u64,
+        with_bookmark: bool,
+    ) -> Bytes {
         let mut out = Vec::new();
-        for object in &objects {
-            self.push(&mut out, "ADDED", object, None);
+        for item in items {
+            self.push(&mut out, "ADDED", Some(&item.text()), || item.object());
         }
         if with_bookmark {
             out.extend_from_slice(&self.bookmark(version, true));
@@ -211,33 +223,36 @@ impl Frames {
     fn changes(&mut self, events: &[Arc<Event>], selection: &Selection) -> Bytes {
         let mut out = Vec::new();
         for event in events {
-            let object = event.object();
-            let was = event.previous().filter(|old| selection.matches(old));
-            let is = event.kind != EventKind::Deleted && selection.matches(&object);
-            match (was, is) {
-                (Some(_), true) => self.push(&mut out, "MODIFIED", &object, Some(event)),
-                (None, true) => self.push(&mut out, "ADDED", &object, Some(event)),
-                (Some(_), false) if event.kind == EventKind::Deleted => {
-                    self.push(&mut out, "DELETED", &object, Some(event));
-                }
-                (Some(old), false) => {
-                    let mut last = Value::clone(&old);
-                    last["metadata"]["resourceVersion"] = event.version.to_string().into();
-                    self.push(&mut out, "DELETED", &Arc::new(last), None);
-                }
-                (None, false) => {}
+            let was = event.kind != EventKind::Added
+                && selection.picks(|| event.previous_outline().unwrap_or_default());
+            let is = event.kind != EventKind::Deleted && selection.picks(|| event.outline());
+            let word = match (was, is) {
+                (true, true) => "MODIFIED",
+                (false, true) => "ADDED",
+                (true, false) => "DELETED",
+                (false, false) => continue,
+            };
+            if is || event.kind == EventKind::Deleted {
+                self.push(&mut out, word, Some(&event.text()), || event.object());
+            } else {
+                self.push(&mut out, word, None, || left(event));
             }
         }
         out.into()
     }
 
-    /// One frame; what everybody is sent alike is written once.
-    fn push(&mut self, out: &mut Vec<u8>, event: &str, object: &Object, of: Option<&Event>) {
-        let stored = object;
-        let object = served(stored, &self.kind);
-        if let (View::Whole, Some(of)) = (&self.view, of.filter(|_| Arc::ptr_eq(stored, &object))) {
-            return push_frame(out, event, &of.text());
+    /// One frame. A text that is what the client wants is sent as it is: what everybody is sent alike is written once.
+    fn push(
+        &mut self,
+        out: &mut Vec<u8>,
+        event: &str,
+        text: Option<&Bytes>,
+        object: impl FnOnce() -> Object,
+    ) {
+        if let (View::Whole, Some(text)) = (&self.view, text.filter(|text| text.starts_with(&self.head))) {
+            return push_frame(out, event, text);
         }
+        let object = served(&object(), &self.kind);
         let shown = match &self.view {
             View::Whole => object.to_string(),
             View::Metadata(version) => partial(&object, version).to_string(),
@@ -246,7 +261,7 @@ impl Frames {
                 let shape =
                     TableShape::new(&self.kind, version, self.include, self.ambient.now().as_second());
                 let with_columns = !std::mem::replace(&mut self.columns_sent, true);
-                shape.table(&[object], &meta, with_columns).to_string()
+                shape.table([object], &meta, with_columns).to_string()
             }
         };
         push_frame(out, event, shown.as_bytes());
@@ -267,7 +282,7 @@ impl Frames {
                 let shape =
                     TableShape::new(&self.kind, version, self.include, self.ambient.now().as_second());
                 let with_columns = !std::mem::replace(&mut self.columns_sent, true);
-                let mut table = shape.table(&[], &object["metadata"], with_columns);
+                let mut table = shape.table([], &object["metadata"], with_columns);
                 table["rows"] = json!([{"cells": [], "object": partial(&object, version)}]);
                 table
             }

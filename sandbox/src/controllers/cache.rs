@@ -1,7 +1,8 @@
 //! The controllers' picture of the cluster: every object, with the indexes that reconciling needs.
 //!
-//! The store's change stream fills it; objects are shared with the store, so the picture costs
-//! pointers. Controllers read nothing else, which makes a reconcile a pure function of the picture.
+//! The store's change stream fills it with outlines: objects without their `managedFields`, which no controller looks
+//! at and which are more than half of a pod. A write without them leaves them as they are. Controllers read nothing
+//! else, which makes a reconcile a pure function of the picture.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

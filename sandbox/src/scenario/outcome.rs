@@ -59,7 +59,7 @@ impl Moment {
 pub(super) fn of(scenario: &Scenario, store: &Store, timeline: Vec<Moment>, webhooks: Counts) -> Outcome {
     let objects = |group: &str, plural: &str| -> Vec<Value> {
         let list = store.list(&Resource::new(group, plural), None);
-        list.items.iter().map(|object| Value::clone(object)).collect()
+        list.objects().map(|object| Value::clone(&object)).collect()
     };
     let world = World {
         nodes: objects("", "nodes"),
@@ -88,7 +88,7 @@ fn digest(outcome: &Outcome, store: &Store) -> String {
     shelves.sort();
     shelves.dedup();
     for shelf in shelves {
-        for object in store.list(&shelf, None).items {
+        for object in store.list(&shelf, None).objects() {
             hash.update(without_secrets(&object).to_string());
         }
     }

@@ -35,6 +35,11 @@ impl Event {
         self.object.object()
     }
 
+    /// The object after the change, without its `managedFields`.
+    pub fn outline(&self) -> Object {
+        self.object.outline()
+    }
+
     /// The same as one line of JSON.
     pub fn text(&self) -> bytes::Bytes {
         self.object.text()
@@ -43,6 +48,11 @@ impl Event {
     /// The object before the change; none for [`EventKind::Added`].
     pub fn previous(&self) -> Option<Object> {
         self.previous.as_ref().map(|slot| slot.object())
+    }
+
+    /// The object before the change without its `managedFields`; none for [`EventKind::Added`].
+    pub fn previous_outline(&self) -> Option<Object> {
+        self.previous.as_ref().map(|slot| slot.outline())
     }
 
     /// Nobody is expected to look at it soon.

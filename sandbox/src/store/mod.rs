@@ -57,13 +57,55 @@ use crate::kinds::Kinds;
 /// A stored object. It is never changed in place: a write stores a new one.
 pub type Object = Arc<Value>;
 
-/// What a list saw, and when.
+/// What a list saw, and when. Objects are read one at a time, as they are asked for.
 #[derive(Clone, Debug)]
 pub struct List {
     /// The objects, by namespace and then name.
-    pub items: Vec<Object>,
+    pub items: Vec<Item>,
     /// The resourceVersion they were read at; a watch from here misses nothing.
     pub version: u64,
+}
+
+impl List {
+    /// The objects, each read when its turn comes.
+    pub fn objects(&self) -> impl Iterator<Item = Object> {
+        self.items.iter().map(Item::object)
+    }
+}
+
+/// One object of a list.
+#[derive(Clone, Debug)]
+pub struct Item {
+    namespace: Arc<str>,
+    name: Arc<str>,
+    slot: Arc<Slot>,
+}
+
+impl Item {
+    /// Its namespace, empty when it has none.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The object.
+    pub fn object(&self) -> Object {
+        self.slot.object()
+    }
+
+    /// The object without its `managedFields`.
+    pub fn outline(&self) -> Object {
+        self.slot.outline()
+    }
+
+    /// The same as one line of JSON.
+    pub fn text(&self) -> bytes::Bytes {
+        self.slot.text()
+    }
 }
 
 /// The cluster's memory; cheap to clone, all clones are one.
@@ -140,9 +182,12 @@ impl Store {
         namespace: Option<&str>,
         labels: &selector::LabelSelector,
     ) -> Vec<Object> {
-        let mut items = self.list(resource, namespace).items;
-        items.retain(|object| labels.matches(object));
-        items
+        self.list(resource, namespace)
+            .items
+            .iter()
+            .filter(|item| labels.matches(&item.outline()))
+            .map(Item::object)
+            .collect()
     }
 
     /// How many objects of a resource there are.

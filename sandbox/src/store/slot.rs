@@ -16,6 +16,7 @@ use super::Object;
 pub struct Slot {
     text: OnceLock<Bytes>,
     tree: Mutex<Tree>,
+    outline: Mutex<Weak<Value>>,
 }
 
 #[derive(Debug)]
@@ -28,12 +29,16 @@ enum Tree {
 
 impl Slot {
     pub(super) fn new(object: Object) -> Self {
-        Self { text: OnceLock::new(), tree: Mutex::new(Tree::Kept(object)) }
+        Self { text: OnceLock::new(), tree: Mutex::new(Tree::Kept(object)), outline: Mutex::default() }
     }
 
     /// `text` was checked against its checksum, so it is what we once wrote.
     pub(super) fn unread(text: Bytes) -> Self {
-        Self { text: OnceLock::from(text), tree: Mutex::new(Tree::Borrowed(Weak::new())) }
+        Self {
+            text: OnceLock::from(text),
+            tree: Mutex::new(Tree::Borrowed(Weak::new())),
+            outline: Mutex::default(),
+        }
     }
 
     /// The object.
@@ -47,6 +52,17 @@ impl Slot {
             let text = self.text.get().cloned().unwrap_or_default();
             let object = Arc::new(serde_json::from_slice(&text).unwrap_or(Value::Null));
             *tree = Tree::Borrowed(Arc::downgrade(&object));
+            object
+        })
+    }
+
+    /// The object without the record of who set which of its fields, which is more than half of a pod. Everybody who
+    /// holds one holds the same.
+    pub fn outline(&self) -> Object {
+        let mut outline = self.outline.lock().unwrap_or_else(PoisonError::into_inner);
+        outline.upgrade().unwrap_or_else(|| {
+            let object = outline_of(&self.object());
+            *outline = Arc::downgrade(&object);
             object
         })
     }
@@ -66,11 +82,33 @@ impl Slot {
     }
 }
 
+fn outline_of(object: &Value) -> Object {
+    let without = |fields: &Value, left_out: &str| -> Value {
+        let fields = fields.as_object().into_iter().flatten();
+        let kept = fields.filter(|(field, _)| *field != left_out);
+        kept.map(|(field, value)| (field.clone(), value.clone())).collect::<serde_json::Map<_, _>>().into()
+    };
+    let mut outline = without(object, "metadata");
+    if let Some(metadata) = object.get("metadata") {
+        outline["metadata"] = without(metadata, "managedFields");
+    }
+    Arc::new(outline)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn an_outline_is_all_but_the_managers_and_everybody_holds_the_same() {
+        let object = json!({"kind": "Pod", "metadata": {"name": "a", "managedFields": [{}]}, "spec": {}});
+        let slot = Slot::new(Arc::new(object));
+        let (one, other) = (slot.outline(), slot.outline());
+        assert_eq!(*one, json!({"kind": "Pod", "metadata": {"name": "a"}, "spec": {}}));
+        assert!(Arc::ptr_eq(&one, &other));
+    }
 
     #[test]
     fn a_tree_is_shared_while_it_is_used_and_read_again_afterwards() {

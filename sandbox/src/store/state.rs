@@ -10,7 +10,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 
-use super::{Event, EventKind, Key, Object, Resource, Slot, TooOld};
+use super::{Event, EventKind, Item, Key, Object, Resource, Slot, TooOld};
 
 /// No more events than this are kept for one resource; a watch that falls further behind must list again.
 pub(super) const HISTORY: usize = 8192;
@@ -21,7 +21,12 @@ pub(super) const FRESH: usize = 512;
 /// Older ones go, as in a real cluster: the API server's default `--etcd-compaction-interval`.
 pub(super) const LIFETIME: SignedDuration = SignedDuration::from_secs(300);
 
+/// Namespace and name.
 type Place = (Arc<str>, Arc<str>);
+
+fn item(((namespace, name), slot): (&Place, &Arc<Slot>)) -> Item {
+    Item { namespace: namespace.clone(), name: name.clone(), slot: slot.clone() }
+}
 
 /// The recent events of one resource, or of all.
 struct Feed {
@@ -57,12 +62,12 @@ impl Feed {
         self.events.len() >= HISTORY || self.events.len() >= KEPT && self.events.front().is_some_and(is_old)
     }
 
-    fn after(&self, version: u64) -> Result<Vec<Arc<Event>>, TooOld> {
+    fn after(&self, version: u64, most: usize) -> Result<Vec<Arc<Event>>, TooOld> {
         if version < self.floor {
             return Err(TooOld { requested: version, oldest: self.floor });
         }
         let start = self.events.partition_point(|(_, event)| event.version <= version);
-        Ok(self.events.range(start..).map(|(_, event)| event.clone()).collect())
+        Ok(self.events.range(start..).take(most).map(|(_, event)| event.clone()).collect())
     }
 }
 
@@ -87,16 +92,16 @@ impl State {
         self.shelves.get(&key.resource)?.get(&place).map(|slot| slot.object())
     }
 
-    pub(super) fn list(&self, resource: &Resource, namespace: Option<&str>) -> Vec<Object> {
+    pub(super) fn list(&self, resource: &Resource, namespace: Option<&str>) -> Vec<Item> {
         let Some(shelf) = self.shelves.get(resource) else {
             return Vec::new();
         };
         match namespace {
-            None => shelf.values().map(|slot| slot.object()).collect(),
+            None => shelf.iter().map(item).collect(),
             Some(namespace) => shelf
                 .range((Bound::Included((namespace.into(), "".into())), Bound::<Place>::Unbounded))
                 .take_while(|((there, _), _)| &**there == namespace)
-                .map(|(_, slot)| slot.object())
+                .map(item)
                 .collect(),
         }
     }
@@ -107,23 +112,23 @@ impl State {
         resource: &Resource,
         namespace: Option<&str>,
         version: u64,
-    ) -> Result<Vec<Object>, TooOld> {
-        let since = self.events_after(&Some(resource.clone()), version)?;
-        let text =
-            |object: &Object, field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
-        let place = |object: &Object| (text(object, "namespace"), text(object, "name"));
-        let mut items: BTreeMap<_, _> =
-            self.list(resource, namespace).into_iter().map(|object| (place(&object), object)).collect();
+    ) -> Result<Vec<Item>, TooOld> {
+        let since = self.events_after(&Some(resource.clone()), version, usize::MAX)?;
+        let mut slots: BTreeMap<Place, Arc<Slot>> = self
+            .list(resource, namespace)
+            .into_iter()
+            .map(|item| ((item.namespace, item.name), item.slot))
+            .collect();
         for event in
             since.iter().rev().filter(|event| namespace.is_none_or(|name| &*event.key.namespace == name))
         {
-            let place = (event.key.namespace.to_string(), event.key.name.to_string());
+            let place = (event.key.namespace.clone(), event.key.name.clone());
             match &event.previous {
-                Some(previous) => items.insert(place, previous.object()),
-                None => items.remove(&place),
+                Some(previous) => slots.insert(place, previous.clone()),
+                None => slots.remove(&place),
             };
         }
-        Ok(items.into_values().collect())
+        Ok(slots.iter().map(item).collect())
     }
 
     /// How many objects of a resource there are, without reading them.
@@ -156,10 +161,11 @@ impl State {
         &self,
         resource: &Option<Resource>,
         version: u64,
+        most: usize,
     ) -> Result<Vec<Arc<Event>>, TooOld> {
         match self.feeds.get(resource) {
-            Some(feed) => feed.after(version),
-            None => Feed::new(self.base).after(version),
+            Some(feed) => feed.after(version, most),
+            None => Feed::new(self.base).after(version, most),
         }
     }
 

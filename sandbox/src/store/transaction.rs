@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::lifecycle::{self, DeleteOptions, Deleted};
 use super::log::Log;
 use super::state::State;
-use super::{Error, Event, EventKind, Key, Object, Resource, Slot};
+use super::{Error, Event, EventKind, Item, Key, Object, Resource, Slot};
 use crate::ambient::Ambient;
 use crate::kinds::Kinds;
 
@@ -33,7 +33,7 @@ impl<'a> Transaction<'a> {
 
     /// The objects of a resource, by namespace and name; sees the transaction's own writes.
     pub fn list(&self, resource: &Resource, namespace: Option<&str>) -> Vec<Object> {
-        self.state.list(resource, namespace)
+        self.state.list(resource, namespace).iter().map(Item::object).collect()
     }
 
     /// The kinds this cluster serves.

@@ -6,7 +6,7 @@ use super::{Attempt, User};
 use crate::api::Api;
 use crate::api::status::Status;
 use crate::kinds::Kind;
-use crate::store::{Object, Resource};
+use crate::store::{Item, Object, Resource};
 
 const GROUP: &str = "rbac.authorization.k8s.io";
 
@@ -100,11 +100,12 @@ impl Api {
 
     /// The bindings that hold in a namespace, but for those of what everyone may do (`rules_of_anyone`).
     fn bindings(&self, namespace: &str) -> Vec<Object> {
-        let mut bindings = self.store().list(&Resource::new(GROUP, "clusterrolebindings"), None).items;
-        bindings.retain(|binding| !ANYONES.iter().any(|name| binding["metadata"]["name"] == *name));
+        let of_cluster = self.store().list(&Resource::new(GROUP, "clusterrolebindings"), None);
+        let others = of_cluster.items.iter().filter(|binding| !ANYONES.contains(&binding.name()));
+        let mut bindings: Vec<Object> = others.map(Item::object).collect();
         if !namespace.is_empty() {
             let own = self.store().list(&Resource::new(GROUP, "rolebindings"), Some(namespace));
-            bindings.extend(own.items);
+            bindings.extend(own.objects());
         }
         bindings
     }

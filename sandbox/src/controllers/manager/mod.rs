@@ -214,7 +214,7 @@ impl Manager {
         for event in events {
             match event.kind {
                 EventKind::Deleted => self.gone(&Key::of(&event.object()), &event.object()),
-                EventKind::Added | EventKind::Modified => self.seen(event.object()),
+                EventKind::Added | EventKind::Modified => self.seen(event.outline()),
             }
         }
     }
@@ -226,8 +226,8 @@ impl Manager {
         let mut shelves: Vec<_> = self.store.kinds().all().iter().map(|kind| kind.storage.clone()).collect();
         shelves.sort();
         shelves.dedup();
-        let everything: Vec<Object> =
-            shelves.iter().flat_map(|shelf| self.store.list(shelf, None).items).collect();
+        let items = shelves.iter().flat_map(|shelf| self.store.list(shelf, None).items);
+        let everything: Vec<Object> = items.map(|item| item.outline()).collect();
         for object in &everything {
             known.drop(&Key::of(object));
             self.cache.put(object.clone());

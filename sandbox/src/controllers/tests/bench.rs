@@ -95,7 +95,7 @@ impl Bench {
     pub(crate) fn list_all(&self, kind: &str) -> Vec<Object> {
         let kinds = self.store.kinds().all();
         let kind = kinds.iter().find(|held| held.kind == kind).unwrap();
-        self.store.list(&kind.storage, None).items
+        self.store.list(&kind.storage, None).objects().collect()
     }
 
     pub(crate) fn change(&mut self, kind: &str, name: &str, path: &str, value: Value) {
