@@ -37,7 +37,7 @@ const LOOKS: u32 = 5;
 const A_LOOK: Duration = Duration::from_millis(10);
 
 /// Pages of the write-ahead log after which it is moved into the file: one commit in a thousand waits for that.
-const CHECKPOINT: u32 = 4000;
+const CHECKPOINT: u32 = 1000;
 
 /// Journals in one SQLite file.
 pub struct SqliteStore {
