@@ -240,20 +240,13 @@ impl Context {
         let target = self.settings.config.target(name)?;
         let clustered = target.sandbox && runbook.is_none_or(needs_cluster);
         let sandbox = clustered.then(|| self.sandbox(name)).transpose()?;
-        let surroundings = aegis_stdlib::target::Surroundings {
-            name: name.to_owned(),
-            state: self.state.clone(),
-            project: self.project.clone(),
-            kubeconfig: sandbox.as_ref().map(Sandbox::kubeconfig),
-            environment: self.environment.clone(),
-        };
         let execution = Execution {
             target: TargetFacts {
                 name: name.to_owned(),
                 sandbox: target.sandbox,
                 protected: target.protected,
             },
-            services: aegis_stdlib::services(target, &surroundings),
+            services: self.services(name, sandbox.as_ref())?,
             person: self.person(),
             patient,
             confirm: None,
@@ -263,6 +256,18 @@ impl Context {
             environment: self.environment.clone(),
         };
         Ok((execution, sandbox))
+    }
+
+    /// The clients of a target; of the embedded cluster's with its address.
+    pub(crate) fn services(&self, name: &str, sandbox: Option<&Sandbox>) -> Result<Services, Failure> {
+        let surroundings = aegis_stdlib::target::Surroundings {
+            name: name.to_owned(),
+            state: self.state.clone(),
+            project: self.project.clone(),
+            kubeconfig: sandbox.map(Sandbox::kubeconfig),
+            environment: self.environment.clone(),
+        };
+        Ok(aegis_stdlib::services(self.settings.config.target(name)?, &surroundings))
     }
 
     /// The execution of a replay: no clients at all.

@@ -45,6 +45,9 @@ impl Schedule {
     /// The first instant after another, within the schedule's own dates.
     #[must_use]
     pub fn next_after(&self, after: Timestamp) -> Option<Due> {
+        if self.when.is_event() {
+            return None;
+        }
         let from = self.from.and_then(|from| from.checked_sub(SignedDuration::from_nanos(1)).ok());
         let after = from.map_or(after, |from| after.max(from));
         let due = if let Some(length) = self.when.interval() {

@@ -10,6 +10,7 @@
 //! - [`schedule`]: a schedule and its policies; [`calendar`]: maintenance windows and freezes
 //! - [`reading`]: `schedules.toml` and headers, with everything that is wrong about them
 //! - [`decide`]: pure: what happens to each instant that is due
+//! - [`trigger`]: what starts runs beside the clock; its events are decided and recorded as instants are
 //! - [`record`]: what is kept of an instant; [`store`]: where, as a trait with SQLite behind it
 //! - [`keeper`]: schedules, their standing and the heap of what is due next; [`service`]: the loop over it
 //! - [`explain`]: the next instants, and the days on which the clocks change
@@ -28,6 +29,7 @@ pub mod record;
 pub mod schedule;
 pub mod service;
 pub mod store;
+pub mod trigger;
 pub mod zone;
 
 pub use calendar::{Gates, Refusal, Subject};
@@ -37,3 +39,4 @@ pub use keeper::{Keeper, Order};
 pub use reading::Plan;
 pub use record::{Outcome, Record, Why};
 pub use schedule::{Doubled, Missed, Overlap, Policy, Schedule, Skipped};
+pub use trigger::Trigger;

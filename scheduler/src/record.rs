@@ -2,7 +2,10 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
+
+use std::collections::BTreeMap;
 
 use aegis_engine::journal::Verdict;
 
@@ -18,6 +21,9 @@ pub struct Record {
     /// What came of it.
     #[serde(flatten)]
     pub outcome: Outcome,
+    /// Parameters from the event, for triggers.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub given: BTreeMap<String, Value>,
     /// More for people: which freeze, until when.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub note: String,
@@ -64,11 +70,15 @@ pub enum Why {
     Halted,
     /// The runbook, its parameters or its target cannot be used.
     Refused,
+    /// The same event has started a run already.
+    Duplicate,
+    /// Its trigger has started as many runs as it may.
+    RateLimited,
 }
 
 impl Why {
     /// Every reason.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::EngineDown,
         Self::Overlap,
         Self::Frozen,
@@ -77,6 +87,8 @@ impl Why {
         Self::SkippedHour,
         Self::Halted,
         Self::Refused,
+        Self::Duplicate,
+        Self::RateLimited,
     ];
 
     /// The word as it stands in lists.
@@ -91,6 +103,8 @@ impl Why {
             Self::SkippedHour => "skipped-hour",
             Self::Halted => "halted",
             Self::Refused => "refused",
+            Self::Duplicate => "duplicate",
+            Self::RateLimited => "rate-limited",
         }
     }
 
@@ -130,6 +144,8 @@ pub fn run_id(schedule: &str, instant: Timestamp) -> String {
     let name: String = schedule.chars().map(plain).collect();
     let hash = Sha256::digest(format!("{schedule}\u{1f}{}", instant.as_nanosecond()).as_bytes());
     let letter = |byte: &u8| char::from(LETTERS[usize::from(*byte) % LETTERS.len()]);
-    let tail: String = hash.iter().take(4).map(letter).collect();
+    // Instants of schedules are whole seconds; many events may happen within one.
+    let letters = if instant.subsec_nanosecond() == 0 { 4 } else { 8 };
+    let tail: String = hash.iter().take(letters).map(letter).collect();
     format!("{}-{}-{tail}", name.trim_matches('-'), instant.strftime("%Y%m%d-%H%M%S"))
 }

@@ -12,6 +12,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use aegis_engine::clock::Clock;
+use aegis_engine::codes;
 use aegis_engine::error::CallError;
 use aegis_engine::journal::{StoreError, Verdict};
 use aegis_engine::runbook::AtWindowEnd;
@@ -23,6 +24,7 @@ use crate::reading::Plan;
 use crate::record::{Record, Why};
 use crate::schedule::Schedule;
 use crate::store::Pause;
+use crate::trigger::Event;
 
 /// The longest sleep: after a suspend or a jump of the clock nothing is later than this.
 const LONGEST_SLEEP: Duration = Duration::from_millis(500);
@@ -79,6 +81,9 @@ pub trait Launcher: Send + Sync + 'static {
 /// Called once when the process leaves a run.
 pub type Left = Box<dyn FnOnce(Option<Verdict>) + Send>;
 
+/// Called once with the record of an event, or why nothing could be decided.
+pub type Decided = Box<dyn FnOnce(Result<Record, CallError>) + Send>;
+
 /// How a run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look {
@@ -104,6 +109,8 @@ pub enum Told {
         /// When the first is due.
         next: Option<Timestamp>,
     },
+    /// A run is promised to an instant or event, and starts when its turn comes.
+    Due(Launch),
     /// A run was started or taken up.
     Started(Launch),
     /// A run has ended.
@@ -149,6 +156,7 @@ pub type Listener = Arc<dyn Fn(&Told) + Send + Sync>;
 enum Message {
     Left(String, Option<Verdict>),
     Load(Box<Plan>),
+    Event(Box<Event>, Decided),
     Stop { leave: bool },
 }
 
@@ -167,6 +175,15 @@ impl Handle {
     /// Leaves all runs where they stand, then returns.
     pub fn leave(&self) {
         let _ = self.messages.send(Message::Stop { leave: true });
+    }
+
+    /// Decides on an event between two rounds.
+    pub fn fire(&self, event: Event, decided: Decided) {
+        if let Err(unheard) = self.messages.send(Message::Event(Box::new(event), decided))
+            && let Message::Event(_, decided) = unheard.0
+        {
+            decided(Err(stopping()));
+        }
     }
 
     /// Takes in what the project says now; what it says wrongly stands as it was.
@@ -332,10 +349,30 @@ impl Service {
                     self.tell(&Told::Trouble(error.to_string()));
                 }
             }
+            Message::Event(event, decided) => self.fire(&event, decided),
             Message::Stop { leave } => {
                 let wait = if leave || self.stopping.is_some() { Duration::ZERO } else { self.options.drain };
                 self.stopping = Some(Instant::now() + wait);
                 self.tell(&Told::Draining(self.executing.len()));
+            }
+        }
+    }
+
+    fn fire(&mut self, event: &Event, decided: Decided) {
+        if self.stopping.is_some() {
+            return decided(Err(stopping()));
+        }
+        if let Ok(halted) = self.launcher.halted() {
+            self.keeper.set_halted(halted);
+        }
+        match self.keeper.fire(event, self.clock.now()) {
+            Ok((record, orders)) => {
+                decided(Ok(record));
+                self.carry_out(Ok(orders));
+            }
+            Err(error) => {
+                self.tell(&Told::Trouble(error.to_string()));
+                decided(Err(aegis_engine::run::Stop::Store(error).error()));
             }
         }
     }
@@ -367,7 +404,10 @@ impl Service {
         };
         for order in orders {
             match order {
-                Order::Start(launch) => self.queue.push_back(launch),
+                Order::Start(launch) => {
+                    self.tell(&Told::Due(launch.clone()));
+                    self.queue.push_back(launch);
+                }
                 Order::Cancel { run, note } => self.cancel(&run, &note),
                 Order::NotStarted(record) => {
                     let schedule = self.keeper.schedule(&record.schedule).cloned();
@@ -540,6 +580,11 @@ impl Service {
             }
         }
     }
+}
+
+fn stopping() -> CallError {
+    CallError::new(codes::NOT_READY, "the scheduler is stopping")
+        .hint("send it again: another one will take it")
 }
 
 fn subject(launch: &Launch) -> Subject<'_> {

@@ -95,11 +95,20 @@ fn the_examples_of_the_schedules_page_are_read_and_its_commands_work_in_order() 
     let page = std::fs::read_to_string(root().join("docs/schedules.md")).unwrap();
     let project = Project::new("");
     let (tables, books) = (blocks(&page, "toml"), blocks(&page, "rhai"));
-    assert_eq!((tables.len(), books.len()), (2, 1));
+    assert_eq!((tables.len(), books.len()), (4, 1));
     std::fs::create_dir(project.path().join("runbooks")).unwrap();
     std::fs::write(project.path().join("runbooks/backup.rhai"), books[0]).unwrap();
-    std::fs::write(project.path().join("schedules.toml"), tables[0]).unwrap();
-    std::fs::write(project.path().join("aegis.toml"), tables[1]).unwrap();
+    for (name, params) in
+        [("grow-volume", "volume by"), ("smoke-test", "version"), ("collect-logs", "pod"), ("import", "url")]
+    {
+        let params: String =
+            params.split(' ').map(|name| format!("{name}: #{{ type: \"string\" }}, ")).collect();
+        let text = format!("runbook(#{{ title: \"{name}\", needs: [], params: #{{ {params} }} }});\n");
+        std::fs::write(project.path().join(format!("runbooks/{name}.rhai")), text).unwrap();
+    }
+    std::fs::write(project.path().join("alert.json"), r#"{"version":"4","alerts":[]}"#).unwrap();
+    std::fs::write(project.path().join("schedules.toml"), tables[..3].join("\n\n")).unwrap();
+    std::fs::write(project.path().join("aegis.toml"), tables[3]).unwrap();
     let check = project.output(&["check"]);
     assert!(check.status.success(), "{}", both(&check));
     let blocks = blocks(&page, "console");
@@ -108,7 +117,7 @@ fn the_examples_of_the_schedules_page_are_read_and_its_commands_work_in_order() 
         .flat_map(|block| block.lines())
         .filter_map(|line| line.strip_prefix("$ aegis "))
         .collect();
-    assert!(commands.len() >= 7, "{commands:?}");
+    assert!(commands.len() >= 10, "{commands:?}");
     for command in commands {
         let output = project.output(&words_of(command));
         assert!(output.status.success(), "aegis {command}: {}", both(&output));

@@ -32,6 +32,8 @@ mod skip;
 mod stepping;
 mod subject;
 mod targets;
+mod token;
+mod trigger;
 mod undo;
 mod unhalt;
 mod verify;
@@ -161,6 +163,14 @@ verbs! {
         "aegis schedule run-now nightly",
         "aegis schedule backfill nightly --from 2026-11-01 --to 2026-11-08",
     ];
+    /// Look at what starts runs beside the clock.
+    Trigger = trigger, [
+        "aegis trigger ls",
+        "aegis trigger test disk-full alert.json",
+        "aegis trigger history disk-full",
+    ];
+    /// Make a token for the HTTP API of `aegis serve`.
+    Token = token, ["aegis token grafana --role viewer"];
     /// Check runbooks without running them.
     Check = check, [
         "aegis check",

@@ -74,6 +74,10 @@ pub(crate) struct ServeConfig {
     pub(crate) notify: String,
     /// Address of `/metrics` and `/healthz`; empty: none.
     pub(crate) listen: String,
+    /// Certificate and key of that address.
+    pub(crate) tls: TlsConfig,
+    /// Who may use the API, by name.
+    pub(crate) tokens: BTreeMap<String, aegis_console::Token>,
     /// URL that is asked while it serves; empty: none.
     pub(crate) heartbeat: String,
     /// How often.
@@ -82,6 +86,18 @@ pub(crate) struct ServeConfig {
     pub(crate) most_runs: Option<usize>,
     /// How long runs may take to end once it was told to stop.
     pub(crate) drain: Option<Period>,
+}
+
+/// Files with what TLS needs, relative to the project.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct TlsConfig {
+    /// Chain of certificates, PEM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) certificate: Option<PathBuf>,
+    /// Private key, PEM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) key: Option<PathBuf>,
 }
 
 impl SandboxConfig {

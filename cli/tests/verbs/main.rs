@@ -3,9 +3,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+mod api;
 mod authors;
 mod operators;
 mod project;
 mod sandbox;
 mod schedules;
+mod serving;
 mod terminal;
+mod triggers;

@@ -176,7 +176,7 @@ fn interrupted(project: &Project, runbook: &str, line: &str) -> Done {
     let mut rest = String::new();
     std::io::Read::read_to_string(&mut talk, &mut rest).unwrap();
     let done = finished(child);
-    Done { talk: seen + &rest, ..done }
+    Done { talk: seen + rest.as_str(), ..done }
 }
 
 #[test]

@@ -1,71 +1,15 @@
 //! Schedules as people use them: looked at, paused, served, caught up; windows and freezes before runs of their own.
 
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Stdio};
-
 use serde_json::Value;
 
 use crate::project::{Done, Project};
+use crate::serving::Serving;
 
 const TICK: &str = "runbook(#{ title: \"Ticks\", needs: [], params: #{ word: #{ type: \"string\", default: \"tick\" } } });\n\
                     log(params.word);\n";
 
 fn project(schedules: &str) -> Project {
     Project::new(&[("runbooks/tick.rhai", TICK), ("aegis.toml", ""), ("schedules.toml", schedules)])
-}
-
-/// A scheduler that is told to stop when the test is done with it.
-struct Serving {
-    child: Child,
-    lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
-    talk: Option<std::process::ChildStderr>,
-}
-
-impl Serving {
-    fn start(project: &Project, more: &[&str]) -> Self {
-        let mut command = project.command(&[&["serve", "--output", "json"], more].concat());
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let talk = child.stderr.take();
-        Self { child, lines, talk }
-    }
-
-    /// The next event of a kind.
-    fn hears(&mut self, event: &str) -> Value {
-        let values = self.lines.by_ref().map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
-        let mut others = Vec::new();
-        for value in values {
-            if value["event"] == event {
-                return value;
-            }
-            others.push(value);
-        }
-        panic!("no `{event}` among {others:?}");
-    }
-
-    /// What the project is told about the next mistakes in it.
-    fn refused(&mut self) -> String {
-        let lines = self.lines.by_ref().map_while(Result::ok);
-        lines.into_iter().find(|line| line.contains("\"refused\":")).unwrap()
-    }
-
-    /// SIGTERM: drains.
-    fn stop(mut self) -> String {
-        let id = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
-        let rest: Vec<String> = self.lines.by_ref().map_while(Result::ok).collect();
-        let mut talk = String::new();
-        self.talk.take().unwrap().read_to_string(&mut talk).unwrap();
-        assert!(self.child.wait().unwrap().success(), "{talk}");
-        format!("{}\n{talk}", rest.join("\n"))
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 fn history(project: &Project, schedule: &str) -> Vec<Value> {
@@ -359,33 +303,63 @@ fn who_breaks_the_glass_is_heard_and_a_run_tells_what_its_header_declares() {
 #[test]
 fn those_outside_see_that_it_lives() {
     let project = project("[schedules.second]\nrunbook = \"runbooks/tick.rhai\"\nwhen = \"* * * * * *\"\n");
-    let mut serving = Serving::start(&project, &["--listen", "127.0.0.1:0"]);
+    let mut serving = Serving::listening(&project, &[]);
     serving.hears("ended");
-    let mut talk = BufReader::new(serving.talk.take().unwrap());
-    let mut line = String::new();
-    while !line.contains("/metrics") {
-        line.clear();
-        talk.read_line(&mut line).unwrap();
-    }
-    serving.talk = Some(talk.into_inner());
-    let address =
-        line.trim().strip_prefix("metrics at http://").unwrap().strip_suffix("/metrics").unwrap().to_owned();
-    let ask = |path: &str| {
-        use std::io::Write;
-        let mut stream = std::net::TcpStream::connect(&address).unwrap();
-        write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
-    };
-    assert!(ask("/healthz").contains("200 OK"));
-    let metrics = ask("/metrics");
-    for line in [
-        "aegis_scheduler_schedules 1",
-        "aegis_scheduler_runs_total{verdict=\"succeeded\"} ",
-        "aegis_scheduler_last_loop_timestamp_seconds ",
+    assert_eq!(serving.ask("GET", "/healthz", &[], "").with(200).body, "ok\n");
+    let metrics = serving.ask("GET", "/metrics", &[], "").with(200);
+    assert!(metrics.head.contains("content-type: text/plain; version=0.0.4"), "{}", metrics.head);
+    let samples = prometheus(&metrics.body);
+    let value =
+        |name: &str| samples.iter().find(|(sample, _)| sample == name).unwrap_or_else(|| panic!("{name}")).1;
+    assert!((value("aegis_scheduler_alive") - 1.0).abs() < f64::EPSILON);
+    assert!((value("aegis_scheduler_schedules") - 1.0).abs() < f64::EPSILON);
+    for name in [
+        "aegis_scheduler_last_tick_timestamp_seconds",
+        "aegis_scheduler_due_total",
+        "aegis_scheduler_runs_total{verdict=\"succeeded\"}",
+        "aegis_scheduler_instants_total{outcome=\"started\"}",
+        "aegis_scheduler_start_lag_seconds_count",
+        "aegis_runs{status=\"succeeded\"}",
     ] {
-        assert!(metrics.contains(line), "{metrics}");
+        assert!(value(name) >= 1.0, "{name}: {}", metrics.body);
     }
+    assert!(value("aegis_scheduler_missed_total").abs() < f64::EPSILON);
     serving.stop();
+}
+
+/// Reads the text format as strictly as its specification says; answers samples with their values.
+fn prometheus(text: &str) -> Vec<(String, f64)> {
+    let is_name = |name: &str| {
+        let first = name.chars().next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_' || c == ':');
+        first && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':')
+    };
+    let (mut samples, mut typed) = (Vec::new(), Vec::<(String, String)>::new());
+    assert!(text.ends_with('\n'), "the last line has no end");
+    for line in text.lines() {
+        if let Some(help) = line.strip_prefix("# HELP ") {
+            let (name, words) = help.split_once(' ').unwrap();
+            assert!(is_name(name) && !words.is_empty(), "{line}");
+            assert!(typed.iter().all(|(known, _)| known != name), "twice: {line}");
+            typed.push((name.to_owned(), String::new()));
+            continue;
+        }
+        if let Some(kind) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = kind.split_once(' ').unwrap();
+            assert!(["counter", "gauge", "histogram"].contains(&kind), "{line}");
+            let last = typed.last_mut().unwrap();
+            assert!(last.0 == name && last.1.is_empty(), "{line}");
+            last.1 = kind.to_owned();
+            continue;
+        }
+        let (sample, value) = line.rsplit_once(' ').unwrap();
+        let (name, labels) = sample.split_once('{').unwrap_or((sample, "}"));
+        assert!(is_name(name) && labels.ends_with('}'), "{line}");
+        let (family, kind) = typed.last().unwrap();
+        let parts = ["_bucket", "_sum", "_count"].map(|part| format!("{family}{part}"));
+        assert!(name == family || kind == "histogram" && parts.contains(&name.to_owned()), "{line}");
+        assert!(kind != "counter" || name.ends_with("_total"), "{line}");
+        assert!(samples.iter().all(|(known, _)| known != sample), "twice: {line}");
+        samples.push((sample.to_owned(), value.parse().unwrap()));
+    }
+    samples
 }

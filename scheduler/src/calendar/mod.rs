@@ -16,7 +16,7 @@ pub use window::Window;
 use crate::record::Why;
 
 /// All windows and freezes of a project.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Gates {
     /// Maintenance windows: a run that some of them are for needs one that is open.
     pub windows: Vec<Window>,

@@ -52,6 +52,7 @@ enum Form {
     Every(Duration),
     Once(DateTime),
     At(Timestamp),
+    Event,
 }
 
 /// The short names, as five fields. `@reboot` is none: it is no time.
@@ -78,6 +79,18 @@ impl Expression {
         Ok(Self { text: text.to_owned(), form: Form::read(text)? })
     }
 
+    /// What comes from outside: it has no time.
+    #[must_use]
+    pub fn event(source: &str) -> Self {
+        Self { text: format!("on {source}"), form: Form::Event }
+    }
+
+    /// True for what comes from outside.
+    #[must_use]
+    pub const fn is_event(&self) -> bool {
+        matches!(self.form, Form::Event)
+    }
+
     /// As it was written.
     #[must_use]
     pub fn text(&self) -> &str {
@@ -99,6 +112,7 @@ impl Expression {
             Form::Every(_) => "elapsed time, whatever clocks do",
             Form::Once(_) => "once, by the clock on the wall",
             Form::At(_) => "once, at that instant",
+            Form::Event => "when something happens",
         }
     }
 
@@ -132,7 +146,7 @@ impl Expression {
         match &self.form {
             Form::Vixie(cron) => vixie::is_hourly(cron),
             Form::Quartz(cron) => quartz::is_hourly(cron),
-            Form::Every(_) | Form::Once(_) | Form::At(_) => false,
+            Form::Every(_) | Form::Once(_) | Form::At(_) | Form::Event => false,
         }
     }
 
@@ -143,7 +157,7 @@ impl Expression {
             Form::Vixie(cron) => vixie::next(cron, from),
             Form::Quartz(cron) => quartz::next(cron, from),
             Form::Once(at) => Some(*at).filter(|at| *at >= from),
-            Form::Every(_) | Form::At(_) => None,
+            Form::Every(_) | Form::At(_) | Form::Event => None,
         }
     }
 }

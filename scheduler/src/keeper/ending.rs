@@ -58,6 +58,7 @@ impl Keeper {
             instant: launch.instant,
             decided: now,
             outcome: Outcome::Started { run: launch.run.clone(), verdict: None },
+            given: super::Given::new(),
             note: String::new(),
         };
         let outcome = Outcome::NotStarted { why };
@@ -96,7 +97,8 @@ impl Keeper {
                 (Why::EngineDown, "nobody was there to start it in time".to_owned())
             };
             let outcome = Outcome::NotStarted { why };
-            let record = Record { schedule: name.to_owned(), instant: last, decided: now, outcome, note };
+            let (schedule, given) = (name.to_owned(), super::Given::new());
+            let record = Record { schedule, instant: last, decided: now, outcome, given, note };
             store.decided(&[record], &[(name, last)])?;
         }
         Ok(())

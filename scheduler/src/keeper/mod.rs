@@ -7,11 +7,12 @@
 //! ```
 //!
 //! - `slot`: one schedule and how it stands; `order`: what is to be done
-//! - `ending`: what follows when a run is over
+//! - `ending`: what follows when a run is over; `event`: what comes from outside instead of by the clock
 //!
 //! It starts nothing and waits for nothing; time comes in with each call, so a simulated week takes seconds.
 
 mod ending;
+mod event;
 mod order;
 mod slot;
 
@@ -33,6 +34,9 @@ use crate::store::{Progress, RecordStore};
 
 pub use order::{Launch, Order};
 use slot::Slot;
+
+/// What instants are given: nothing. Events bring parameters along.
+type Given = std::collections::BTreeMap<String, serde_json::Value>;
 
 /// All schedules of a project.
 pub struct Keeper {
@@ -116,7 +120,14 @@ impl Keeper {
                 let note = "the schedule was changed before anybody was there to start it".to_owned();
                 let name = schedule.name.to_string();
                 self.store.decided(
-                    &[Record { schedule: name, instant: decided, decided: now, outcome, note }],
+                    &[Record {
+                        schedule: name,
+                        instant: decided,
+                        decided: now,
+                        outcome,
+                        given: Given::new(),
+                        note,
+                    }],
                     &[(&schedule.name, decided)],
                 )?;
             }
@@ -330,7 +341,8 @@ impl Keeper {
                 Choice::Wait | Choice::Replace => (Outcome::Waiting, String::new()),
                 Choice::Not(why, note) => (Outcome::NotStarted { why: *why }, note.clone()),
             };
-            Record { schedule: schedule.name.to_string(), instant: due.instant, decided: now, outcome, note }
+            let (name, given) = (schedule.name.to_string(), Given::new());
+            Record { schedule: name, instant: due.instant, decided: now, outcome, given, note }
         };
         due.iter().zip(choices).map(record).collect()
     }
@@ -383,5 +395,5 @@ impl Keeper {
 
 fn waiting(schedule: &str, instant: Timestamp, decided: Timestamp) -> Record {
     let schedule = schedule.to_owned();
-    Record { schedule, instant, decided, outcome: Outcome::Waiting, note: String::new() }
+    Record { schedule, instant, decided, outcome: Outcome::Waiting, given: Given::new(), note: String::new() }
 }

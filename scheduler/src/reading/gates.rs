@@ -30,7 +30,7 @@ use crate::expression::Expression;
 use crate::schedule::{Doubled, Missed, Overlap, Policy, Schedule, Skipped};
 
 /// The keys of the whole file.
-pub(super) const WHOLE: &[&str] = &["zone", "schedules", "windows", "freezes"];
+pub(super) const WHOLE: &[&str] = &["zone", "schedules", "triggers", "windows", "freezes"];
 const WINDOW: &[&str] = &["when", "lasts", "zone", "risk", "targets", "manual"];
 const FREEZE: &[&str] = &["from", "until", "times", "file", "zone", "risk", "targets", "manual", "title"];
 const RISKS: &[&str] = &["low", "medium", "high"];

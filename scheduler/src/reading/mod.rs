@@ -11,6 +11,7 @@
 //! - `file`: a text of TOML as values with places
 //! - `fields`: single values, and what is said when one is wrong
 //! - `schedules`, `gates`: the tables of the file
+//! - `triggers`: the triggers of the file, which say most of what schedules say
 //! - `runbooks`: the runbooks that are named, each read once
 
 mod fields;
@@ -18,6 +19,7 @@ mod file;
 mod gates;
 mod runbooks;
 mod schedules;
+mod triggers;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -29,6 +31,7 @@ use aegis_engine::runbook::Sources;
 
 use crate::calendar::Gates;
 use crate::schedule::Schedule;
+use crate::trigger::Trigger;
 
 /// Name of the file at the root of a project.
 pub const FILE: &str = "schedules.toml";
@@ -68,8 +71,10 @@ pub struct Surroundings<'a> {
 /// All that a project says, as far as it can be used.
 #[derive(Debug, Default)]
 pub struct Plan {
-    /// Schedules by name.
+    /// Schedules by name; those of triggers among them, which have no time.
     pub schedules: Vec<Schedule>,
+    /// Triggers by name.
+    pub triggers: Vec<Trigger>,
     /// Windows and freezes.
     pub gates: Gates,
     /// What was refused, a file each.
@@ -95,7 +100,7 @@ impl Plan {
             plan.gates = gates;
             plan.gates_refused = !problems.is_empty();
             plan.unreadable = file.table.is_err();
-            problems.extend(reader.file(&file, &mut plan.schedules));
+            problems.extend(reader.file(&file, &mut plan));
             let sources = reader.sources(&file.sources);
             plan.problems.extend(told(problems, sources));
         } else {

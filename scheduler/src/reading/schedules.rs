@@ -8,15 +8,16 @@ use std::time::Duration;
 use aegis_engine::codes;
 use aegis_engine::diagnostic::{Diagnostic, Place, Problems};
 use aegis_engine::files::{WRITTEN, read_text};
-use aegis_engine::runbook::{Notify, Runbook, Shape, Sources, Written};
+use aegis_engine::runbook::{Header, Notify, Runbook, Shape, Sources, Written};
+use aegis_engine::text::did_you_mean;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
-use super::Surroundings;
 use super::fields::{Entry, Fields, Style};
 use super::file::File;
 use super::gates::WHOLE;
 use super::runbooks::Runbooks;
+use super::{Plan, Surroundings};
 use crate::expression::{Expression, Expressions};
 use crate::schedule::{Doubled, Missed, Overlap, Policy, Schedule, Skipped};
 
@@ -62,11 +63,15 @@ pub(super) struct Reader<'a, 'r> {
 
 /// A schedule as far as it has been read.
 #[derive(Default)]
-struct Draft {
+pub(super) struct Draft {
     runbook: Option<(String, Option<Place>)>,
     /// Whether it says when, rightly or wrongly.
-    says_when: bool,
-    when: Option<Arc<Expression>>,
+    pub(super) says_when: bool,
+    pub(super) when: Option<Arc<Expression>>,
+    /// Parameters that events will give, and where that is written.
+    pub(super) filled: Vec<(String, Option<Place>)>,
+    /// Keys that only triggers have.
+    pub(super) others: Vec<(&'static str, Written)>,
     zone: Option<TimeZone>,
     target: Option<(String, Option<Place>)>,
     params: Option<Written>,
@@ -113,7 +118,7 @@ impl<'a, 'r> Reader<'a, 'r> {
     }
 
     /// The schedules of the file; answers what is wrong with others. Its own mistakes the gates have told.
-    pub(super) fn file(&mut self, file: &File, schedules: &mut Vec<Schedule>) -> Vec<Diagnostic> {
+    pub(super) fn file(&mut self, file: &File, plan: &mut Plan) -> Vec<Diagnostic> {
         let Ok(table) = &file.table else { return Vec::new() };
         let entries = Fields::new(Style::File).table(table, "the file", WHOLE);
         let mut fields = Fields::new(Style::File);
@@ -128,8 +133,12 @@ impl<'a, 'r> Reader<'a, 'r> {
                 continue;
             };
             for entry in named {
-                schedules.extend(self.one(entry, None, &mut fields));
+                plan.schedules.extend(self.one(entry, None, &mut fields));
             }
+        }
+        for (schedule, trigger) in self.triggers(file, &mut fields) {
+            plan.schedules.push(schedule);
+            plan.triggers.push(trigger);
         }
         fields.problems
     }
@@ -168,21 +177,36 @@ impl<'a, 'r> Reader<'a, 'r> {
     ) -> Option<Schedule> {
         let before = fields.problems.len();
         let (name, place, written) = entry;
-        let mut draft = drafted(&format!("schedule `{name}`"), written, &mut self.expressions, fields);
+        let mut draft = self.drafted(&format!("schedule `{name}`"), written, KEYS, fields);
         if let Some((path, _)) = header {
             draft.runbook = Some((path.to_owned(), place.clone()));
         }
         self.taken(name, place, fields);
-        let schedule = self.complete(name, place, draft, fields);
+        let schedule = self.complete(name, place, draft, fields).map(|(schedule, _)| schedule);
         let schedule = (fields.problems.len() == before).then_some(schedule).flatten();
         if schedule.is_none() {
-            self.refused.push(name.clone());
+            self.refuse(name);
         }
         schedule
     }
 
+    /// Reads the keys of one schedule or trigger.
+    pub(super) fn drafted(
+        &mut self,
+        what: &str,
+        written: &Written,
+        known: &[&str],
+        fields: &mut Fields,
+    ) -> Draft {
+        drafted(what, written, known, &mut self.expressions, fields)
+    }
+
+    pub(super) fn refuse(&mut self, name: &str) {
+        self.refused.push(name.to_owned());
+    }
+
     /// Two schedules of one name would share their records.
-    fn taken(&mut self, name: &str, place: &Option<Place>, fields: &mut Fields) {
+    pub(super) fn taken(&mut self, name: &str, place: &Option<Place>, fields: &mut Fields) {
         if let Some(other) = self.names.get(name) {
             let at = other.as_ref().map(|place| format!(" at {}", place.address())).unwrap_or_default();
             let hint = format!("the other is{at}; records are kept by name: give one of them another");
@@ -191,13 +215,13 @@ impl<'a, 'r> Reader<'a, 'r> {
         self.names.entry(name.to_owned()).or_insert_with(|| place.clone().map(Arc::new));
     }
 
-    fn complete(
+    pub(super) fn complete(
         &mut self,
         name: &str,
         place: &Option<Place>,
         draft: Draft,
         fields: &mut Fields,
-    ) -> Option<Schedule> {
+    ) -> Option<(Schedule, Rc<Runbook>)> {
         let zone = draft.zone.clone().unwrap_or_else(|| self.zone.clone());
         let from = draft.from.as_ref().and_then(|value| fields.instant(value, &zone));
         let until = draft.until.as_ref().and_then(|value| fields.instant(value, &zone));
@@ -209,10 +233,10 @@ impl<'a, 'r> Reader<'a, 'r> {
         }
         let when = draft.when.clone()?;
         let (path, runbook) = runbook?;
-        let params = self.bound(place, draft.params.as_ref(), &runbook, fields)?;
+        let params = self.bound(place, &draft, &runbook, fields)?;
         let target = draft.target.as_ref().map_or(self.surroundings.target, |(name, _)| name.as_str());
         let notify = self.notify(target, place, &draft, &runbook, fields);
-        Some(Schedule {
+        let schedule = Schedule {
             name: name.into(),
             runbook: self.shared(&path),
             risk: runbook.header.risk,
@@ -228,7 +252,8 @@ impl<'a, 'r> Reader<'a, 'r> {
             until,
             paused: draft.paused.as_deref().map(|why| self.shared(why)),
             place: place.clone().map(Arc::new),
-        })
+        };
+        Some((schedule, runbook))
     }
 
     fn target(&self, draft: &Draft, place: &Option<Place>, fields: &mut Fields) -> Option<bool> {
@@ -287,12 +312,14 @@ impl<'a, 'r> Reader<'a, 'r> {
     fn bound(
         &mut self,
         place: &Option<Place>,
-        written: Option<&Written>,
+        draft: &Draft,
         runbook: &Rc<Runbook>,
         fields: &mut Fields,
     ) -> Option<Arc<BTreeMap<String, Value>>> {
+        let written = draft.params.as_ref();
         let given = given(written, fields)?;
         let mut header = runbook.header.clone();
+        self.filled(draft, &given, &mut header, fields);
         if self.surroundings.environment.is_none() {
             header.params.retain(|name, spec| !spec.secret || given.contains_key(name));
         }
@@ -319,6 +346,33 @@ impl<'a, 'r> Reader<'a, 'r> {
         }
     }
 
+    /// What events give need not be given here.
+    fn filled(
+        &self,
+        draft: &Draft,
+        given: &BTreeMap<String, Value>,
+        header: &mut Header,
+        fields: &mut Fields,
+    ) {
+        for (name, place) in &draft.filled {
+            let wrong = match header.params.get(name) {
+                _ if given.contains_key(name) => {
+                    Some(format!("parameter `{name}` is given in `params` and in `fill`"))
+                }
+                Some(spec) if spec.secret => {
+                    Some(format!("parameter `{name}` is secret: no event may give it"))
+                }
+                Some(_) => None,
+                None => Some(format!("the runbook has no parameter `{name}`")),
+            };
+            if let Some(wrong) = wrong {
+                let names = header.params.keys().map(String::as_str);
+                fields.refuse(place, wrong, did_you_mean(name, names));
+            }
+        }
+        header.params.retain(|name, _| draft.filled.iter().all(|(filled, _)| filled != name));
+    }
+
     fn shared(&mut self, text: &str) -> Arc<str> {
         let shared = self.texts.entry(text.to_owned()).or_insert_with(|| text.into());
         Arc::clone(shared)
@@ -331,10 +385,16 @@ impl<'a, 'r> Reader<'a, 'r> {
 }
 
 /// Reads the keys of one schedule.
-fn drafted(what: &str, written: &Written, expressions: &mut Expressions, fields: &mut Fields) -> Draft {
+fn drafted(
+    what: &str,
+    written: &Written,
+    known: &[&str],
+    expressions: &mut Expressions,
+    fields: &mut Fields,
+) -> Draft {
     let mut draft = Draft::default();
     let header = fields.style == Style::Header;
-    let known: Vec<&str> = KEYS.iter().copied().filter(|key| !(header && *key == "runbook")).collect();
+    let known: Vec<&str> = known.iter().copied().filter(|key| !(header && *key == "runbook")).collect();
     for (key, (_, _, value)) in fields.table(written, what, &known) {
         match key {
             "runbook" => draft.runbook = fields.text(value).map(|path| (path, value.place.clone())),
@@ -356,7 +416,7 @@ fn drafted(what: &str, written: &Written, expressions: &mut Expressions, fields:
             "paused" => draft.paused = fields.text(value),
             "pause-after-failures" => draft.pause_after = fields.number(value),
             "notify" => draft.notify = fields.notify(value).map(|notify| (notify, value.place.clone())),
-            _ => {}
+            _ => draft.others.push((key, value.clone())),
         }
     }
     draft
@@ -391,7 +451,12 @@ fn key_place(written: Option<&Written>, name: &str) -> Option<Place> {
 fn policy(draft: &Draft, when: &Expression) -> Policy {
     let missed = draft.missed.unwrap_or_default();
     // Who wants all of them does not want all but the first to be in each other's way.
-    let overlap = if missed == Missed::All { Overlap::BufferAll } else { Overlap::Skip };
+    // Two events are two things, and neither waits for the other.
+    let overlap = match missed {
+        _ if when.is_event() => Overlap::Allow,
+        Missed::All => Overlap::BufferAll,
+        _ => Overlap::Skip,
+    };
     let doubled = if when.is_hourly() { Doubled::Both } else { Doubled::First };
     Policy {
         overlap: draft.overlap.unwrap_or(overlap),
@@ -425,7 +490,7 @@ fn name_of(path: &str) -> String {
 pub(super) fn check_header(runbook: &Runbook) -> Vec<Diagnostic> {
     let Some(written) = &runbook.header.schedule else { return Vec::new() };
     let mut fields = Fields::new(Style::Header);
-    let draft = drafted("`schedule`", &as_table(written), &mut Expressions::default(), &mut fields);
+    let draft = drafted("`schedule`", &as_table(written), KEYS, &mut Expressions::default(), &mut fields);
     if !draft.says_when {
         let hint = "write `schedule: \"30 2 * * *\"` or `schedule: #{ when: \"30 2 * * *\" }`".to_owned();
         fields.refuse(&written.place, "the schedule does not say when", Some(hint));

@@ -7,7 +7,7 @@ use aegis_engine::journal::postgres::{Connection, Database, Failed, Patience};
 use aegis_engine::journal::{StoreError, Verdict};
 use jiff::Timestamp;
 
-use super::stored::{Stored, instant, nanoseconds, outcome_of, word};
+use super::stored::{Stored, given, given_of, instant, nanoseconds, outcome_of, word};
 use super::{Pause, Progress, RecordStore};
 use crate::record::{Outcome, Record};
 use crate::schedule::Definition;
@@ -31,7 +31,7 @@ CREATE INDEX open_records ON records (instant)
 CREATE INDEX records_by_instant ON records (instant);
 CREATE TABLE schedule_changes (version BIGINT NOT NULL);
 INSERT INTO schedule_changes VALUES (0);
-"],
+", "ALTER TABLE records ADD COLUMN given TEXT;"],
 };
 
 const CHANGED: &str = "UPDATE schedule_changes SET version = version + 1";
@@ -116,9 +116,9 @@ impl RecordStore for PostgresRecords {
             .execute(&mut *transaction)
             .await?;
             let rows: Vec<(String, i64)> = sqlx::query_as(
-                "INSERT INTO records (schedule, instant, decided, outcome, run, verdict, why, note)
+                "INSERT INTO records (schedule, instant, decided, outcome, run, verdict, why, note, given)
                  SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[],
-                   $7::text[], $8::text[])
+                   $7::text[], $8::text[], $9::text[])
                  ON CONFLICT DO NOTHING RETURNING schedule, instant",
             )
             .bind(records.iter().map(|record| record.schedule.as_str()).collect::<Vec<_>>())
@@ -129,6 +129,7 @@ impl RecordStore for PostgresRecords {
             .bind(stored.iter().map(|stored| stored.verdict).collect::<Vec<_>>())
             .bind(stored.iter().map(|stored| stored.why).collect::<Vec<_>>())
             .bind(records.iter().map(|record| record.note.as_str()).collect::<Vec<_>>())
+            .bind(records.iter().map(given_of).collect::<Vec<_>>())
             .fetch_all(&mut *transaction)
             .await?;
             transaction.commit().await?;
@@ -204,7 +205,7 @@ impl RecordStore for PostgresRecords {
     fn open(&self) -> Result<Vec<Record>, StoreError> {
         self.ask(async |connection, _| {
             let rows = sqlx::query(
-                "SELECT schedule, instant, decided, outcome, run, verdict, why, note FROM records
+                "SELECT schedule, instant, decided, outcome, run, verdict, why, note, given FROM records
                  WHERE outcome = 'waiting' OR (outcome = 'started' AND verdict IS NULL) ORDER BY instant",
             )
             .fetch_all(connection)
@@ -216,7 +217,7 @@ impl RecordStore for PostgresRecords {
     fn history(&self, schedule: Option<&str>, most: usize) -> Result<Vec<Record>, StoreError> {
         self.ask(async |connection, _| {
             let rows = sqlx::query(
-                "SELECT schedule, instant, decided, outcome, run, verdict, why, note FROM records
+                "SELECT schedule, instant, decided, outcome, run, verdict, why, note, given FROM records
                  WHERE $1::text IS NULL OR schedule = $1 ORDER BY instant DESC, schedule COLLATE \"C\" LIMIT $2",
             )
             .bind(schedule)
@@ -230,7 +231,7 @@ impl RecordStore for PostgresRecords {
     fn find(&self, schedule: &str, at: Timestamp) -> Result<Option<Record>, StoreError> {
         self.ask(async |connection, _| {
             let row = sqlx::query(
-                "SELECT schedule, instant, decided, outcome, run, verdict, why, note FROM records
+                "SELECT schedule, instant, decided, outcome, run, verdict, why, note, given FROM records
                  WHERE schedule = $1 AND instant = $2",
             )
             .bind(schedule)
@@ -260,6 +261,7 @@ fn record(row: &PgRow) -> Result<Record, sqlx::Error> {
         instant: instant(row.try_get(1)?),
         decided: instant(row.try_get(2)?),
         outcome: outcome_of(outcome, run, row.try_get(5)?, row.try_get(6)?),
+        given: given(row.try_get(8)?),
         note: row.try_get(7)?,
     })
 }

@@ -8,7 +8,7 @@ use aegis_engine::journal::{StoreError, Verdict};
 use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
-use super::stored::{Stored, instant, nanoseconds, outcome_of, word};
+use super::stored::{Stored, given, given_of, instant, nanoseconds, outcome_of, word};
 use super::{Pause, Progress, RecordStore};
 use crate::record::{Outcome, Record};
 use crate::schedule::Definition;
@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS schedules (
   failures INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS records (
   schedule TEXT NOT NULL, instant INTEGER NOT NULL, decided INTEGER NOT NULL, outcome TEXT NOT NULL, run TEXT,
-  verdict TEXT, why TEXT, note TEXT NOT NULL, PRIMARY KEY (schedule, instant)) WITHOUT ROWID;
+  verdict TEXT, why TEXT, note TEXT NOT NULL, given TEXT, PRIMARY KEY (schedule, instant)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS open_records ON records (instant)
   WHERE outcome = 'waiting' OR (outcome = 'started' AND verdict IS NULL);
 CREATE INDEX IF NOT EXISTS records_by_instant ON records (instant);
@@ -33,7 +33,10 @@ INSERT INTO schedule_changes SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM schedule_c
 
 const CHANGED: &str = "UPDATE schedule_changes SET version = version + 1";
 
-const COLUMNS: &str = "schedule, instant, decided, outcome, run, verdict, why, note";
+const COLUMNS: &str = "schedule, instant, decided, outcome, run, verdict, why, note, given";
+
+/// Files of before there were triggers.
+const GIVEN: &str = "ALTER TABLE records ADD COLUMN given TEXT";
 
 /// Records in one SQLite file.
 pub struct SqliteRecords {
@@ -70,6 +73,18 @@ impl SqliteRecords {
             connection
                 .execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} COMMIT;"))
                 .map_err(|error| self.error(error))?;
+        }
+        let given: i64 = connection
+            .query_row("SELECT count(*) FROM pragma_table_info('records') WHERE name = 'given'", [], |row| {
+                row.get(0)
+            })
+            .map_err(|error| self.error(error))?;
+        // Another process may just have done it.
+        if given == 0
+            && let Err(error) = connection.execute_batch(GIVEN)
+            && !error.to_string().contains("duplicate column")
+        {
+            return Err(self.error(error));
         }
         connection.set_prepared_statement_cache_capacity(32);
         Ok(())
@@ -147,7 +162,7 @@ impl RecordStore for SqliteRecords {
     fn decided(&self, records: &[Record], until: &[(&str, Timestamp)]) -> Result<Vec<bool>, StoreError> {
         self.write(|transaction| {
             let mut insert = transaction.prepare_cached(&format!(
-                "INSERT OR IGNORE INTO records ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
+                "INSERT OR IGNORE INTO records ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
             ))?;
             let mut new = Vec::with_capacity(records.len());
             for record in records {
@@ -161,7 +176,8 @@ impl RecordStore for SqliteRecords {
                     stored.run,
                     stored.verdict,
                     stored.why,
-                    record.note
+                    record.note,
+                    given_of(record)
                 ])?;
                 new.push(changed == 1);
             }
@@ -274,6 +290,7 @@ fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
         instant: instant(row.get(1)?),
         decided: instant(row.get(2)?),
         outcome: outcome_of(&outcome, run, verdict.as_deref(), why.as_deref()),
+        given: given(row.get(8)?),
         note: row.get(7)?,
     })
 }

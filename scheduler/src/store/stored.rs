@@ -1,9 +1,12 @@
 //! Records as columns, and from there back to records: the same for every store.
 
+use std::collections::BTreeMap;
+
 use aegis_engine::journal::Verdict;
 use jiff::Timestamp;
+use serde_json::Value;
 
-use crate::record::{Outcome, Why};
+use crate::record::{Outcome, Record, Why};
 
 /// An outcome as columns.
 pub(super) struct Stored<'a> {
@@ -58,4 +61,14 @@ pub(super) fn outcome_of(
         "waiting" => Outcome::Waiting,
         _ => Outcome::NotStarted { why: why.unwrap_or(Why::Refused) },
     }
+}
+
+/// Parameters from an event as a column; nothing for instants.
+pub(super) fn given_of(record: &Record) -> Option<String> {
+    (!record.given.is_empty()).then(|| serde_json::to_string(&record.given).unwrap_or_default())
+}
+
+/// The column as parameters.
+pub(super) fn given(text: Option<String>) -> BTreeMap<String, Value> {
+    text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
 }

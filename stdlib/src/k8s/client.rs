@@ -1,7 +1,7 @@
 //! The cluster of a target: this file and those of its folder are the only ones of this module that do IO.
 //! Connects at the first call, bounds the requests under way, repeats what is safe to repeat, and keeps what
 //! discovery said. `source` reads kubeconfigs, `exec` runs commands in containers, `stream` follows objects and
-//! logs, `files` reads manifests.
+//! logs, `feed` follows the cluster's events for those who wait for one, `files` reads manifests.
 //!
 //! ```text
 //! functions -> World -> Cluster::send -> slot -> kube::Client
@@ -10,6 +10,7 @@
 //! ```
 
 mod exec;
+mod feed;
 mod files;
 mod source;
 mod stream;
@@ -31,6 +32,7 @@ use super::request::{Repeat, Request};
 use crate::target::{Surroundings, Target};
 
 pub(super) use exec::Output;
+pub use feed::Position;
 pub(super) use files::manifest_files;
 use source::Source;
 pub(super) use stream::Change;

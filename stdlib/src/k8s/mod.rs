@@ -53,7 +53,7 @@ mod world;
 
 use aegis_engine::function::{Function, Module};
 
-pub use client::Cluster;
+pub use client::{Cluster, Position};
 
 /// The module and its table of functions.
 #[must_use]

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use aegis_engine::{CallError, codes};
 use bytes::Bytes;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::backend::{Backend, Object, Reader};
+use super::backend::{Backend, Object, Reader, Wanted};
 use super::file::Files;
 use super::location::{Kind, Location};
 use super::s3::S3;
@@ -36,6 +37,17 @@ impl Storage {
             Kind::S3 => Box::new(self.s3.bucket(&location.bucket).await?),
             Kind::File => Box::new(self.files.clone()),
         })
+    }
+
+    /// Every object whose URL begins with a text, as `storage::list` tells of it: for those who look for new ones.
+    ///
+    /// # Errors
+    /// When the URL is none, or the storage cannot be listed.
+    pub async fn objects(&self, url: &str) -> Result<Vec<Value>, CallError> {
+        let location = Location::prefix(url)?;
+        let wanted = Wanted { prefix: location.key.clone(), delimiter: None, limit: usize::MAX };
+        let listing = self.backend(&location).await?.list(&wanted).await?;
+        Ok(listing.objects.iter().map(Object::value).collect())
     }
 
     /// A local path below the file root.

@@ -75,7 +75,7 @@ fn local(schedule: &Schedule, instant: Timestamp) -> String {
 }
 
 /// What came of an instant, in a word.
-pub(super) fn outcome(record: &Record) -> String {
+pub(in crate::commands) fn outcome(record: &Record) -> String {
     match &record.outcome {
         Outcome::Started { verdict: Some(Verdict::Succeeded), .. } => "succeeded".to_owned(),
         Outcome::Started { verdict: Some(verdict), .. } => tree::verdict_word(*verdict).to_owned(),
@@ -205,7 +205,7 @@ fn instants(told: &[Told]) -> String {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct History {
+pub(in crate::commands) struct History {
     /// The schedule; without one, all of them.
     schedule: Option<String>,
     /// At most this many.
@@ -214,7 +214,7 @@ pub(super) struct History {
 }
 
 impl History {
-    pub(super) fn run(self, context: &Context) -> Result<Exit, Failure> {
+    pub(in crate::commands) fn run(self, context: &Context) -> Result<Exit, Failure> {
         let store = context.records()?;
         let records = store.history(self.schedule.as_deref(), self.limit)?;
         if let (true, Some(name)) = (records.is_empty(), &self.schedule)

@@ -10,6 +10,8 @@ mod deciding;
 mod looking;
 mod running;
 
+pub(super) use looking::{History, outcome};
+
 use std::sync::Arc;
 
 use aegis_engine::codes;

@@ -190,7 +190,8 @@ impl ByHand<'_> {
             None => {
                 let note = format!("by {}", self.context.person().0);
                 let schedule = self.schedule.name.to_string();
-                let record = Record { schedule, instant, decided: SystemClock.now(), outcome, note };
+                let (decided, given) = (SystemClock.now(), std::collections::BTreeMap::new());
+                let record = Record { schedule, instant, decided, outcome, given, note };
                 self.store.decided(&[record], &[])?.first().copied().unwrap_or(false)
             }
         };

@@ -4,23 +4,29 @@
 //! - `runs`: starts runs and knows how they stand
 //! - `screen`: what people and programs see
 //! - `notices`: what people are told through their channels
-//! - `pulse`: that it lives, for those outside: `/metrics`, `/healthz`, a URL that is asked
+//! - `listening`: the address it answers at; `watching`: who looks for events; `heartbeat`: a URL that is asked
 
+mod heartbeat;
+mod listening;
 mod notices;
-mod pulse;
 mod runs;
 mod screen;
+mod watching;
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use aegis_console::{Console, Known, Metrics, Tokens};
 use aegis_engine::clock::{Clock, SystemClock};
 use aegis_engine::codes;
 use aegis_engine::error::CallError;
+use aegis_engine::journal::Store;
 use aegis_scheduler::Keeper;
-use aegis_scheduler::service::{Handle, Options, Service, Told};
+use aegis_scheduler::service::{Handle, Listener, Options, Service, Told};
+use aegis_scheduler::store::RecordStore;
+use aegis_scheduler::trigger::Intake;
 use clap::Args;
 
 use super::schedule::tell_problems;
@@ -29,16 +35,16 @@ use crate::exit::Exit;
 use crate::notices::Notices;
 use crate::view::failure::Failure;
 use crate::view::say;
-use pulse::Pulse;
 use runs::Runs;
 use screen::Screen;
+use watching::Watching;
 
 /// How often files are looked at for changes.
 const LOOK: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
-    /// Address of `/metrics` and `/healthz`; port 0 takes a free one and says which.
+    /// Address of the HTTP API, `/metrics` and `/healthz`; port 0 takes a free one and says which.
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
 }
@@ -49,35 +55,76 @@ impl Serve {
         let _alone = alone(&context.state)?;
         let plan = context.plan(true)?;
         let refused = tell_problems(&context, &plan);
+        let known = Known::default();
+        known.set(&plan);
         let mut keeper = Keeper::new(context.records()?);
         keeper.load(plan.schedules, plan.gates, SystemClock.now())?;
 
-        let config = &context.settings.config.serve;
         let runs = Runs::new(&context)?;
-        let pulse = Pulse::start(&context, self.listen.as_deref().unwrap_or(&config.listen), refused)?;
-        let notices = Notices::start(&context, runs.engine.clone());
-        let screen = Screen::new(global);
-        let listener = {
-            let (pulse, context) = (Arc::clone(&pulse), Arc::clone(&context));
-            Arc::new(move |told: &Told| {
-                pulse.hear(told);
-                screen.hear(told);
-                if let Some(notice) = notices::notice(&context, told) {
-                    notices.tell(notice);
-                }
-            })
-        };
+        let metrics = Arc::new(Metrics::default());
+        metrics.set_refused(refused);
+        let listener = self.listener(&context, &runs, &metrics);
+        let config = &context.settings.config.serve;
         let options = Options {
             most_runs: config.most_runs.unwrap_or(32).max(1),
             drain: config.drain.map_or(Duration::from_secs(30), Into::into),
         };
         let service = Service::new(keeper, runs, Arc::new(SystemClock), listener, options);
+        let console = Arc::new(console(&context, service.handle(), known, &metrics)?);
+        let watching = Watching::new(&context, &console);
+        watching.look();
+        let address = self.listen.as_deref().unwrap_or(&config.listen);
+        if !address.is_empty() {
+            listening::start(&context, address, Arc::clone(&console))?;
+        }
+        heartbeat::start(&context, metrics)?;
         stop_when_told(&context, service.handle());
-        reload_when_changed(&context, service.handle(), Arc::clone(&pulse));
+        reload_when_changed(&context, service.handle(), console, watching);
         service.run();
         say("stopped: what was left goes on with the next `aegis serve`");
         Ok(Exit::Ok)
     }
+}
+
+impl Serve {
+    /// Who hears what the service tells: counts, the screen, people.
+    fn listener(&self, context: &Arc<Context>, runs: &Arc<Runs>, metrics: &Arc<Metrics>) -> Listener {
+        let notices = Notices::start(context, runs.engine.clone());
+        let screen = Screen::new(&context.global);
+        let (metrics, context) = (Arc::clone(metrics), Arc::clone(context));
+        Arc::new(move |told: &Told| {
+            metrics.hear(told, SystemClock.now());
+            screen.hear(told);
+            if let Some(notice) = notices::notice(&context, told) {
+                notices.tell(notice);
+            }
+        })
+    }
+}
+
+/// What the address answers with, and where events go.
+fn console(
+    context: &Context,
+    service: Handle,
+    project: Known,
+    metrics: &Arc<Metrics>,
+) -> Result<Console, Failure> {
+    let (journals, records) = (context.store()?, context.records()?);
+    let tokens = Tokens::new(&context.settings.config.serve.tokens).map_err(|name| {
+        CallError::new(codes::CONFIG, format!("the token `{name}` has no SHA-256"))
+            .hint("`aegis token NAME` makes a token and what stands for it in `aegis.toml`")
+    })?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    Ok(Console {
+        journals: Arc::clone(&journals) as Arc<dyn Store>,
+        records: Arc::clone(&records) as Arc<dyn RecordStore>,
+        intake: Intake::new(journals, records, Arc::clone(&clock), service),
+        clock,
+        project,
+        environment: context.environment.clone(),
+        tokens,
+        metrics: Arc::clone(metrics),
+    })
 }
 
 /// One scheduler a state directory: the lock goes with the process, however it ends.
@@ -124,20 +171,28 @@ fn stop_when_told(context: &Arc<Context>, handle: Handle) {
 }
 
 /// Reads the project again when one of its files is another.
-fn reload_when_changed(context: &Arc<Context>, handle: Handle, pulse: Arc<Pulse>) {
+fn reload_when_changed(
+    context: &Arc<Context>,
+    handle: Handle,
+    console: Arc<Console>,
+    watching: Arc<Watching>,
+) {
     let inside = Arc::clone(context);
     let mut known = fingerprint(&context.project);
     context.runtime.spawn(async move {
         loop {
             tokio::time::sleep(LOOK).await;
             let context = Arc::clone(&inside);
-            let (before, pulse, handle) = (known.clone(), Arc::clone(&pulse), handle.clone());
+            let (before, handle) = (known.clone(), handle.clone());
+            let (console, watching) = (Arc::clone(&console), Arc::clone(&watching));
             let looked = tokio::task::spawn_blocking(move || {
                 let now = fingerprint(&context.project);
                 if now != before
                     && let Ok(plan) = context.plan(true)
                 {
-                    pulse.set_refused(tell_problems(&context, &plan));
+                    console.metrics.set_refused(tell_problems(&context, &plan));
+                    console.project.set(&plan);
+                    watching.look();
                     let as_before =
                         if plan.problems.is_empty() { "" } else { "; what has mistakes stands as it was" };
                     say(&format!("read the schedules again: {}{as_before}", plan.schedules.len()));

@@ -15,6 +15,8 @@ use aegis_engine::runbook::{BUILTINS, Runbook, check};
 use aegis_sandbox::serve::Sandbox;
 use aegis_scheduler::keeper::Launch;
 use aegis_scheduler::service::{Launcher, Left, Look};
+use aegis_scheduler::store::RecordStore;
+use serde_json::Value;
 
 use crate::context::Context;
 use crate::view::failure::Failure;
@@ -24,6 +26,7 @@ pub(crate) struct Runs {
     pub(super) context: Arc<Context>,
     pub(super) engine: Engine,
     store: Arc<dyn Store>,
+    records: Arc<dyn RecordStore>,
     handles: Arc<Mutex<BTreeMap<String, Handle>>>,
     /// Clusters that runs share, as long as one of them is under way.
     sandboxes: Mutex<BTreeMap<String, Weak<Sandbox>>>,
@@ -31,10 +34,17 @@ pub(crate) struct Runs {
 
 impl Runs {
     pub(crate) fn new(context: &Arc<Context>) -> Result<Arc<Self>, Failure> {
-        let store = context.store()?;
+        let (store, records) = (context.store()?, context.records()?);
         let engine = Engine { store: Arc::clone(&store), ..context.engine()? };
         let context = Arc::clone(context);
-        Ok(Arc::new(Self { context, engine, store, handles: Arc::default(), sandboxes: Mutex::default() }))
+        Ok(Arc::new(Self {
+            context,
+            engine,
+            store,
+            records,
+            handles: Arc::default(),
+            sandboxes: Mutex::default(),
+        }))
     }
 
     fn begun(&self, launch: &Launch) -> Result<(Handle, Option<Arc<Sandbox>>), CallError> {
@@ -54,7 +64,7 @@ impl Runs {
         if diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
             return Err(first(&Problems { diagnostics, sources: runbook.sources }));
         }
-        let bound = runbook.header.bind(&schedule.params, &self.context.environment);
+        let bound = runbook.header.bind(&self.given(launch)?, &self.context.environment);
         let params = bound
             .map_err(|diagnostics| first(&Problems { diagnostics, sources: runbook.sources.clone() }))?;
         let (execution, sandbox) = self.execution(&schedule.target, &runbook, launch)?;
@@ -70,6 +80,17 @@ impl Runs {
             occasion,
         };
         Ok((self.engine.start(start, execution).map_err(told)?, sandbox))
+    }
+
+    /// Parameters of the schedule, and those that came with the event.
+    fn given(&self, launch: &Launch) -> Result<BTreeMap<String, Value>, CallError> {
+        let mut given = (*launch.schedule.params).clone();
+        if launch.schedule.when.is_event() {
+            let record = self.records.find(&launch.schedule.name, launch.instant);
+            let record = record.map_err(|error| aegis_engine::run::Stop::Store(error).error())?;
+            given.extend(record.map(|record| record.given).unwrap_or_default());
+        }
+        Ok(given)
     }
 
     fn resumed(

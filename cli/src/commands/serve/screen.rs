@@ -81,7 +81,7 @@ fn line(told: &Told) -> Option<String> {
         }
         Told::Trouble(why) => format!("trouble: {why}"),
         Told::Draining(runs) => format!("stopping: no new runs; {} under way", count(*runs, "run")),
-        Told::Alive(_) => return None,
+        Told::Alive(_) | Told::Due(_) => return None,
     })
 }
 
@@ -112,6 +112,6 @@ fn value(told: &Told) -> Option<Value> {
         Told::Closing(launch, at, _) => json!({ "event": "closing", "run": launch.run, "closes": at }),
         Told::Trouble(why) => json!({ "event": "trouble", "message": why }),
         Told::Draining(runs) => json!({ "event": "draining", "runs": runs }),
-        Told::Alive(_) => return None,
+        Told::Alive(_) | Told::Due(_) => return None,
     })
 }

@@ -1,0 +1,125 @@
+//! The routes, in one visible list: method, path, who may, what it does. `docs/api.md` is held against it.
+//!
+//! | file | resource |
+//! |---|---|
+//! | `runs` | runs, their events, decisions about them |
+//! | `schedules` | schedules, their records; pause, resume, run now |
+//! | `triggers` | triggers; events from outside |
+//! | `halt` | the halt |
+//! | `health` | that it lives |
+
+mod answer;
+mod halt;
+mod health;
+mod runs;
+mod schedules;
+mod triggers;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aegis_engine::codes;
+use aegis_engine::error::CallError;
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::header;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post, put};
+
+use crate::{Console, Role};
+use answer::Refused;
+
+/// The largest body: a notification of Alertmanager with thousands of alerts.
+const BODY: usize = 1 << 20;
+
+/// How long an answer may take; streams of events go on.
+const ANSWER: Duration = Duration::from_secs(60);
+
+/// One route, as the reference page has it.
+#[derive(Debug, Clone, Copy)]
+pub struct Route {
+    /// `get`, `post`, `put` or `delete`.
+    pub method: &'static str,
+    /// With its parameters in braces.
+    pub path: &'static str,
+    /// Who may; `None`: everybody, or whoever signs.
+    pub role: Option<Role>,
+}
+
+macro_rules! routes {
+    ($($method:ident $path:literal, $role:expr, $handler:path;)*) => {
+        /// Every route.
+        pub const ROUTES: &[Route] = &[$(Route { method: stringify!($method), path: $path, role: $role }),*];
+
+        fn table(console: &Arc<Console>) -> Router<Arc<Console>> {
+            let guarded = |role: Option<Role>| middleware::from_fn_with_state((Arc::clone(console), role), guard);
+            Router::new()$(.route($path, $method($handler).route_layer(guarded($role))))*
+        }
+    };
+}
+
+routes! {
+    get "/healthz", None, health::healthz;
+    get "/metrics", None, health::metrics;
+    get "/v1/runs", Some(Role::Viewer), runs::list;
+    get "/v1/runs/{run}", Some(Role::Viewer), runs::show;
+    get "/v1/runs/{run}/events", Some(Role::Viewer), runs::events;
+    post "/v1/runs/{run}/decisions", Some(Role::Operator), runs::decide;
+    get "/v1/schedules", Some(Role::Viewer), schedules::list;
+    get "/v1/schedules/{schedule}", Some(Role::Viewer), schedules::explain;
+    get "/v1/schedules/{schedule}/history", Some(Role::Viewer), schedules::history;
+    put "/v1/schedules/{schedule}/pause", Some(Role::Operator), schedules::pause;
+    delete "/v1/schedules/{schedule}/pause", Some(Role::Operator), schedules::resume;
+    post "/v1/schedules/{schedule}/runs", Some(Role::Operator), schedules::run_now;
+    get "/v1/triggers", Some(Role::Viewer), triggers::list;
+    post "/v1/triggers/{trigger}", None, triggers::receive;
+    get "/v1/halt", Some(Role::Viewer), halt::show;
+    put "/v1/halt", Some(Role::Operator), halt::halt;
+    delete "/v1/halt", Some(Role::Operator), halt::unhalt;
+}
+
+/// Everything that is answered.
+pub fn router(console: Arc<Console>) -> Router {
+    table(&console)
+        .fallback(|| async { Refused::not_found("there is nothing at this path: see docs/api.md") })
+        .layer(middleware::from_fn(in_time))
+        .layer(DefaultBodyLimit::max(BODY))
+        .with_state(console)
+}
+
+/// Lets in who may.
+async fn guard(
+    State((console, needed)): State<(Arc<Console>, Option<Role>)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let holder = bearer(&request).and_then(|token| console.tokens.holder(token));
+    if let Some(needed) = needed {
+        let Some(holder) = &holder else {
+            let error = CallError::new(codes::UNAUTHENTICATED, "this needs a token")
+                .hint("send `Authorization: Bearer TOKEN`; `aegis token` makes one");
+            return Refused::unauthorized(error).into_response();
+        };
+        if !holder.role.may(needed) {
+            let message =
+                format!("`{}` is {}, and this needs {}", holder.name, holder.role.word(), needed.word());
+            return Refused::from(CallError::new(codes::FORBIDDEN, message)).into_response();
+        }
+    }
+    request.extensions_mut().insert(holder);
+    next.run(request).await
+}
+
+fn bearer(request: &Request) -> Option<&str> {
+    let value = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+async fn in_time(request: Request, next: Next) -> Response {
+    let late = || CallError::new(codes::TIMEOUT, "no answer could be given in time");
+    tokio::time::timeout(ANSWER, next.run(request))
+        .await
+        .unwrap_or_else(|_| Refused::from(late()).into_response())
+}

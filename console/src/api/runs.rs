@@ -1,0 +1,191 @@
+//! Runs: lists, reports, events as they are journaled, and what people decide about them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aegis_engine::journal::{Entry, Person, RunRecord};
+use aegis_engine::report::Report;
+use aegis_engine::run::operate::{Decider, Desk, pending};
+use aegis_engine::run::stored;
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::answer::{Answer, Refused, blocking};
+use crate::Console;
+use crate::token::Holder;
+
+/// How often the journal is looked at for those who follow it.
+const LOOK: Duration = Duration::from_millis(300);
+
+/// Something is sent this often, so that nobody between takes a quiet connection for a dead one.
+const COMMENT: u32 = 50;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wanted {
+    #[serde(default = "page")]
+    limit: usize,
+    status: Option<String>,
+}
+
+const fn page() -> usize {
+    50
+}
+
+pub(super) async fn list(
+    State(console): State<Arc<Console>>,
+    Query(wanted): Query<Wanted>,
+) -> Answer<Vec<RunRecord>> {
+    blocking(move || {
+        let runs = console.journals.runs()?.into_iter();
+        let fits = |run: &RunRecord| wanted.status.as_ref().is_none_or(|status| run.status.word() == status);
+        Ok(Json(runs.filter(fits).take(wanted.limit).collect()))
+    })
+    .await
+}
+
+pub(super) async fn show(State(console): State<Arc<Console>>, Path(run): Path<String>) -> Answer<Value> {
+    blocking(move || {
+        let record = desk(&console).find(&run)?;
+        let entries = console.journals.entries(&record.id, 0)?;
+        let waits = pending(&entries).into_iter();
+        let waits: Vec<Value> =
+            waits.map(|wait| json!({ "call": wait.call, "wait": wait.wait, "since": wait.since })).collect();
+        Ok(Json(json!({ "run": record, "report": Report::of(&entries), "waits": waits })))
+    })
+    .await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct From {
+    #[serde(default)]
+    after: u64,
+    #[serde(default)]
+    follow: bool,
+}
+
+/// Entries as JSON lines, or as server-sent events for those who accept them.
+pub(super) async fn events(
+    State(console): State<Arc<Console>>,
+    Path(run): Path<String>,
+    Query(from): Query<From>,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
+    let text = |name: header::HeaderName| {
+        headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    };
+    let sent = text(header::ACCEPT).contains("text/event-stream");
+    let seen = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
+    let console_ = Arc::clone(&console);
+    let record = blocking(move || Ok(desk(&console_).find(&run)?)).await?;
+    let reader = Reader {
+        console,
+        run: record.id,
+        after: seen.unwrap_or(from.after),
+        follow: from.follow || sent,
+        sent,
+        quiet: 0,
+        over: false,
+    };
+    let body = Body::from_stream(futures::stream::unfold(reader, Reader::next));
+    let kind = if sent { "text/event-stream" } else { "application/x-ndjson" };
+    Ok(([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-store")], body).into_response())
+}
+
+/// Who reads a journal as it grows.
+struct Reader {
+    console: Arc<Console>,
+    run: String,
+    after: u64,
+    follow: bool,
+    sent: bool,
+    quiet: u32,
+    over: bool,
+}
+
+impl Reader {
+    async fn next(mut self) -> Option<(Result<Bytes, std::io::Error>, Self)> {
+        loop {
+            if self.over {
+                return None;
+            }
+            let (console, run, after) = (Arc::clone(&self.console), self.run.clone(), self.after);
+            let entries = blocking(move || Ok(console.journals.entries(&run, after)?)).await.ok()?;
+            self.over = !self.follow || stored::verdict(&entries).is_some();
+            if let Some(last) = entries.last() {
+                self.after = last.seq;
+                self.quiet = 0;
+                return Some((
+                    Ok(entries.iter().map(|entry| self.line(entry)).collect::<String>().into()),
+                    self,
+                ));
+            }
+            if !self.over {
+                tokio::time::sleep(LOOK).await;
+                self.quiet += 1;
+                if self.sent && self.quiet.is_multiple_of(COMMENT) {
+                    return Some((Ok(Bytes::from_static(b":\n\n")), self));
+                }
+            }
+        }
+    }
+
+    fn line(&self, entry: &Entry) -> String {
+        let text = serde_json::to_string(entry).unwrap_or_default();
+        if self.sent { format!("id: {}\ndata: {text}\n\n", entry.seq) } else { format!("{text}\n") }
+    }
+}
+
+/// What a person decides about a run.
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Act {
+    Approve,
+    Reject,
+    Cancel,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Decision {
+    act: Act,
+    #[serde(default)]
+    note: String,
+    #[serde(default)]
+    evidence: String,
+}
+
+pub(super) async fn decide(
+    State(console): State<Arc<Console>>,
+    Path(run): Path<String>,
+    Extension(holder): Extension<Option<Holder>>,
+    Json(decision): Json<Decision>,
+) -> Answer<Value> {
+    let person = Person(holder.map(|holder| holder.name).unwrap_or_default());
+    blocking(move || {
+        let desk = desk(&console);
+        let run = desk.find(&run)?.id;
+        let by = Decider { person: &person, note: &decision.note, evidence: &decision.evidence };
+        let (act, key) = match decision.act {
+            Act::Approve => ("approved", desk.approve(&run, &by)?),
+            Act::Reject => ("rejected", desk.reject(&run, &by)?),
+            Act::Cancel => {
+                desk.cancel(&run, &by)?;
+                ("cancelled", String::new())
+            }
+        };
+        Ok(Json(json!({ "run": run, "act": act, "key": key, "person": person })))
+    })
+    .await
+}
+
+fn desk(console: &Console) -> Desk<'_> {
+    Desk { store: &*console.journals, clock: &*console.clock }
+}

@@ -1,0 +1,100 @@
+//! Triggers: events from outside. Who sends proves who they are by a signature, or by a token of the role `trigger`.
+
+use std::sync::Arc;
+
+use aegis_engine::codes;
+use aegis_engine::error::CallError;
+use aegis_scheduler::trigger::payload::{Part, alerts};
+use aegis_scheduler::trigger::{Answer as Came, Signature, Source, Trigger};
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::{Extension, Json};
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::answer::{Answer, Refused, blocking};
+use crate::token::Holder;
+use crate::{Console, Role};
+
+pub(super) async fn list(State(console): State<Arc<Console>>) -> Answer<Vec<Value>> {
+    blocking(move || {
+        let line = |trigger: &Arc<Trigger>| {
+            let last = console.records.history(Some(&trigger.name), 1)?.pop();
+            Ok(json!({ "trigger": &*trigger.name, "on": trigger.source.word(), "target": &*trigger.target, "last": last }))
+        };
+        console.project.triggers().iter().map(line).collect::<Result<_, Refused>>().map(Json)
+    })
+    .await
+}
+
+/// Takes what a sender says; each event of it has its record when the answer goes out.
+pub(super) async fn receive(
+    State(console): State<Arc<Console>>,
+    Path(name): Path<String>,
+    Extension(holder): Extension<Option<Holder>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<(StatusCode, Json<Value>), Refused> {
+    // Who may not know the triggers learns nothing about which there are.
+    let strange = || {
+        Refused::unauthorized(CallError::new(
+            codes::UNAUTHENTICATED,
+            "this is not signed, and has no token that may do it",
+        ))
+    };
+    let trigger = console.project.trigger(&name).ok_or_else(strange)?;
+    let parts = match &trigger.source {
+        Source::Webhook { signature, variable } => signed(&console, *signature, variable, &headers, &body)?,
+        Source::Alertmanager { status } => {
+            holder.filter(|holder| holder.role.may(Role::Trigger)).ok_or_else(strange)?;
+            alerts(&json_of(&body)?, *status).map_err(Refused::wrong)?
+        }
+        source @ (Source::Kubernetes { .. } | Source::S3 { .. }) => {
+            holder.filter(|holder| holder.role.may(Role::Trigger)).ok_or_else(strange)?;
+            return Err(Refused::wrong(format!(
+                "`{name}` is on {}: it is not told of events",
+                source.word()
+            )));
+        }
+    };
+    blocking(move || {
+        let events: Vec<_> = parts.iter().filter_map(|part| trigger.event(part)).collect();
+        let ignored = parts.len() - events.len();
+        let mut records = Vec::with_capacity(events.len());
+        for event in events {
+            let came = console.intake.take(&trigger, event)?;
+            console.metrics.event(&trigger.name, &came);
+            records.push(json!({ "known": matches!(came, Came::Known(_)), "record": came.record() }));
+        }
+        Ok((StatusCode::ACCEPTED, Json(json!({ "events": records, "ignored": ignored }))))
+    })
+    .await
+}
+
+fn signed(
+    console: &Console,
+    signature: Signature,
+    variable: &str,
+    headers: &HeaderMap,
+    body: &Bytes,
+) -> Result<Vec<Part>, Refused> {
+    let key = console.environment.get(variable).filter(|key| !key.is_empty()).ok_or_else(|| {
+        CallError::new(
+            codes::NOT_READY,
+            format!("the key of this trigger is missing: `{variable}` is not set"),
+        )
+    })?;
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let verified = signature.verify(header, body, key, console.clock.now());
+    let verified = verified.map_err(|why| {
+        Refused::unauthorized(CallError::new(
+            codes::UNAUTHENTICATED,
+            format!("the webhook is not believed: {why}"),
+        ))
+    })?;
+    Ok(vec![Part { value: json_of(body)?, key: verified.id, instant: verified.instant }])
+}
+
+fn json_of(body: &Bytes) -> Result<Value, Refused> {
+    serde_json::from_slice(body).map_err(|error| Refused::wrong(format!("the body is not JSON: {error}")))
+}
