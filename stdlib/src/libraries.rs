@@ -16,6 +16,7 @@ libraries! {
     "std/lane" = "lib/lane";
     "std/manifest" = "lib/manifest";
     "std/order" = "lib/order";
+    "std/rehearsal" = "lib/rehearsal";
     "std/removal" = "lib/removal";
     "std/settings" = "lib/settings";
     "std/platform/argo_cd" = "platform/argo_cd";

@@ -69,6 +69,38 @@ step(\"drill\", #{ on_failure: \"undo\" }, || {
     assert!(faults(&project).is_empty(), "{}", run.talk);
 }
 
+const LEANS_ON_A_WEBHOOK: &str = r#"
+runbook(#{ title: "Leans on a webhook", needs: ["k8s:change", "sandbox:read"] });
+import "std/rehearsal" as rehearsal;
+k8s::apply(#{
+    apiVersion: "v1", kind: "Service", metadata: #{ name: "nobody", namespace: "default" },
+    spec: #{ selector: #{ app: "nobody" }, ports: [#{ port: 443 }] },
+});
+k8s::apply(#{
+    apiVersion: "admissionregistration.k8s.io/v1", kind: "ValidatingWebhookConfiguration",
+    metadata: #{ name: "gate" },
+    webhooks: [#{
+        name: "maps.gate.test", admissionReviewVersions: ["v1"], sideEffects: "None",
+        clientConfig: #{ service: #{ namespace: "default", name: "nobody" } },
+        rules: [#{ apiGroups: [""], apiVersions: ["v1"], operations: ["CREATE"], resources: ["configmaps"] }],
+    }],
+});
+k8s::create(#{ apiVersion: "v1", kind: "ConfigMap", metadata: #{ name: "settings", namespace: "default" } });
+rehearsal::reported();
+"#;
+
+#[test]
+fn a_report_names_the_webhooks_that_were_taken_to_allow() {
+    let project = Project::new(&[("lean.rhai", LEANS_ON_A_WEBHOOK)]);
+    let run = project.aegis(&["run", "lean.rhai"]).ended(0);
+    let told = run.talk.lines().chain(run.out.lines()).find(|line| line.contains("maps.gate.test"));
+    let told = told.unwrap_or_else(|| panic!("{}\n{}", run.talk, run.out));
+    assert!(
+        told.contains("validatingwebhookconfigurations/gate/maps.gate.test") && told.ends_with('1'),
+        "{told}"
+    );
+}
+
 #[test]
 fn nothing_is_broken_on_purpose_where_people_work() {
     let project = Project::new(&[

@@ -1,9 +1,11 @@
-//! The `sandbox` module: what goes wrong on purpose, in the embedded cluster and nowhere else.
+//! The `sandbox` module: what goes wrong on purpose, in the embedded cluster and nowhere else, and what a rehearsal
+//! leaned on.
 //!
 //! Faults are objects of that cluster (`faults.sandbox.aegis.dev`), so they go through the same client as
 //! everything of `k8s`. On any other target every function refuses.
 
 mod fault;
+mod webhooks;
 
 use aegis_engine::codes;
 use aegis_engine::error::CallError;
@@ -14,12 +16,13 @@ use aegis_engine::function::{Context, Function, Module};
 pub fn module() -> Module {
     Module {
         name: "sandbox",
-        summary: "Makes things go wrong on purpose, on a sandbox target.",
+        summary: "Makes things go wrong on purpose, and tells what was assumed, on a sandbox target.",
         page: include_str!("page.md"),
         functions: vec![
             Function::new::<fault::Fault>(),
             Function::new::<fault::Clear>(),
             Function::new::<fault::Faults>(),
+            Function::new::<webhooks::Webhooks>(),
         ],
     }
 }
