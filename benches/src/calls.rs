@@ -99,6 +99,7 @@ impl Bench {
             limits: Limits::default(),
             listener: Arc::new(|_| ()),
             logs: Some(self.folder.join("logs")),
+            observer: None,
             environment: BTreeMap::new(),
         }
     }

@@ -25,6 +25,7 @@ use aegis_scheduler::store::{PostgresRecords, RecordStore, SqliteRecords};
 use clap::{Args, ValueEnum};
 
 use crate::config::{Layered, Origin, load};
+use crate::traces::Traces;
 use crate::view::failure::Failure;
 
 /// How answers are written to stdout.
@@ -104,6 +105,7 @@ pub(crate) struct Context {
     pub(crate) runtime: tokio::runtime::Runtime,
     pub(crate) environment: BTreeMap<String, String>,
     database: OnceLock<Database>,
+    traces: OnceLock<Option<Arc<Traces>>>,
 }
 
 impl Context {
@@ -135,6 +137,7 @@ impl Context {
             runtime,
             environment,
             database: OnceLock::new(),
+            traces: OnceLock::new(),
         })
     }
 
@@ -228,6 +231,18 @@ impl Context {
         given.unwrap_or(&self.settings.config.target).to_owned()
     }
 
+    /// Sends what is still to be told of runs.
+    pub(crate) fn finish(&self) {
+        if let Some(Some(traces)) = self.traces.get() {
+            traces.finish();
+        }
+    }
+
+    /// The way to a collector of traces, where there is one.
+    fn traces(&self) -> Option<&Arc<Traces>> {
+        self.traces.get_or_init(|| Traces::start(&self.environment, self.runtime.handle())).as_ref()
+    }
+
     /// The execution of a runbook on a target (`None`: of one whose needs do not matter). Keeps the sandbox up
     /// as long as the answer lives; a runbook that needs no cluster does not wait for one.
     pub(crate) fn execution(
@@ -253,6 +268,7 @@ impl Context {
             limits: Limits::default(),
             listener,
             logs: Some(self.state.join("logs")),
+            observer: self.traces().map(|traces| traces.observer()),
             environment: self.environment.clone(),
         };
         Ok((execution, sandbox))
@@ -281,6 +297,7 @@ impl Context {
             limits: Limits::default(),
             listener,
             logs: None,
+            observer: None,
             environment: self.environment.clone(),
         }
     }
@@ -334,6 +351,12 @@ impl Context {
         let sandbox = Sandbox::join(self.sandbox_folder(name), self.sandbox_options(name)).map_err(broken)?;
         self.runtime.block_on(sandbox.ready()).map_err(broken)?;
         Ok(sandbox)
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        self.finish();
     }
 }
 

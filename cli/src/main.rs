@@ -7,6 +7,7 @@ mod context;
 mod exit;
 mod notices;
 mod reference;
+mod traces;
 mod view;
 
 use std::process::ExitCode;

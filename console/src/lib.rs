@@ -8,7 +8,7 @@
 //! - [`server`]: connections, bounded in number, size and time
 //! - [`token`]: who may do what
 //! - [`api`]: the routes, a file a resource, in one visible list
-//! - [`metrics`]: what the service tells, counted for Prometheus
+//! - [`metrics`]: what the service tells, counted for Prometheus; [`traces`]: runs as spans for OpenTelemetry
 //!
 //! It starts no run and decides nothing by itself. What it shows is what the command line shows.
 
@@ -16,6 +16,7 @@ pub mod api;
 pub mod metrics;
 pub mod server;
 pub mod token;
+pub mod traces;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};

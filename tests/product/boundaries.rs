@@ -104,6 +104,7 @@ fn mortal() {
         limits: Limits::default(),
         listener: Arc::new(|_| ()),
         logs: None,
+        observer: None,
         environment: BTreeMap::new(),
     };
     let text = std::fs::read_to_string(folder.join("book.rhai")).unwrap();

@@ -5,10 +5,13 @@
 
 mod api;
 mod authors;
+mod deploy;
+mod listener;
 mod operators;
 mod project;
 mod sandbox;
 mod schedules;
 mod serving;
 mod terminal;
+mod traces;
 mod triggers;

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::listener::Listener;
 use crate::project::{Done, Project};
 use crate::serving::Serving;
 
@@ -362,4 +363,64 @@ fn prometheus(text: &str) -> Vec<(String, f64)> {
         samples.push((sample.to_owned(), value.parse().unwrap()));
     }
     samples
+}
+
+#[test]
+fn somebody_outside_is_told_as_long_as_the_loop_goes_round() {
+    let listener = Listener::start();
+    let config = format!(
+        "[serve]\nheartbeat = \"{}/ping/aegis?key=secret\"\nheartbeat-every = \"1s\"\n",
+        listener.url
+    );
+    let project = Project::new(&[("aegis.toml", &config), ("schedules.toml", "")]);
+    let serving = Serving::start(&project, &[]);
+    for _ in 0..2 {
+        assert_eq!(listener.next().line, "GET /ping/aegis?key=secret");
+    }
+    serving.stop();
+}
+
+/// A window that is open now and closes soon, and a risky runbook that would go on.
+fn closing(at_end: &str) -> Project {
+    let opened = jiff::Timestamp::now().checked_sub(jiff::SignedDuration::from_secs(2)).unwrap();
+    let opened = opened.strftime("%-S %-M %-H %-d %-m ?");
+    let schedules = format!(
+        "[schedules.long]\nrunbook = \"runbooks/long.rhai\"\nwhen = \"every 1s\"\n\
+         [windows.short]\nwhen = \"{opened}\"\nlasts = \"8s\"\n"
+    );
+    let long = format!(
+        "runbook(#{{ title: \"Long\", needs: [], risk: \"high\", at_window_end: \"{at_end}\" }});\n\
+         step(\"wait\", || time::sleep(\"10m\"));\n"
+    );
+    Project::new(&[("aegis.toml", ""), ("schedules.toml", &schedules), ("runbooks/long.rhai", &long)])
+}
+
+#[test]
+fn at_the_end_of_its_window_a_run_is_warned_and_cancelled_if_it_says_so() {
+    let project = closing("cancel");
+    let mut serving = Serving::start(&project, &[]);
+    let started = serving.hears("started");
+    assert_eq!(serving.hears("closing")["run"], started["run"]);
+    let ended = serving.hears("ended");
+    assert_eq!((&ended["run"], &ended["verdict"]), (&started["run"], &Value::from("cancelled")));
+    serving.stop();
+    let logs = project.aegis(&["logs", started["run"].as_str().unwrap()]).ended(0);
+    saying(&logs, &["its maintenance window closed"]);
+    assert!(history(&project, "long").iter().any(|record| record["why"] == "outside-window"));
+}
+
+#[test]
+fn at_the_end_of_its_window_a_run_is_left_to_be_resumed_if_it_says_so() {
+    let project = closing("leave");
+    let mut serving = Serving::start(&project, &[]);
+    let started = serving.hears("started");
+    serving.hears("closing");
+    // Outside of the window it is left alone, and others of the schedule are kept out by the window.
+    while serving.hears("not-started")["record"]["why"] != "outside-window" {}
+    let run = started["run"].as_str().unwrap();
+    let mut shown = String::new();
+    while !shown.contains("interrupted") {
+        shown = project.aegis(&["show", run]).ended(0).out;
+    }
+    serving.stop();
 }

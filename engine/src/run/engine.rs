@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::conclusion::{conclude, stop_of};
 use super::confirm::Confirm;
 use super::frame::{Frame, Here};
-use super::handle::{Conclusion, Ending, Handle, Listener};
+use super::handle::{Conclusion, Ending, Handle, Listener, Observer};
 use super::interrupt::{Interrupt, Stop};
 use super::limits::{Limits, step_clock};
 use super::session::{Making, Session};
@@ -67,6 +67,8 @@ pub struct Execution {
     pub limits: Limits,
     /// Told of everything.
     pub listener: Listener,
+    /// Looks at real runs as well; plans and replays it does not see.
+    pub observer: Option<Observer>,
     /// Folder of the log files of runs; `None`: none is written. Plans and replays write none.
     pub logs: Option<PathBuf>,
     /// The environment, for secret parameters.

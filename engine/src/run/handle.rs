@@ -33,6 +33,9 @@ pub enum Event {
 /// Who is told of events. Must be quick: the run waits for it.
 pub type Listener = Arc<dyn Fn(&Event) + Send + Sync>;
 
+/// Who looks at runs beside the listener: told the run, what earlier processes recorded of it, and an event. Must be quick.
+pub type Observer = Arc<dyn Fn(&str, &[Entry], &Event) + Send + Sync>;
+
 /// How a process left a run.
 #[derive(Debug, Clone)]
 pub struct Conclusion {

@@ -358,9 +358,22 @@ impl Session {
     }
 }
 
+/// Whoever started the run, and who looks at all runs.
+fn observed(making: &Making, execution: &Execution) -> Listener {
+    let outer = Arc::clone(&execution.listener);
+    let Some(observer) = execution.observer.clone().filter(|_| making.mode == Mode::Run) else {
+        return outer;
+    };
+    let (run, before) = (making.run.clone(), making.entries.clone());
+    Arc::new(move |event: &Event| {
+        observer(&run, &before, event);
+        outer(event);
+    })
+}
+
 /// Who hears of the run: whoever started it, and its log file.
 fn listener(making: &Making, execution: &Execution) -> Result<Listener, StoreError> {
-    let outer = Arc::clone(&execution.listener);
+    let outer = observed(making, execution);
     let Some(folder) = execution.logs.as_ref().filter(|_| making.mode == Mode::Run) else { return Ok(outer) };
     let log =
         Log::open(folder, &making.run, Arc::clone(&making.store)).map_err(|error| match error.kind() {

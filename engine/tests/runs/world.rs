@@ -261,6 +261,7 @@ impl Bench {
             limits: self.limits,
             listener: Arc::new(move |event| events.lock().unwrap().push(event.clone())),
             logs: self.logs.clone(),
+            observer: None,
             environment: self.environment.clone(),
         }
     }

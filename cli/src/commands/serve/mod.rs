@@ -2,7 +2,7 @@
 //! and drains when it is told to stop.
 //!
 //! - `runs`: starts runs and knows how they stand
-//! - `screen`: what people and programs see
+//! - `screen`: what people and programs see; `supervisor`: what systemd is told
 //! - `notices`: what people are told through their channels
 //! - `listening`: the address it answers at; `watching`: who looks for events; `heartbeat`: a URL that is asked
 
@@ -11,6 +11,7 @@ mod listening;
 mod notices;
 mod runs;
 mod screen;
+mod supervisor;
 mod watching;
 
 use std::fs::{File, TryLockError};
@@ -37,6 +38,7 @@ use crate::view::failure::Failure;
 use crate::view::say;
 use runs::Runs;
 use screen::Screen;
+use supervisor::Supervisor;
 use watching::Watching;
 
 /// How often files are looked at for changes.
@@ -63,7 +65,8 @@ impl Serve {
         let runs = Runs::new(&context)?;
         let metrics = Arc::new(Metrics::default());
         metrics.set_refused(refused);
-        let listener = self.listener(&context, &runs, &metrics);
+        let supervisor = Supervisor::of(&context);
+        let listener = self.listener(&context, &runs, &metrics, &supervisor);
         let config = &context.settings.config.serve;
         let options = Options {
             most_runs: config.most_runs.unwrap_or(32).max(1),
@@ -77,10 +80,12 @@ impl Serve {
         if !address.is_empty() {
             listening::start(&context, address, Arc::clone(&console))?;
         }
+        supervisor.watch(&context, &metrics);
         heartbeat::start(&context, metrics)?;
         stop_when_told(&context, service.handle());
         reload_when_changed(&context, service.handle(), console, watching);
         service.run();
+        context.finish();
         say("stopped: what was left goes on with the next `aegis serve`");
         Ok(Exit::Ok)
     }
@@ -88,13 +93,24 @@ impl Serve {
 
 impl Serve {
     /// Who hears what the service tells: counts, the screen, people.
-    fn listener(&self, context: &Arc<Context>, runs: &Arc<Runs>, metrics: &Arc<Metrics>) -> Listener {
+    fn listener(
+        &self,
+        context: &Arc<Context>,
+        runs: &Arc<Runs>,
+        metrics: &Arc<Metrics>,
+        supervisor: &Supervisor,
+    ) -> Listener {
         let notices = Notices::start(context, runs.engine.clone());
         let screen = Screen::new(&context.global);
-        let (metrics, context) = (Arc::clone(metrics), Arc::clone(context));
+        let (metrics, context, supervisor) = (Arc::clone(metrics), Arc::clone(context), supervisor.clone());
         Arc::new(move |told: &Told| {
             metrics.hear(told, SystemClock.now());
             screen.hear(told);
+            match told {
+                Told::Serving { .. } => supervisor.tell("READY=1"),
+                Told::Draining(_) => supervisor.tell("STOPPING=1"),
+                _ => {}
+            }
             if let Some(notice) = notices::notice(&context, told) {
                 notices.tell(notice);
             }

@@ -1,0 +1,14 @@
+{{- define "aegis.labels" -}}
+app.kubernetes.io/name: aegis
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+{{- define "aegis.image" -}}
+{{- if .Values.image.digest -}}
+{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{- else -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end -}}
+{{- end }}
+{{- define "aegis.project" -}}
+{{ .Values.project.existing | default (printf "%s-project" .Release.Name) }}
+{{- end }}
