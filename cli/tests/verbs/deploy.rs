@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::project::{Done, Project, finished};
+use crate::sandbox::Up;
 use crate::serving::Serving;
 
 /// Long enough for any machine that is not broken.
@@ -38,7 +39,7 @@ fn the_chart_is_installed_by_real_helm_where_nothing_may_be_root() {
         tool(&project, helm, &["lint", "--strict", &chart]).ended(0);
         tool(&project, helm, &["template", "night", &chart, "--set-json", ACCESS]).ended(0);
     }
-    project.aegis(&["sandbox", "up"]).ended(0);
+    let _up = Up::start(&project, "sandbox", &[]);
     let kubeconfig = project.aegis(&["sandbox", "kubeconfig"]).ended(0).out;
     project.write("kubeconfig", &kubeconfig);
     let kubectl = |arguments: &[&str]| tool(&project, "kubectl", arguments).ended(0);
@@ -89,7 +90,6 @@ fn the_chart_is_installed_by_real_helm_where_nothing_may_be_root() {
     assert_eq!((may("list", "deployments").as_str(), may("delete", "deployments").as_str()), ("yes", "no"));
     assert_eq!(may("get", "secrets"), "no");
     tool(&project, "helm4", &["uninstall", "night", "-n", "night"]).ended(0);
-    project.aegis(&["sandbox", "down"]).ended(0);
 }
 
 #[test]

@@ -5,10 +5,10 @@ use serde_json::Value;
 use crate::project::Project;
 
 /// A cluster in the background, ended with the test.
-struct Up<'a>(&'a Project, &'a str);
+pub(crate) struct Up<'a>(&'a Project, &'a str);
 
 impl<'a> Up<'a> {
-    fn start(project: &'a Project, target: &'a str, more: &[&str]) -> Self {
+    pub(crate) fn start(project: &'a Project, target: &'a str, more: &[&str]) -> Self {
         let arguments: Vec<&str> =
             ["sandbox", "up", "--target", target].iter().chain(more).copied().collect();
         project.aegis(&arguments).ended(0);
