@@ -37,6 +37,10 @@ reference:
 fuzz inputs="1000000":
     AEGIS_FUZZ_INPUTS={{inputs}} cargo test --release -p aegis-sandbox --test fuzz -- --nocapture
 
+# Several engines on one PostgreSQL, interrupted many times; CI does it nine times.
+engines interruptions="1000":
+    AEGIS_INTERRUPTIONS={{interruptions}} AEGIS_OUTAGE=60 cargo test -p aegis -p aegis-tests --test engines -- --nocapture
+
 # Speed against this machine's own floor.
 bench *arguments:
     cargo build --release -p aegis -p aegis-benches

@@ -34,7 +34,7 @@ pub(crate) fn all(directory: &Path) -> Vec<Row> {
     loaded.unwrap_or_else(|error| expected("load", error));
     let (took, memory) = (began.elapsed(), resident() - before);
     let lags = Arc::new(Lags::default());
-    let options = Options { most_runs: usize::MAX, drain: Duration::from_secs(5) };
+    let options = Options { most_runs: usize::MAX, drain: Duration::from_secs(5), ..Options::of("bench") };
     let quiet = Arc::new(|_: &aegis_scheduler::service::Told| {});
     let service =
         Service::new(keeper, Arc::clone(&lags) as Arc<dyn Launcher>, Arc::new(SystemClock), quiet, options);
@@ -89,6 +89,8 @@ fn schedules() -> Vec<Schedule> {
             notify: Arc::default(),
             target: Arc::clone(&target),
             protected: false,
+            most_on_target: None,
+            group: None,
             params: Arc::default(),
             when,
             zone: zone.clone(),
@@ -103,6 +105,7 @@ fn schedules() -> Vec<Schedule> {
                 skipped: Skipped::Shift,
                 doubled: Doubled::Both,
                 pause_after: None,
+                priority: 0,
             },
             place: None,
         }
@@ -124,6 +127,10 @@ impl Launcher for Lags {
 
     fn look(&self, _: &str) -> Result<Look, StoreError> {
         Ok(Look::Missing)
+    }
+
+    fn changed(&self) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
     }
 
     fn cancel(&self, _: &str, _: &str) {}

@@ -373,8 +373,9 @@ impl Targets for crate::config::Config {
         Err(CallError::new(codes::TARGET, message).hint(hint))
     }
 
-    fn protected(&self, name: &str) -> Result<bool, CallError> {
-        self.target(name).map(|target| target.protected)
+    fn target(&self, name: &str) -> Result<aegis_scheduler::reading::Target, CallError> {
+        let target = Self::target(self, name)?;
+        Ok(aegis_scheduler::reading::Target { protected: target.protected, most_runs: target.most_runs })
     }
 }
 

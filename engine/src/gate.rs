@@ -161,6 +161,9 @@ impl Call<'_> {
     fn perform(&self) -> Result<Value, Interrupt> {
         // The process may have been stopped since the journal has what is asked.
         self.session.check_claim()?;
+        if self.effect().is_effect() {
+            self.session.check_locks()?;
+        }
         let work = self.function.perform(&self.context, &self.opened);
         match self.session.block(self.frame.deadline, work) {
             Ok(value) => self.finish(Ok(self.sealed_answer(value))),

@@ -12,6 +12,7 @@
 //! - [`decide`]: pure: what happens to each instant that is due
 //! - [`trigger`]: what starts runs beside the clock; its events are decided and recorded as instants are
 //! - [`record`]: what is kept of an instant; [`store`]: where, as a trait with SQLite behind it
+//! - [`queue`]: pure: whose turn it is, where runs wait for room
 //! - [`keeper`]: schedules, their standing and the heap of what is due next; [`service`]: the loop over it
 //! - [`explain`]: the next instants, and the days on which the clocks change
 //!
@@ -24,6 +25,7 @@ pub mod explain;
 pub mod expression;
 pub mod instants;
 pub mod keeper;
+pub mod queue;
 pub mod reading;
 pub mod record;
 pub mod schedule;

@@ -31,6 +31,10 @@ pub struct Schedule {
     pub target: Arc<str>,
     /// Whether the target is protected.
     pub protected: bool,
+    /// How many scheduled runs may be under way on the target; `None`: any number.
+    pub most_on_target: Option<usize>,
+    /// Of the schedules with the same group one run is under way at a time.
+    pub group: Option<Arc<str>>,
     /// Parameters of its runs.
     pub params: Arc<BTreeMap<String, Value>>,
     /// When.
@@ -66,6 +70,8 @@ pub struct Policy {
     pub doubled: Doubled,
     /// After this many failed runs in a row it is paused.
     pub pause_after: Option<u32>,
+    /// Where runs wait for room, those with a higher one go first.
+    pub priority: u32,
 }
 
 /// What happens to an instant while a run of the schedule is under way.

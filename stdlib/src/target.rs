@@ -18,6 +18,9 @@ pub struct Target {
     pub sandbox: bool,
     /// Effects need the name typed (or `--yes-on NAME`), and `risk: "high"` needs an approval.
     pub protected: bool,
+    /// Scheduled runs under way on it at the same time, by all engines together; empty: any number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub most_runs: Option<usize>,
     /// The Kubernetes cluster.
     pub kubernetes: KubernetesTarget,
     /// Where helm and its charts come from.

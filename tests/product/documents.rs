@@ -124,6 +124,23 @@ fn the_examples_of_the_schedules_page_are_read_and_its_commands_work_in_order() 
     }
 }
 
+#[test]
+fn the_configuration_of_the_page_on_several_engines_is_read() {
+    let page = std::fs::read_to_string(root().join("docs/several-engines.md")).unwrap();
+    let project = Project::new("");
+    let tables = blocks(&page, "toml");
+    assert_eq!(tables.len(), 2);
+    std::fs::create_dir(project.path().join("runbooks")).unwrap();
+    let book = "runbook(#{ title: \"Back up\", needs: [] });\n";
+    std::fs::write(project.path().join("runbooks/backup.rhai"), book).unwrap();
+    std::fs::write(project.path().join("aegis.toml"), tables[0]).unwrap();
+    std::fs::write(project.path().join("schedules.toml"), tables[1]).unwrap();
+    let config = project.output(&["config"]);
+    assert!(config.status.success() && both(&config).contains("env:AEGIS_DATABASE"), "{}", both(&config));
+    let check = project.output(&["check"]);
+    assert!(check.status.success(), "{}", both(&check));
+}
+
 /// A line of a shell, with words in single quotes.
 fn words_of(line: &str) -> Vec<&str> {
     let parts = line.split('\'').enumerate();

@@ -31,6 +31,11 @@ CREATE TABLE IF NOT EXISTS leases (
   name TEXT PRIMARY KEY, run TEXT NOT NULL, token INTEGER NOT NULL, expires TEXT NOT NULL) WITHOUT ROWID;
 ";
 
+/// When something last happened to a run that others want to know of, in the order of commits.
+const CHANGES: &str = "
+CREATE TABLE IF NOT EXISTS run_changes (run TEXT PRIMARY KEY, version INTEGER NOT NULL UNIQUE) WITHOUT ROWID;
+";
+
 /// A list of runs holds a claim for a moment while it looks whether somebody has it, so a claim is tried for
 /// a few moments.
 const LOOKS: u32 = 5;
@@ -103,6 +108,7 @@ impl SqliteStore {
                 .execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} {first} COMMIT;"))
                 .map_err(|error| self.error(error))?;
         }
+        self.check_changes(connection)?;
         let found: Option<String> = connection
             .query_row("SELECT value FROM meta WHERE key = 'format'", [], |row| row.get(0))
             .optional()
@@ -111,6 +117,19 @@ impl SqliteStore {
         found
             .check_readable_by(Format::CURRENT)
             .map_err(|newer| StoreError::Newer(self.directory.clone(), newer))
+    }
+
+    /// A table that came later: without it nobody is told of what changed.
+    fn check_changes(&self, connection: &Connection) -> Result<(), StoreError> {
+        let known = connection
+            .query_row("SELECT count(*) FROM sqlite_master WHERE name = 'run_changes'", [], |row| {
+                row.get::<_, i64>(0)
+            })
+            .map_err(|error| self.error(error))?;
+        if known == 0 {
+            connection.execute_batch(CHANGES).map_err(|error| self.error(error))?;
+        }
+        Ok(())
     }
 
     fn connection(&self) -> MutexGuard<'_, Connection> {
@@ -220,6 +239,22 @@ impl Store for SqliteStore {
         Ok(runs)
     }
 
+    fn changed(&self, since: Option<u64>) -> Result<(Vec<String>, u64), StoreError> {
+        let connection = self.connection();
+        let newest: Option<u64> = connection
+            .query_row("SELECT max(version) FROM run_changes", [], |row| row.get(0))
+            .map_err(|error| self.error(error))?;
+        let newest = newest.unwrap_or_default();
+        let since = since.unwrap_or(newest);
+        let mut statement = connection
+            .prepare_cached("SELECT run FROM run_changes WHERE version > ?1 AND version <= ?2")
+            .map_err(|error| self.error(error))?;
+        let rows = statement
+            .query_map(params![since, newest], |row| row.get(0))
+            .map_err(|error| self.error(error))?;
+        Ok((rows.collect::<Result<_, _>>().map_err(|error| self.error(error))?, newest))
+    }
+
     fn keep_texts(&self, texts: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, StoreError> {
         let hashed: BTreeMap<String, String> =
             texts.iter().map(|(name, text)| (name.clone(), content_hash(text))).collect();
@@ -297,6 +332,7 @@ impl Store for SqliteStore {
         run: &str,
         now: Timestamp,
         time_to_live: Duration,
+        _: Option<&Fence>,
     ) -> Result<Result<Lease, Lease>, StoreError> {
         let expires = now.checked_add(time_to_live).unwrap_or(Timestamp::MAX);
         self.write(|transaction| {
@@ -322,7 +358,7 @@ impl Store for SqliteStore {
         })
     }
 
-    fn release(&self, name: &str, run: &str) -> Result<(), StoreError> {
+    fn release(&self, name: &str, run: &str, _: Option<&Fence>) -> Result<(), StoreError> {
         // The row stays, expired, so that the token never goes back.
         self.write(|transaction| {
             transaction.execute(
@@ -377,6 +413,14 @@ fn record(transaction: &Transaction<'_>, run: &str, at: &str, body: &Body) -> ru
         transaction
             .prepare_cached("UPDATE runs SET status = ?2, updated = ?3 WHERE id = ?1")?
             .execute(params![run, status.word(), at])?;
+    }
+    if Status::is_news(body) {
+        transaction
+            .prepare_cached(
+                "INSERT INTO run_changes VALUES (?1, (SELECT coalesce(max(version), 0) + 1 FROM run_changes))
+                 ON CONFLICT (run) DO UPDATE SET version = excluded.version",
+            )?
+            .execute(params![run])?;
     }
     Ok(())
 }

@@ -52,6 +52,13 @@ pub trait Store: Send + Sync + 'static {
     /// When the store cannot be read.
     fn runs(&self) -> Result<Vec<RunRecord>, StoreError>;
 
+    /// Runs that began, ended, were taken up, began to wait or were decided about since the last time, and what to ask
+    /// with the next time; the first time none.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn changed(&self, since: Option<u64>) -> Result<(Vec<String>, u64), StoreError>;
+
     /// Keeps texts under their content hash and answers the hashes.
     ///
     /// # Errors
@@ -89,23 +96,25 @@ pub trait Store: Send + Sync + 'static {
     fn set_halt(&self, halt: Option<&Halt>) -> Result<(), StoreError>;
 
     /// Takes or renews a lease; a run keeps its token as long as nobody else had the lease. `Err(holder)` inside:
-    /// somebody else has it. A store that several machines share goes by its own clock instead of `now`.
+    /// somebody else has it. A store that several machines share goes by its own clock instead of `now`, and refuses a
+    /// run whose claim was taken over: its next process has its leases.
     ///
     /// # Errors
-    /// When the store cannot be written.
+    /// When the store cannot be written, or the claim is lost.
     fn acquire(
         &self,
         name: &str,
         run: &str,
         now: Timestamp,
         time_to_live: Duration,
+        fence: Option<&Fence>,
     ) -> Result<Result<Lease, Lease>, StoreError>;
 
     /// Gives a lease back, if the run still has it.
     ///
     /// # Errors
-    /// When the store cannot be written.
-    fn release(&self, name: &str, run: &str) -> Result<(), StoreError>;
+    /// As [`Store::acquire`].
+    fn release(&self, name: &str, run: &str, fence: Option<&Fence>) -> Result<(), StoreError>;
 }
 
 /// A run as lists show it.
@@ -169,6 +178,12 @@ impl Status {
             .into_iter()
             .find(|known| known.word() == word)
             .unwrap_or(Self::Running)
+    }
+
+    /// Whether an entry is news for those who do not execute the run.
+    #[must_use]
+    pub fn is_news(body: &Body) -> bool {
+        matches!(body, Body::Decided { .. }) || Self::after(body).is_some()
     }
 
     /// The status after an entry; `None`: it stays as it was.

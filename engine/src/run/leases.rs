@@ -1,14 +1,14 @@
 //! The locks a run holds: kept alive while a process executes it, taken back by the next process when one died, and
-//! given back at its end. A run that finds somebody else behind one of its locks stops: what it was to protect may
-//! have changed under its hands.
+//! given back at its end. A run that finds somebody else behind one of its locks stops before its next effect: what it
+//! was to protect may have changed under its hands.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::interrupt::Stop;
+use super::interrupt::{Interrupt, Stop};
 use super::recorded::{Recorded, RecordedCall};
 use super::session::Session;
 use crate::codes;
@@ -22,9 +22,14 @@ const RELEASE: &str = "lock::release";
 /// How long a lock holds by itself when the call does not say.
 pub(crate) const TIME_TO_LIVE: Period = Period::minutes(5);
 
-/// The locks of a run, by name.
+/// The locks of a run.
 #[derive(Default)]
-pub(crate) struct Leases(Mutex<BTreeMap<String, Held>>);
+pub(crate) struct Leases {
+    /// By name.
+    held: Mutex<BTreeMap<String, Held>>,
+    /// The first that somebody else has had.
+    lost: OnceLock<CallError>,
+}
 
 #[derive(Clone)]
 struct Held {
@@ -41,64 +46,76 @@ impl Session {
         name: &str,
         time_to_live: Duration,
     ) -> Result<Result<Lease, Lease>, StoreError> {
-        let renewed = Instant::now();
-        let answer = self.store.acquire(name, &self.run, self.clock.now(), time_to_live)?;
+        let mut held = self.lock(&self.leases.held);
+        self.acquire(&mut held, name, time_to_live)
+    }
+
+    /// One after the other: what is being given back is not renewed meanwhile.
+    fn acquire(
+        &self,
+        held: &mut BTreeMap<String, Held>,
+        name: &str,
+        time_to_live: Duration,
+    ) -> Result<Result<Lease, Lease>, StoreError> {
+        let (renewed, now) = (Instant::now(), self.clock.now());
+        let answer = self.store.acquire(name, &self.run, now, time_to_live, Some(&self.fence))?;
         if let Ok(lease) = &answer {
-            let held = Held { token: lease.token, time_to_live, renewed };
-            self.lock(&self.leases.0).insert(name.to_owned(), held);
+            held.insert(name.to_owned(), Held { token: lease.token, time_to_live, renewed });
         }
         Ok(answer)
     }
 
     /// Gives a lease back.
     pub(super) fn release(&self, name: &str) -> Result<(), StoreError> {
-        self.lock(&self.leases.0).remove(name);
-        self.store.release(name, &self.run)
+        let mut held = self.lock(&self.leases.held);
+        held.remove(name);
+        self.store.release(name, &self.run, Some(&self.fence))
     }
 
     /// Gives every lease back.
     pub(super) fn release_leases(&self) {
-        let held: Vec<String> = self.lock(&self.leases.0).keys().cloned().collect();
+        let held: Vec<String> = self.lock(&self.leases.held).keys().cloned().collect();
         for name in held {
             // A lease that cannot be given back runs out by itself.
             let _ = self.release(&name);
         }
     }
 
+    /// Refuses an effect when somebody else has, or had, one of the locks.
+    pub(crate) fn check_locks(&self) -> Result<(), Interrupt> {
+        let lost = self.leases.lost.get().cloned();
+        lost.map_or(Ok(()), |error| Err(self.stop(Stop::Refused(error))))
+    }
+
     /// Renews what has used up a third of its time.
-    pub(super) fn renew_leases(&self) -> Result<(), Stop> {
-        let due: Vec<(String, Held)> = {
-            let held = self.lock(&self.leases.0);
-            let due = held.iter().filter(|(_, held)| held.renewed.elapsed() * 3 >= held.time_to_live);
-            due.map(|(name, held)| (name.clone(), held.clone())).collect()
-        };
+    pub(super) fn renew_leases(&self) {
+        let mut held = self.lock(&self.leases.held);
+        let due = held.iter().filter(|(_, held)| held.renewed.elapsed() * 3 >= held.time_to_live);
+        let due: Vec<(String, Held)> = due.map(|(name, held)| (name.clone(), held.clone())).collect();
         for (name, before) in due {
-            // It may have been given back meanwhile.
-            if !self.lock(&self.leases.0).contains_key(&name) {
-                continue;
+            // Without its store the run stops by itself at the next effect.
+            if let Ok(answer) = self.acquire(&mut held, &name, before.time_to_live) {
+                self.compare(&name, before.token, answer);
             }
-            match self.hold(&name, before.time_to_live) {
-                Ok(Ok(lease)) if lease.token == before.token => {}
-                Ok(Ok(lease) | Err(lease)) => return Err(lost(&name, &lease, &self.run)),
-                // Without its store the run stops by itself at the next effect.
-                Err(_) => {}
-            }
+        }
+    }
+
+    /// Takes back what an earlier process of the run held: its calls are not made again.
+    pub(super) fn take_leases_back(&self) -> Result<(), StoreError> {
+        for (name, token, time_to_live) in held(&self.recorded) {
+            let answer = self.hold(&name, time_to_live)?;
+            self.compare(&name, token, answer);
         }
         Ok(())
     }
 
-    /// Takes back what an earlier process of the run held: its calls are not made again.
-    pub(super) fn take_leases_back(&self) -> Result<(), CallError> {
-        for (name, token, time_to_live) in held(&self.recorded) {
-            match self.hold(&name, time_to_live) {
-                Ok(Ok(lease)) if lease.token == token => {}
-                Ok(Ok(lease) | Err(lease)) => {
-                    self.stop(lost(&name, &lease, &self.run));
-                }
-                Err(error) => return Err(Stop::Store(error).error()),
-            }
+    /// Another token, or another holder: the lock was somebody else's in between.
+    fn compare(&self, name: &str, token: i64, answer: Result<Lease, Lease>) {
+        if let Ok(lease) | Err(lease) = answer
+            && (lease.token != token || lease.run != self.run)
+        {
+            let _ = self.leases.lost.set(lost(name, &lease, &self.run));
         }
-        Ok(())
     }
 }
 
@@ -131,9 +148,8 @@ fn token(answer: &Value) -> i64 {
     answer["token"].as_i64().unwrap_or_default()
 }
 
-fn lost(name: &str, lease: &Lease, run: &str) -> Stop {
+fn lost(name: &str, lease: &Lease, run: &str) -> CallError {
     let who = if lease.run == run { "another run".to_owned() } else { format!("run `{}`", lease.run) };
-    let error = CallError::new(codes::LOCK, format!("the lock `{name}` was lost to {who}"))
-        .hint("see what that run did, then `aegis fork --from STEP` goes on from before the lock was taken");
-    Stop::Refused(error)
+    CallError::new(codes::LOCK, format!("the lock `{name}` was lost to {who}"))
+        .hint("see what that run did, then `aegis fork --from STEP` goes on from before the lock was taken")
 }

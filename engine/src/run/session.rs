@@ -316,9 +316,7 @@ impl Session {
     fn look(&self, seen: u64) -> u64 {
         // A journal that cannot be written shows at the next durable write, with its error.
         let _ = self.journal.flush();
-        if let Err(stop) = self.renew_leases() {
-            self.stop(stop);
-        }
+        self.renew_leases();
         let Ok(entries) = self.store.decisions(&self.run, seen) else { return seen };
         let last = entries.last().map_or(seen, |entry| entry.seq);
         for entry in entries {

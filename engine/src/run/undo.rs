@@ -133,6 +133,7 @@ fn perform(
     key: &str,
     undo: &UndoCall,
 ) -> Result<Result<Value, CallError>, Interrupt> {
+    session.check_claim()?;
     if let Some(name) = undo.function.strip_prefix("script::") {
         let Some(script) = session.script.get() else { return Ok(Err(gone(&undo.function))) };
         let answer = script.call_undo(session, key, name, &undo.arguments);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::journal::{Body, Claim, Entry, Halt, Lease, RunRecord, Store, StoreError};
+use crate::journal::{Body, Claim, Entry, Fence, Halt, Lease, RunRecord, Store, StoreError};
 
 /// Forwards everything to the store inside but `append`, which is the closure's: it is handed the store, the run
 /// and what is to be written.
@@ -47,6 +47,10 @@ where
         self.inner.runs()
     }
 
+    fn changed(&self, since: Option<u64>) -> Result<(Vec<String>, u64), StoreError> {
+        self.inner.changed(since)
+    }
+
     fn keep_texts(&self, texts: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, StoreError> {
         self.inner.keep_texts(texts)
     }
@@ -77,11 +81,12 @@ where
         run: &str,
         now: Timestamp,
         time_to_live: Duration,
+        fence: Option<&Fence>,
     ) -> Result<Result<Lease, Lease>, StoreError> {
-        self.inner.acquire(name, run, now, time_to_live)
+        self.inner.acquire(name, run, now, time_to_live, fence)
     }
 
-    fn release(&self, name: &str, run: &str) -> Result<(), StoreError> {
-        self.inner.release(name, run)
+    fn release(&self, name: &str, run: &str, fence: Option<&Fence>) -> Result<(), StoreError> {
+        self.inner.release(name, run, fence)
     }
 }

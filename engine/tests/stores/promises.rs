@@ -158,32 +158,32 @@ pub(crate) fn a_lease_is_held_by_one_run_and_its_token_grows(open: Open<'_>) {
     let (one, two) = (open(), open());
     let minute = Duration::from_secs(60);
     let now = Timestamp::now();
-    let take = |store: &Arc<dyn Store>, run: &str| store.acquire("db", run, now, minute).unwrap();
+    let take = |store: &Arc<dyn Store>, run: &str| store.acquire("db", run, now, minute, None).unwrap();
     let lease = take(&one, "a").unwrap();
     assert_eq!((lease.token, lease.run.as_str(), lease.name.as_str()), (1, "a", "db"));
     assert_eq!(take(&two, "b").unwrap_err().run, "a");
     assert_eq!(take(&two, "a").unwrap().token, 1, "a run that is taken over keeps its locks");
     // Not its own.
-    two.release("db", "b").unwrap();
+    two.release("db", "b", None).unwrap();
     assert_eq!(take(&two, "b").unwrap_err().run, "a");
-    one.release("db", "a").unwrap();
+    one.release("db", "a", None).unwrap();
     assert_eq!(take(&two, "b").unwrap().token, 2);
     assert_eq!(take(&one, "a").unwrap_err().run, "b");
-    assert_eq!(one.acquire("other", "a", now, minute).unwrap().unwrap().token, 1);
+    assert_eq!(one.acquire("other", "a", now, minute, None).unwrap().unwrap().token, 1);
 }
 
 pub(crate) fn a_lease_that_ran_out_goes_to_the_next(open: Open<'_>) {
     let store = open();
     let moment = Duration::from_millis(1);
-    store.acquire("db", "a", Timestamp::now(), moment).unwrap().unwrap();
+    store.acquire("db", "a", Timestamp::now(), moment, None).unwrap().unwrap();
     let minute = Duration::from_secs(60);
     let taken = loop {
-        if let Ok(lease) = store.acquire("db", "b", Timestamp::now(), minute).unwrap() {
+        if let Ok(lease) = store.acquire("db", "b", Timestamp::now(), minute, None).unwrap() {
             break lease;
         }
     };
     assert_eq!(taken.token, 2);
-    assert_eq!(store.acquire("db", "a", Timestamp::now(), minute).unwrap().unwrap_err().run, "b");
+    assert_eq!(store.acquire("db", "a", Timestamp::now(), minute, None).unwrap().unwrap_err().run, "b");
 }
 
 pub(crate) fn appends_of_many_processes_are_one_chain(open: Open<'_>) {

@@ -48,6 +48,13 @@ fn what_a_lost_claim_appends_is_refused() {
     assert_eq!(refused, StoreError::ClaimLost("a".into()));
     assert!(!claim.fence().holds(), "and it knows");
     two.write("a", &[(at(1), resumed())], &next.fence()).unwrap();
+    // Nor does it take or give back locks, which the next process of the run has.
+    let minute = Duration::from_secs(60);
+    let taken = one.acquire("db", "a", at(1), minute, Some(&claim.fence()));
+    assert_eq!(taken.unwrap_err(), StoreError::ClaimLost("a".into()));
+    two.acquire("db", "a", at(1), minute, Some(&next.fence())).unwrap().unwrap();
+    assert!(one.release("db", "a", Some(&claim.fence())).is_err());
+    assert_eq!(two.acquire("db", "b", at(1), minute, None).unwrap().unwrap_err().run, "a");
     // Giving back what was lost takes nothing from the new holder.
     drop(claim);
     assert!(one.claim("a").unwrap().is_none());

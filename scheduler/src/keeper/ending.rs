@@ -14,7 +14,7 @@ use crate::store::{Pause, RecordStore};
 const SELF: &str = "scheduler";
 
 impl Keeper {
-    /// A run has ended: its record learns it, and what waited for it may go.
+    /// A run has ended: its record learns it, and what waited for it may go. `None`: somebody noted it before.
     ///
     /// # Errors
     /// When the store cannot be used.
@@ -24,11 +24,15 @@ impl Keeper {
         instant: Timestamp,
         verdict: Verdict,
         now: Timestamp,
-    ) -> Result<Vec<Order>, StoreError> {
+    ) -> Result<Option<Vec<Order>>, StoreError> {
         let failures = self.store.ended(schedule, instant, verdict)?;
-        let Some(index) = self.names.get(schedule).copied() else { return Ok(Vec::new()) };
+        let index = self.names.get(schedule).copied();
+        if let Some(index) = index {
+            self.slots[index].running.retain(|launch| launch.instant != instant);
+        }
+        let Some(failures) = failures else { return Ok(None) };
+        let Some(index) = index else { return Ok(Some(Vec::new())) };
         let slot = &mut self.slots[index];
-        slot.running.retain(|launch| launch.instant != instant);
         let mut orders = Vec::new();
         let most = slot.schedule.policy.pause_after.unwrap_or(u32::MAX);
         if verdict == Verdict::Failed && failures >= most && slot.pause.is_none() {
@@ -39,7 +43,7 @@ impl Keeper {
             orders.push(Order::Paused { schedule: Arc::clone(&slot.schedule), pause });
         }
         orders.extend(self.promote(index, now)?);
-        Ok(orders)
+        Ok(Some(orders))
     }
 
     /// A run that was promised cannot be started, and never began.

@@ -7,14 +7,17 @@
 //! ```
 //!
 //! - `slot`: one schedule and how it stands; `order`: what is to be done
+//! - `loading`: what the project says now; `taking`: runs out of the queue
 //! - `ending`: what follows when a run is over; `event`: what comes from outside instead of by the clock
 //!
 //! It starts nothing and waits for nothing; time comes in with each call, so a simulated week takes seconds.
 
 mod ending;
 mod event;
+mod loading;
 mod order;
 mod slot;
+mod taking;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -25,14 +28,12 @@ use jiff::Timestamp;
 
 use crate::calendar::Gates;
 use crate::decide::{Choice, Standing, decide};
-use crate::expression::Expression;
 use crate::instants::Due;
-use crate::reading::{FILE, Plan};
 use crate::record::{Outcome, Record, Why, run_id};
-use crate::schedule::{Definition, Schedule};
-use crate::store::{Progress, RecordStore};
+use crate::schedule::Schedule;
+use crate::store::RecordStore;
 
-pub use order::{Launch, Order};
+pub use order::{Launch, Order, Promised};
 use slot::Slot;
 
 /// What instants are given: nothing. Events bring parameters along.
@@ -45,7 +46,7 @@ pub struct Keeper {
     slots: Vec<Slot>,
     names: HashMap<Arc<str>, usize>,
     heap: BinaryHeap<Reverse<(Timestamp, usize)>>,
-    version: u64,
+    cursor: u64,
     halted: Option<String>,
 }
 
@@ -59,130 +60,47 @@ impl Keeper {
             slots: Vec::new(),
             names: HashMap::new(),
             heap: BinaryHeap::new(),
-            version: 0,
+            cursor: 0,
             halted: None,
         }
     }
 
-    /// Takes in what the project says now, in place of what it said before. A schedule that is new, or has come back,
-    /// begins now; one that says another time has records for the times it said before.
-    ///
-    /// # Errors
-    /// When the store cannot be used.
-    pub fn load(&mut self, schedules: Vec<Schedule>, gates: Gates, now: Timestamp) -> Result<(), StoreError> {
-        self.version = self.store.version()?;
-        self.gates = gates;
-        let known = self.store.progress()?;
-        let mut known: HashMap<String, Progress> =
-            known.into_iter().map(|progress| (progress.schedule.clone(), progress)).collect();
-        let mut slots = Vec::with_capacity(schedules.len());
-        let mut defined: Vec<(Arc<str>, Definition, Timestamp)> = Vec::new();
-        for schedule in schedules {
-            let progress = known.remove(&*schedule.name);
-            let definition = schedule.definition();
-            let same = progress.as_ref().filter(|progress| progress.definition == definition);
-            let decided = same.map_or(now, |progress| progress.decided);
-            if same.is_none() {
-                let until = self.close(&schedule, progress.as_ref(), now)?;
-                defined.push((Arc::clone(&schedule.name), definition, until));
-            }
-            let pause = progress.and_then(|progress| progress.pause).map(Box::new);
-            slots.push(Slot::new(schedule, decided, pause));
-        }
-        // What is no longer there has no times: should it come back, it begins anew.
-        let gone = known.into_values().filter(|progress| !progress.definition.when.is_empty());
-        let nothing = || Definition { when: String::new(), zone: String::new() };
-        defined.extend(gone.map(|progress| (progress.schedule.into(), nothing(), progress.decided)));
-        let defined: Vec<(&str, Definition, Timestamp)> =
-            defined.iter().map(|(name, definition, at)| (&**name, definition.clone(), *at)).collect();
-        if !defined.is_empty() {
-            self.store.define(&defined)?;
-        }
-        self.take(slots)
-    }
-
-    /// What an earlier definition left without records has missed its time.
-    fn close(
-        &self,
-        schedule: &Schedule,
-        before: Option<&Progress>,
-        now: Timestamp,
-    ) -> Result<Timestamp, StoreError> {
-        let Some(before) = before else { return Ok(now) };
-        let when = Expression::read(&before.definition.when);
-        let zone = crate::zone::find(&before.definition.zone);
-        if let (Ok(when), Ok(zone)) = (when, zone) {
-            let former = Schedule { when: Arc::new(when), zone, ..schedule.clone() };
-            let mut decided = before.decided;
-            while let Some(due) = former.next_after(decided).filter(|due| due.instant <= now) {
-                decided = due.instant;
-                let outcome = Outcome::NotStarted { why: Why::EngineDown };
-                let note = "the schedule was changed before anybody was there to start it".to_owned();
-                let name = schedule.name.to_string();
-                self.store.decided(
-                    &[Record {
-                        schedule: name,
-                        instant: decided,
-                        decided: now,
-                        outcome,
-                        given: Given::new(),
-                        note,
-                    }],
-                    &[(&schedule.name, decided)],
-                )?;
+    /// Learns how records stand.
+    fn learn(&mut self, records: Vec<Record>) {
+        for record in records {
+            if let Some(index) = self.names.get(&*record.schedule) {
+                self.slots[*index].learn(record);
             }
         }
-        Ok(now)
     }
 
-    /// Takes slots in, with what is open of them.
-    fn take(&mut self, slots: Vec<Slot>) -> Result<(), StoreError> {
-        self.slots = slots;
-        let names = self.slots.iter().enumerate();
-        self.names = names.map(|(index, slot)| (Arc::clone(&slot.schedule.name), index)).collect();
-        self.heap.clear();
-        for record in self.store.open()? {
-            let Some(index) = self.names.get(&*record.schedule) else { continue };
-            let slot = &mut self.slots[*index];
-            match record.outcome {
-                Outcome::Started { run, .. } => slot.running.push(Launch {
-                    schedule: Arc::clone(&slot.schedule),
-                    instant: record.instant,
-                    run,
-                }),
-                Outcome::Waiting => slot.waiting.push(record.instant),
-                Outcome::NotStarted { .. } => {}
-            }
-        }
-        for index in 0..self.slots.len() {
-            self.push(index);
-        }
-        Ok(())
-    }
-
-    /// Takes over what other processes changed: pauses, runs they started or saw ending.
+    /// Learns what others did: pauses, runs they started or saw ending, instants they decided.
     ///
     /// # Errors
     /// When the store cannot be read.
     fn look_around(&mut self) -> Result<(), StoreError> {
-        let version = self.store.version()?;
-        if version == self.version {
-            return Ok(());
+        let news = self.store.news(Some(self.cursor))?;
+        self.cursor = news.cursor;
+        if news.whole {
+            self.slots.iter_mut().for_each(Slot::forget);
         }
-        self.version = version;
-        let known = self.store.progress()?;
-        let mut slots = std::mem::take(&mut self.slots);
-        for slot in &mut slots {
-            slot.running.clear();
-            slot.waiting.clear();
-        }
-        for progress in known {
-            if let Some(slot) = self.names.get(&*progress.schedule).and_then(|index| slots.get_mut(*index)) {
-                slot.pause = progress.pause.map(Box::new);
-                slot.decided = slot.decided.max(progress.decided);
+        for progress in news.progress {
+            let Some(index) = self.names.get(&*progress.schedule).copied() else { continue };
+            let slot = &mut self.slots[index];
+            slot.pause = progress.pause.map(Box::new);
+            if progress.decided > slot.decided {
+                slot.decided = progress.decided;
+                slot.next = slot.schedule.next_after(slot.decided);
             }
         }
-        self.take(slots)
+        self.learn(news.records);
+        Ok(())
+    }
+
+    /// Where records are kept.
+    #[must_use]
+    pub fn store(&self) -> &dyn RecordStore {
+        &*self.store
     }
 
     /// Effects are halted, or no longer.
@@ -211,25 +129,6 @@ impl Keeper {
     #[must_use]
     pub fn schedule(&self, name: &str) -> Option<&Arc<Schedule>> {
         self.names.get(name).and_then(|index| self.slots.get(*index)).map(|slot| &slot.schedule)
-    }
-
-    /// What a project says now, with what stood before in the place of what it says wrongly.
-    #[must_use]
-    pub fn mended(&mut self, mut plan: Plan) -> Plan {
-        let written = |schedule: &Schedule| schedule.place.as_ref().is_some_and(|place| place.source == FILE);
-        let stands = |schedule: &Schedule| {
-            plan.refused.iter().any(|name| **name == *schedule.name) || plan.unreadable && written(schedule)
-        };
-        let kept: Vec<Schedule> = self
-            .schedules()
-            .filter(|schedule| stands(schedule))
-            .map(|schedule| (**schedule).clone())
-            .collect();
-        plan.schedules.extend(kept);
-        if plan.gates_refused {
-            plan.gates = std::mem::take(&mut self.gates);
-        }
-        plan
     }
 
     /// Windows and freezes.
@@ -283,10 +182,15 @@ impl Keeper {
                 break;
             }
             self.heap.pop();
-            due.push(index);
+            // Another engine may have decided on it.
+            let slot = &self.slots[index];
+            if slot.next.is_some_and(|next| slot.schedule.start_of(next.instant) <= now) {
+                due.push(index);
+            } else {
+                self.push(index);
+            }
         }
         due.sort_unstable();
-        due.dedup();
         due
     }
 

@@ -11,7 +11,7 @@ use crate::store::Pause;
 /// What is to be done. Its record is durable.
 #[derive(Debug, Clone)]
 pub enum Order {
-    /// Start the run that was promised to an instant, under its id.
+    /// A run was promised to an instant, under its id: it is in the queue.
     Start(Launch),
     /// Cancel a run: a later one takes its place.
     Cancel {
@@ -29,6 +29,15 @@ pub enum Order {
         /// Why.
         pause: Pause,
     },
+}
+
+/// A run out of the queue.
+#[derive(Debug, Clone)]
+pub struct Promised {
+    /// The run.
+    pub launch: Launch,
+    /// When it was promised.
+    pub at: Timestamp,
 }
 
 /// A run to be started, or taken up again.

@@ -8,7 +8,7 @@ use super::Launch;
 use crate::calendar::Gates;
 use crate::decide::{Standing, shut};
 use crate::instants::Due;
-use crate::record::Why;
+use crate::record::{Outcome, Record, Why};
 use crate::schedule::Schedule;
 use crate::store::Pause;
 
@@ -29,6 +29,29 @@ impl Slot {
     pub(super) fn new(schedule: Schedule, decided: Timestamp, pause: Option<Box<Pause>>) -> Self {
         let schedule = Arc::new(schedule);
         Self { schedule, decided, next: None, pause, running: Vec::new(), waiting: Vec::new() }
+    }
+
+    /// Nothing is known to be under way or to wait.
+    pub(super) fn forget(&mut self) {
+        self.running.clear();
+        self.waiting.clear();
+    }
+
+    /// How one of its records stands now.
+    pub(super) fn learn(&mut self, record: Record) {
+        let instant = record.instant;
+        self.running.retain(|launch| launch.instant != instant);
+        self.waiting.retain(|waiting| *waiting != instant);
+        match record.outcome {
+            Outcome::Started { run, verdict: None } => {
+                self.running.push(Launch { schedule: Arc::clone(&self.schedule), instant, run });
+            }
+            Outcome::Waiting => {
+                self.waiting.push(instant);
+                self.waiting.sort_unstable();
+            }
+            Outcome::Started { .. } | Outcome::NotStarted { .. } => {}
+        }
     }
 
     /// True when something waits and nothing is in its way.

@@ -178,6 +178,8 @@ const KEYS: &[&str] = &[
     "paused",
     "pause-after-failures",
     "notify",
+    "group",
+    "priority",
     "triggers",
     "on",
     "match",

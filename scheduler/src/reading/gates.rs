@@ -227,6 +227,7 @@ fn opens(name: &str, when: Expression, zone: TimeZone) -> Schedule {
         skipped: Skipped::Shift,
         doubled: if when.is_hourly() { Doubled::Both } else { Doubled::First },
         pause_after: None,
+        priority: 0,
     };
     Schedule {
         name: name.into(),
@@ -236,6 +237,8 @@ fn opens(name: &str, when: Expression, zone: TimeZone) -> Schedule {
         notify: Arc::default(),
         target: "".into(),
         protected: false,
+        most_on_target: None,
+        group: None,
         params: Arc::default(),
         when: Arc::new(when),
         zone,

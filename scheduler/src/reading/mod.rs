@@ -38,17 +38,26 @@ pub const FILE: &str = "schedules.toml";
 
 /// What schedules need to know of the configuration.
 pub trait Targets {
-    /// Whether a target is protected.
+    /// A target by name.
     ///
     /// # Errors
     /// When there is none of that name, with a hint.
-    fn protected(&self, name: &str) -> Result<bool, CallError>;
+    fn target(&self, name: &str) -> Result<Target, CallError>;
 
     /// Whether a target has a channel.
     ///
     /// # Errors
     /// When it has none of that name, with a hint.
     fn channel(&self, target: &str, channel: &str) -> Result<(), CallError>;
+}
+
+/// A target, as far as it matters to schedules.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Target {
+    /// Whether it is protected.
+    pub protected: bool,
+    /// How many scheduled runs may be under way on it; `None`: any number.
+    pub most_runs: Option<usize>,
 }
 
 /// What a project is read with.

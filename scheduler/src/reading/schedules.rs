@@ -17,7 +17,7 @@ use super::fields::{Entry, Fields, Style};
 use super::file::File;
 use super::gates::WHOLE;
 use super::runbooks::Runbooks;
-use super::{Plan, Surroundings};
+use super::{Plan, Surroundings, Target};
 use crate::expression::{Expression, Expressions};
 use crate::schedule::{Doubled, Missed, Overlap, Policy, Schedule, Skipped};
 
@@ -41,6 +41,8 @@ const KEYS: &[&str] = &[
     "paused",
     "pause-after-failures",
     "notify",
+    "group",
+    "priority",
 ];
 
 /// Reads schedules one after the other.
@@ -86,6 +88,8 @@ pub(super) struct Draft {
     doubled: Option<Doubled>,
     pause_after: Option<u32>,
     notify: Option<(Notify, Option<Place>)>,
+    group: Option<String>,
+    priority: Option<u32>,
 }
 
 impl<'a, 'r> Reader<'a, 'r> {
@@ -225,7 +229,7 @@ impl<'a, 'r> Reader<'a, 'r> {
         let zone = draft.zone.clone().unwrap_or_else(|| self.zone.clone());
         let from = draft.from.as_ref().and_then(|value| fields.instant(value, &zone));
         let until = draft.until.as_ref().and_then(|value| fields.instant(value, &zone));
-        let protected = self.target(&draft, place, fields);
+        let known = self.target(&draft, place, fields);
         let runbook = self.runbook(name, place, &draft, fields);
         if !draft.says_when {
             let hint = "add `when = \"30 2 * * *\"`".to_owned();
@@ -243,7 +247,9 @@ impl<'a, 'r> Reader<'a, 'r> {
             at_window_end: runbook.header.at_window_end,
             notify,
             target: self.shared(target),
-            protected: protected?,
+            protected: known.as_ref()?.protected,
+            most_on_target: known?.most_runs,
+            group: draft.group.as_deref().map(|group| self.shared(group)),
             params,
             policy: policy(&draft, &when),
             when,
@@ -256,12 +262,12 @@ impl<'a, 'r> Reader<'a, 'r> {
         Some((schedule, runbook))
     }
 
-    fn target(&self, draft: &Draft, place: &Option<Place>, fields: &mut Fields) -> Option<bool> {
+    fn target(&self, draft: &Draft, place: &Option<Place>, fields: &mut Fields) -> Option<Target> {
         let (name, at) = match &draft.target {
             Some((name, at)) => (name.as_str(), at),
             None => (self.surroundings.target, place),
         };
-        let found = self.surroundings.targets.protected(name);
+        let found = self.surroundings.targets.target(name);
         found.map_err(|error| fields.refuse(at, error.message, error.hint)).ok()
     }
 
@@ -416,6 +422,8 @@ fn drafted(
             "paused" => draft.paused = fields.text(value),
             "pause-after-failures" => draft.pause_after = fields.number(value),
             "notify" => draft.notify = fields.notify(value).map(|notify| (notify, value.place.clone())),
+            "group" => draft.group = fields.text(value),
+            "priority" => draft.priority = fields.number(value),
             _ => draft.others.push((key, value.clone())),
         }
     }
@@ -466,6 +474,7 @@ fn policy(draft: &Draft, when: &Expression) -> Policy {
         skipped: draft.skipped.unwrap_or_default(),
         doubled: draft.doubled.unwrap_or(doubled),
         pause_after: draft.pause_after,
+        priority: draft.priority.unwrap_or_default(),
     }
 }
 

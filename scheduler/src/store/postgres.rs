@@ -8,7 +8,7 @@ use aegis_engine::journal::{StoreError, Verdict};
 use jiff::Timestamp;
 
 use super::stored::{Stored, given, given_of, instant, nanoseconds, outcome_of, word};
-use super::{Pause, Progress, RecordStore};
+use super::{BY_HAND, Choose, News, Pause, Progress, RecordStore, Rest};
 use crate::record::{Outcome, Record};
 use crate::schedule::Definition;
 
@@ -22,19 +22,25 @@ CREATE TABLE schedules (
 CREATE INDEX schedules_by_change ON schedules (changed);
 CREATE TABLE records (
   schedule TEXT NOT NULL, instant BIGINT NOT NULL, decided BIGINT NOT NULL, outcome TEXT NOT NULL, run TEXT,
-  verdict TEXT, why TEXT, note TEXT NOT NULL, holder TEXT, held_until TIMESTAMPTZ, parked BOOLEAN NOT NULL DEFAULT false,
+  verdict TEXT, why TEXT, note TEXT NOT NULL, given TEXT, holder TEXT, held_until TIMESTAMPTZ, parked BOOLEAN NOT NULL DEFAULT false,
   changed XID8 NOT NULL DEFAULT pg_current_xact_id(), PRIMARY KEY (schedule, instant));
 CREATE INDEX records_by_change ON records (changed);
 CREATE INDEX queued_records ON records (instant) WHERE outcome = 'started' AND verdict IS NULL AND NOT parked;
 CREATE INDEX open_records ON records (instant)
   WHERE outcome = 'waiting' OR (outcome = 'started' AND verdict IS NULL);
 CREATE INDEX records_by_instant ON records (instant);
-CREATE TABLE schedule_changes (version BIGINT NOT NULL);
-INSERT INTO schedule_changes VALUES (0);
-", "ALTER TABLE records ADD COLUMN given TEXT;"],
+"],
 };
 
-const CHANGED: &str = "UPDATE schedule_changes SET version = version + 1";
+const OPEN: &str = "
+SELECT schedule, instant, decided, outcome, run, verdict, why, note, given FROM records
+WHERE outcome = 'waiting' OR (outcome = 'started' AND verdict IS NULL) ORDER BY instant";
+
+/// Engines that take runs out of the queue take turns; any number that is always the same.
+const TURN: i64 = 0x6165_6769_7301;
+
+/// So many candidates are looked at in one turn.
+const MOST_QUEUED: i64 = 5000;
 
 /// Records in a database that several engines share.
 pub struct PostgresRecords {
@@ -51,6 +57,11 @@ impl PostgresRecords {
         Ok(Self { database: database.clone() })
     }
 
+    /// How long an engine has what it took, in seconds: as long as it has the claims of its runs.
+    fn hold(&self) -> f64 {
+        self.database.takeover_after().as_secs_f64()
+    }
+
     fn ask<T: Send>(
         &self,
         work: impl AsyncFnMut(&mut Connection, bool) -> Result<T, Failed> + Send,
@@ -60,11 +71,160 @@ impl PostgresRecords {
 }
 
 impl RecordStore for PostgresRecords {
-    fn version(&self) -> Result<u64, StoreError> {
+    fn news(&self, since: Option<u64>) -> Result<News, StoreError> {
         self.ask(async |connection, _| {
-            let version: i64 =
-                sqlx::query_scalar("SELECT version FROM schedule_changes").fetch_one(connection).await?;
-            Ok(u64::try_from(version).unwrap_or_default())
+            // What is not committed yet has this number or a larger one.
+            let cursor: i64 =
+                sqlx::query_scalar("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
+                    .fetch_one(&mut *connection)
+                    .await?;
+            let since = since.map(|number| i64::try_from(number).unwrap_or(i64::MAX));
+            let schedules = sqlx::query(
+                "SELECT name, whens, zone, decided, pause, failures FROM schedules
+                 WHERE changed >= coalesce($1, 0)::text::xid8",
+            )
+            .bind(since)
+            .fetch_all(&mut *connection)
+            .await?;
+            let records = match since {
+                Some(since) => sqlx::query(
+                    "SELECT schedule, instant, decided, outcome, run, verdict, why, note, given FROM records
+                         WHERE changed >= $1::text::xid8 ORDER BY instant",
+                )
+                .bind(since)
+                .fetch_all(connection)
+                .await?,
+                None => sqlx::query(OPEN).fetch_all(connection).await?,
+            };
+            Ok(News {
+                whole: since.is_none(),
+                progress: schedules.iter().map(progress).collect::<Result<_, _>>()?,
+                records: records.iter().map(record).collect::<Result<_, _>>()?,
+                cursor: u64::try_from(cursor).unwrap_or_default(),
+            })
+        })
+    }
+
+    fn take(&self, engine: &str, _: Timestamp, choose: Choose<'_>) -> Result<Vec<Record>, StoreError> {
+        let hold = self.hold();
+        self.ask(async |connection, _| {
+            let mut transaction = connection.begin().await?;
+            sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(TURN).execute(&mut *transaction).await?;
+            let rows = sqlx::query(
+                "SELECT schedule, instant, decided, outcome, run, verdict, why, note, given FROM records
+                 WHERE outcome = 'started' AND verdict IS NULL AND NOT parked
+                   AND (holder IS NULL OR held_until <= clock_timestamp())
+                   AND NOT EXISTS (SELECT FROM claims WHERE claims.run = records.run AND expires > clock_timestamp())
+                 ORDER BY instant LIMIT $1 FOR UPDATE SKIP LOCKED",
+            )
+            .bind(MOST_QUEUED)
+            .fetch_all(&mut *transaction)
+            .await?;
+            if rows.is_empty() {
+                return Ok(Vec::new());
+            }
+            let waiting = rows.iter().map(record).collect::<Result<Vec<Record>, _>>()?;
+            let under_way: Vec<String> = sqlx::query_scalar(
+                "SELECT schedule FROM records
+                 WHERE outcome = 'started' AND verdict IS NULL AND NOT parked
+                   AND (held_until > clock_timestamp() OR
+                     EXISTS (SELECT FROM claims WHERE claims.run = records.run AND expires > clock_timestamp()))",
+            )
+            .fetch_all(&mut *transaction)
+            .await?;
+            let chosen = choose(&waiting, &under_way);
+            let taken: Vec<Record> =
+                chosen.into_iter().filter_map(|index| waiting.get(index).cloned()).collect();
+            sqlx::query(
+                "UPDATE records SET holder = $3, held_until = clock_timestamp() + make_interval(secs => $4)
+                 FROM unnest($1::text[], $2::bigint[]) AS taken (of, at)
+                 WHERE schedule = taken.of AND instant = taken.at",
+            )
+            .bind(taken.iter().map(|record| record.schedule.as_str()).collect::<Vec<_>>())
+            .bind(taken.iter().map(|record| nanoseconds(record.instant)).collect::<Vec<_>>())
+            .bind(engine)
+            .bind(hold)
+            .execute(&mut *transaction)
+            .await?;
+            transaction.commit().await?;
+            Ok(taken)
+        })
+    }
+
+    fn keep(&self, engine: &str, _: Timestamp, runs: &[&str]) -> Result<(), StoreError> {
+        let hold = self.hold();
+        self.ask(async |connection, _| {
+            sqlx::query(
+                "UPDATE records SET held_until = clock_timestamp() + make_interval(secs => $3)
+                 WHERE outcome = 'started' AND verdict IS NULL AND run = ANY($1) AND holder = $2",
+            )
+            .bind(runs)
+            .bind(engine)
+            .bind(hold)
+            .execute(connection)
+            .await?;
+            Ok(())
+        })
+    }
+
+    fn put_back(&self, engine: &str, run: &str, _: Timestamp, rest: Rest) -> Result<(), StoreError> {
+        let (parked, length) = match rest {
+            Rest::Parked => (true, 0.0),
+            Rest::After(length) => (false, length.as_secs_f64()),
+        };
+        self.ask(async |connection, _| {
+            sqlx::query(
+                "UPDATE records SET holder = '', parked = $3,
+                   held_until = clock_timestamp() + make_interval(secs => $4)
+                 WHERE run = $1 AND holder = $2 AND outcome = 'started' AND verdict IS NULL",
+            )
+            .bind(run)
+            .bind(engine)
+            .bind(parked)
+            .bind(length)
+            .execute(connection)
+            .await?;
+            Ok(())
+        })
+    }
+
+    fn wake(&self, run: &str) -> Result<(), StoreError> {
+        self.ask(async |connection, _| {
+            sqlx::query(
+                "UPDATE records SET parked = false
+                 WHERE run = $1 AND outcome = 'started' AND verdict IS NULL AND parked",
+            )
+            .bind(run)
+            .execute(connection)
+            .await?;
+            Ok(())
+        })
+    }
+
+    fn promise(&self, record: &Record, before: Option<&Record>, _: Timestamp) -> Result<bool, StoreError> {
+        let former = before.map(|before| Stored::of(&before.outcome));
+        let promised = Stored::of(&record.outcome);
+        self.ask(async |connection, _| {
+            let change = sqlx::query(
+                "INSERT INTO records AS known (schedule, instant, decided, outcome, run, note, holder, held_until)
+                 VALUES ($1, $2, $3, $4, $5, $6, '', clock_timestamp() + make_interval(secs => $7))
+                 ON CONFLICT (schedule, instant) DO UPDATE SET outcome = excluded.outcome, run = excluded.run,
+                   verdict = NULL, why = NULL, note = excluded.note, holder = '', held_until = excluded.held_until,
+                   changed = pg_current_xact_id()
+                 WHERE known.outcome = $8 AND known.run IS NOT DISTINCT FROM $9",
+            )
+            .bind(&record.schedule)
+            .bind(nanoseconds(record.instant))
+            .bind(nanoseconds(record.decided))
+            .bind(promised.outcome)
+            .bind(promised.run)
+            .bind(&record.note)
+            .bind(BY_HAND.as_secs_f64())
+            .bind(former.as_ref().map(|former| former.outcome))
+            .bind(former.as_ref().and_then(|former| former.run))
+            .execute(connection)
+            .await?;
+            Ok(change.rows_affected() == 1)
         })
     }
 
@@ -86,7 +246,7 @@ impl RecordStore for PostgresRecords {
                 "INSERT INTO schedules AS known (name, whens, zone, decided)
                  SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[])
                  ON CONFLICT (name) DO UPDATE SET whens = excluded.whens, zone = excluded.zone,
-                   decided = greatest(known.decided, excluded.decided)",
+                   decided = greatest(known.decided, excluded.decided), changed = pg_current_xact_id()",
             )
             .bind(schedules.iter().map(|(name, ..)| *name).collect::<Vec<_>>())
             .bind(schedules.iter().map(|(_, definition, _)| definition.when.as_str()).collect::<Vec<_>>())
@@ -107,7 +267,7 @@ impl RecordStore for PostgresRecords {
             // Schedules first and in one order, so that engines that decide on the same ones take turns.
             sqlx::query(
                 "WITH locked AS (SELECT name FROM schedules WHERE name = ANY($1) ORDER BY name FOR UPDATE)
-                 UPDATE schedules SET decided = greatest(decided, until.at)
+                 UPDATE schedules SET decided = greatest(decided, until.at), changed = pg_current_xact_id()
                  FROM unnest($1::text[], $2::bigint[]) AS until (of, at), locked
                  WHERE schedules.name = until.of AND locked.name = schedules.name",
             )
@@ -143,7 +303,8 @@ impl RecordStore for PostgresRecords {
         let (before, after) = (Stored::of(&record.outcome), Stored::of(now));
         self.ask(async |connection, _| {
             let changed = sqlx::query(
-                "UPDATE records SET outcome = $5, run = $6, verdict = $7, why = $8, note = $9
+                "UPDATE records SET outcome = $5, run = $6, verdict = $7, why = $8, note = $9,
+                   changed = pg_current_xact_id()
                  WHERE schedule = $1 AND instant = $2 AND outcome = $3 AND run IS NOT DISTINCT FROM $4",
             )
             .bind(&record.schedule)
@@ -161,55 +322,50 @@ impl RecordStore for PostgresRecords {
         })
     }
 
-    fn ended(&self, schedule: &str, at: Timestamp, verdict: Verdict) -> Result<u32, StoreError> {
+    fn ended(&self, schedule: &str, at: Timestamp, verdict: Verdict) -> Result<Option<u32>, StoreError> {
         self.ask(async |connection, _| {
             // Whoever notes the end counts it, so that engines that both saw it count it once.
-            let failures: Option<i32> = sqlx::query_scalar(
+            let failures: Option<Option<i32>> = sqlx::query_scalar(
                 "WITH ended AS (
-                   UPDATE records SET verdict = $3 WHERE schedule = $1 AND instant = $2 AND verdict IS NULL
-                   RETURNING 1)
-                 UPDATE schedules SET failures = CASE $3 WHEN 'succeeded' THEN 0 WHEN 'failed' THEN failures + 1
-                   ELSE failures END
-                 WHERE name = $1 AND EXISTS (SELECT FROM ended) RETURNING failures",
+                   UPDATE records SET verdict = $3, changed = pg_current_xact_id()
+                   WHERE schedule = $1 AND instant = $2 AND verdict IS NULL RETURNING schedule),
+                 counted AS (
+                   UPDATE schedules SET changed = pg_current_xact_id(), failures = CASE $3
+                     WHEN 'succeeded' THEN 0 WHEN 'failed' THEN failures + 1 ELSE failures END
+                   WHERE name IN (SELECT schedule FROM ended) RETURNING name, failures)
+                 SELECT counted.failures FROM ended LEFT JOIN counted ON counted.name = ended.schedule",
             )
             .bind(schedule)
             .bind(nanoseconds(at))
             .bind(word(verdict))
             .fetch_optional(connection)
             .await?;
-            Ok(failures.and_then(|count| u32::try_from(count).ok()).unwrap_or_default())
+            Ok(failures.map(|count| u32::try_from(count.unwrap_or_default()).unwrap_or_default()))
         })
     }
 
     fn changed(&self) -> Result<(), StoreError> {
-        self.ask(async |connection, _| {
-            sqlx::query(CHANGED).execute(connection).await?;
-            Ok(())
-        })
+        // Every row says itself when it changed.
+        Ok(())
     }
 
     fn set_pause(&self, schedule: &str, pause: Option<&Pause>) -> Result<(), StoreError> {
         let text = pause.map(|pause| serde_json::to_string(pause).unwrap_or_default());
         self.ask(async |connection, _| {
-            let mut transaction = connection.begin().await?;
-            sqlx::query("UPDATE schedules SET pause = $2, failures = 0 WHERE name = $1")
-                .bind(schedule)
-                .bind(&text)
-                .execute(&mut *transaction)
-                .await?;
-            sqlx::query(CHANGED).execute(&mut *transaction).await?;
-            Ok(transaction.commit().await?)
+            sqlx::query(
+                "UPDATE schedules SET pause = $2, failures = 0, changed = pg_current_xact_id() WHERE name = $1",
+            )
+            .bind(schedule)
+            .bind(&text)
+            .execute(connection)
+            .await?;
+            Ok(())
         })
     }
 
     fn open(&self) -> Result<Vec<Record>, StoreError> {
         self.ask(async |connection, _| {
-            let rows = sqlx::query(
-                "SELECT schedule, instant, decided, outcome, run, verdict, why, note, given FROM records
-                 WHERE outcome = 'waiting' OR (outcome = 'started' AND verdict IS NULL) ORDER BY instant",
-            )
-            .fetch_all(connection)
-            .await?;
+            let rows = sqlx::query(OPEN).fetch_all(connection).await?;
             Ok(rows.iter().map(record).collect::<Result<_, _>>()?)
         })
     }

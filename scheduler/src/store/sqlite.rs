@@ -8,8 +8,8 @@ use aegis_engine::journal::{StoreError, Verdict};
 use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
-use super::stored::{Stored, given, given_of, instant, nanoseconds, outcome_of, word};
-use super::{Pause, Progress, RecordStore};
+use super::stored::{Stored, after, given, given_of, instant, nanoseconds, outcome_of, word};
+use super::{BY_HAND, Choose, News, Pause, Progress, RecordStore, Rest};
 use crate::record::{Outcome, Record};
 use crate::schedule::Definition;
 
@@ -30,6 +30,20 @@ CREATE INDEX IF NOT EXISTS records_by_instant ON records (instant);
 CREATE TABLE IF NOT EXISTS schedule_changes (version INTEGER NOT NULL);
 INSERT INTO schedule_changes SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM schedule_changes);
 ";
+
+/// What later versions added to the table of records: the queue.
+const QUEUE: &str = "
+ALTER TABLE records ADD COLUMN holder TEXT;
+ALTER TABLE records ADD COLUMN held_until INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE records ADD COLUMN parked INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX queued_records ON records (instant) WHERE outcome = 'started' AND verdict IS NULL AND parked = 0;
+";
+
+/// How long an engine has what it took. One engine at a time uses a state directory, so the next one need not wait.
+const HOLD: Duration = Duration::from_secs(30);
+
+/// So many candidates are looked at in one turn.
+const MOST_QUEUED: i64 = 5000;
 
 const CHANGED: &str = "UPDATE schedule_changes SET version = version + 1";
 
@@ -86,8 +100,23 @@ impl SqliteRecords {
         {
             return Err(self.error(error));
         }
+        let queued: i64 = connection
+            .query_row("SELECT count(*) FROM pragma_table_info('records') WHERE name = 'parked'", [], |row| {
+                row.get(0)
+            })
+            .map_err(|error| self.error(error))?;
+        if queued == 0 {
+            connection
+                .execute_batch(&format!("BEGIN IMMEDIATE; {QUEUE} COMMIT;"))
+                .map_err(|error| self.error(error))?;
+        }
         connection.set_prepared_statement_cache_capacity(32);
         Ok(())
+    }
+
+    fn version(&self) -> Result<u64, StoreError> {
+        let rows = self.rows("SELECT version FROM schedule_changes", [], |row| row.get(0))?;
+        Ok(rows.first().copied().unwrap_or_default())
     }
 
     fn connection(&self) -> MutexGuard<'_, Connection> {
@@ -128,9 +157,104 @@ impl SqliteRecords {
 }
 
 impl RecordStore for SqliteRecords {
-    fn version(&self) -> Result<u64, StoreError> {
-        let rows = self.rows("SELECT version FROM schedule_changes", [], |row| row.get(0))?;
-        Ok(rows.first().copied().unwrap_or_default())
+    fn news(&self, since: Option<u64>) -> Result<News, StoreError> {
+        let cursor = self.version()?;
+        if since == Some(cursor) {
+            return Ok(News { cursor, ..News::default() });
+        }
+        Ok(News { whole: true, progress: self.progress()?, records: self.open()?, cursor })
+    }
+
+    fn take(&self, engine: &str, now: Timestamp, choose: Choose<'_>) -> Result<Vec<Record>, StoreError> {
+        self.write(|transaction| {
+            // What an engine before this one took is free: it is gone.
+            let waiting = transaction
+                .prepare_cached(&format!(
+                    "SELECT {COLUMNS} FROM records WHERE outcome = 'started' AND verdict IS NULL AND parked = 0
+                     AND (holder IS NULL OR holder NOT IN ('', ?1) OR held_until <= ?2) ORDER BY instant LIMIT ?3"
+                ))?
+                .query_map(params![engine, nanoseconds(now), MOST_QUEUED], record)?
+                .collect::<Result<Vec<_>, _>>()?;
+            let under_way = transaction
+                .prepare_cached(
+                    "SELECT schedule FROM records WHERE outcome = 'started' AND verdict IS NULL AND parked = 0
+                     AND holder IN ('', ?1) AND held_until > ?2",
+                )?
+                .query_map(params![engine, nanoseconds(now)], |row| row.get(0))?
+                .collect::<Result<Vec<String>, _>>()?;
+            let chosen = choose(&waiting, &under_way);
+            let mut hold = transaction.prepare_cached(
+                "UPDATE records SET holder = ?3, held_until = ?4 WHERE schedule = ?1 AND instant = ?2",
+            )?;
+            let mut taken = Vec::with_capacity(chosen.len());
+            for record in chosen.into_iter().filter_map(|index| waiting.get(index)) {
+                hold.execute(params![
+                    record.schedule,
+                    nanoseconds(record.instant),
+                    engine,
+                    after(now, HOLD)
+                ])?;
+                taken.push(record.clone());
+            }
+            Ok(taken)
+        })
+    }
+
+    fn keep(&self, engine: &str, now: Timestamp, runs: &[&str]) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            let mut keep = transaction.prepare_cached(
+                "UPDATE records SET held_until = ?3
+                 WHERE run = ?1 AND holder = ?2 AND outcome = 'started' AND verdict IS NULL",
+            )?;
+            for run in runs {
+                keep.execute(params![run, engine, after(now, HOLD)])?;
+            }
+            Ok(())
+        })
+    }
+
+    fn put_back(&self, engine: &str, run: &str, now: Timestamp, rest: Rest) -> Result<(), StoreError> {
+        let (parked, until) = match rest {
+            Rest::Parked => (true, 0),
+            Rest::After(length) => (false, after(now, length)),
+        };
+        self.write(|transaction| {
+            transaction
+                .prepare_cached(
+                    "UPDATE records SET holder = '', held_until = ?3, parked = ?4
+                     WHERE run = ?1 AND holder = ?2 AND outcome = 'started' AND verdict IS NULL",
+                )?
+                .execute(params![run, engine, until, parked])
+        })
+        .map(drop)
+    }
+
+    fn wake(&self, run: &str) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            transaction.execute(
+                "UPDATE records SET parked = 0
+                 WHERE run = ?1 AND outcome = 'started' AND verdict IS NULL AND parked = 1",
+                params![run],
+            )
+        })
+        .map(drop)
+    }
+
+    fn promise(&self, record: &Record, before: Option<&Record>, now: Timestamp) -> Result<bool, StoreError> {
+        let mine = match before {
+            Some(before) => self.settle(before, &record.outcome, &record.note)?,
+            None => self.decided(std::slice::from_ref(record), &[])?.contains(&true),
+        };
+        if mine {
+            self.write(|transaction| {
+                transaction.execute(
+                    "UPDATE records SET holder = '', held_until = ?3 WHERE schedule = ?1 AND instant = ?2",
+                    params![record.schedule, nanoseconds(record.instant), after(now, BY_HAND)],
+                )?;
+                transaction.execute(CHANGED, [])
+            })?;
+        }
+        Ok(mine)
     }
 
     fn progress(&self) -> Result<Vec<Progress>, StoreError> {
@@ -213,13 +337,16 @@ impl RecordStore for SqliteRecords {
         })
     }
 
-    fn ended(&self, schedule: &str, instant: Timestamp, verdict: Verdict) -> Result<u32, StoreError> {
+    fn ended(&self, schedule: &str, instant: Timestamp, verdict: Verdict) -> Result<Option<u32>, StoreError> {
         self.write(|transaction| {
-            transaction
+            let noted = transaction
                 .prepare_cached(
                     "UPDATE records SET verdict = ?3 WHERE schedule = ?1 AND instant = ?2 AND verdict IS NULL",
                 )?
                 .execute(params![schedule, nanoseconds(instant), word(verdict)])?;
+            if noted == 0 {
+                return Ok(None);
+            }
             let failures = match verdict {
                 Verdict::Succeeded => "0",
                 Verdict::Failed => "failures + 1",
@@ -232,7 +359,7 @@ impl RecordStore for SqliteRecords {
             transaction
                 .query_row("SELECT failures FROM schedules WHERE name = ?1", params![schedule], |row| row.get(0))
                 .optional()
-                .map(Option::unwrap_or_default)
+                .map(|failures| Some(failures.unwrap_or_default()))
         })
     }
 

@@ -42,6 +42,11 @@ pub(super) fn nanoseconds(at: Timestamp) -> i64 {
     i64::try_from(at.as_nanosecond()).unwrap_or(if at < Timestamp::UNIX_EPOCH { i64::MIN } else { i64::MAX })
 }
 
+/// A time from now on, as it is kept.
+pub(super) fn after(now: Timestamp, length: std::time::Duration) -> i64 {
+    nanoseconds(now.checked_add(length).unwrap_or(Timestamp::MAX))
+}
+
 pub(super) fn instant(nanoseconds: i64) -> Timestamp {
     Timestamp::from_nanosecond(i128::from(nanoseconds)).unwrap_or(Timestamp::MAX)
 }

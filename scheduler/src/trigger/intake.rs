@@ -83,7 +83,7 @@ impl Intake {
         }
         let lease = format!("trigger/{}/{}", trigger.name, event.key);
         let holder =
-            self.journals.acquire(&lease, &instant.to_string(), now, trigger.window).map_err(stored)?;
+            self.journals.acquire(&lease, &instant.to_string(), now, trigger.window, None).map_err(stored)?;
         let (instant, first) = match holder {
             Ok(_) => (instant, None),
             Err(holder) => self.as_the_holder(trigger, &holder.run, instant)?,
@@ -97,7 +97,7 @@ impl Intake {
             Outcome::Started { .. } | Outcome::Waiting => self.count(trigger, now),
             // What was not started does not keep the next one from it.
             Outcome::NotStarted { .. } if !duplicate => {
-                self.journals.release(&lease, &instant.to_string()).map_err(stored)?;
+                self.journals.release(&lease, &instant.to_string(), None).map_err(stored)?;
             }
             Outcome::NotStarted { .. } => {}
         }

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use aegis_engine::error::CallError;
 use aegis_engine::function::Registry;
 use aegis_engine::{builtin, codes};
-use aegis_scheduler::reading::{Surroundings, Targets};
+use aegis_scheduler::reading::{Surroundings, Target, Targets};
 use aegis_scheduler::{Missed, Overlap, Plan, Skipped};
 
 struct Known;
@@ -22,10 +22,10 @@ impl Targets for Known {
         }
     }
 
-    fn protected(&self, name: &str) -> Result<bool, CallError> {
+    fn target(&self, name: &str) -> Result<Target, CallError> {
         match name {
-            "sandbox" => Ok(false),
-            "prod" => Ok(true),
+            "sandbox" => Ok(Target::default()),
+            "prod" => Ok(Target { protected: true, most_runs: Some(2) }),
             _ => Err(CallError::new(codes::TARGET, format!("there is no target `{name}`"))
                 .hint("targets are `prod` and `sandbox`")),
         }
@@ -190,4 +190,18 @@ fn a_file_that_is_no_toml_is_told_and_headers_still_run() {
         read("[schedules\n", &[("tidy.rhai", "runbook(#{ title: \"Tidies\", schedule: \"0 4 * * *\" });\n")]);
     assert!(told(&plan).contains("`schedules.toml` is no TOML"), "{}", told(&plan));
     assert_eq!(plan.schedules.len(), 1);
+}
+
+#[test]
+fn a_group_a_priority_and_the_limit_of_the_target_are_read() {
+    let plan = read(
+        "[schedules.a]\nrunbook = \"runbooks/backup.rhai\"\nwhen = \"@daily\"\nparams = { bucket = \"b\" }\n\
+         target = \"prod\"\ngroup = \"database/orders\"\npriority = 7\n",
+        &[],
+    );
+    assert!(plan.problems.is_empty(), "{}", told(&plan));
+    let schedule = &plan.schedules[0];
+    assert_eq!(schedule.group.as_deref(), Some("database/orders"));
+    assert_eq!((schedule.policy.priority, schedule.most_on_target), (7, Some(2)));
+    assert!(with("priority = 0").contains("1 or more"));
 }

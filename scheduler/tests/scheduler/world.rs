@@ -24,6 +24,8 @@ pub(crate) fn schedule(name: &str, when: &str, zone_name: &str) -> Schedule {
         notify: Arc::default(),
         target: "sandbox".into(),
         protected: false,
+        most_on_target: None,
+        group: None,
         params: Arc::default(),
         when: Arc::new(when),
         zone: zone::find(zone_name).unwrap(),
@@ -38,6 +40,7 @@ pub(crate) fn schedule(name: &str, when: &str, zone_name: &str) -> Schedule {
             skipped: Skipped::Shift,
             doubled,
             pause_after: None,
+            priority: 0,
         },
         place: None,
     }
@@ -85,7 +88,7 @@ impl World {
 
     /// The run of an instant succeeds.
     pub(crate) fn end(&mut self, launch: &Launch, verdict: Verdict, now: Timestamp) -> Vec<Launch> {
-        started(self.keeper.ended(&launch.schedule.name, launch.instant, verdict, now).unwrap())
+        started(self.keeper.ended(&launch.schedule.name, launch.instant, verdict, now).unwrap().unwrap())
     }
 
     /// Ticks, and lets every run end at once, until nothing is left to start.

@@ -12,7 +12,7 @@ use aegis_engine::runbook::{Params, Runbook};
 use aegis_engine::text::count;
 use aegis_scheduler::record::run_id;
 use aegis_scheduler::store::RecordStore;
-use aegis_scheduler::{Kind, Outcome, Record, Schedule, Why};
+use aegis_scheduler::{Kind, Outcome, Record, Schedule};
 use clap::Args;
 use jiff::Timestamp;
 
@@ -180,23 +180,19 @@ impl ByHand<'_> {
     /// The record first: whoever else looks at this instant sees that it has its run.
     fn promise(&self, instant: Timestamp, record: Option<Record>) -> Result<String, Failure> {
         let run = run_id(&self.schedule.name, instant);
-        let outcome = Outcome::Started { run: run.clone(), verdict: None };
-        let mine = match record {
-            Some(record) => {
-                let before = record.why().map_or("", Why::word);
-                let note = format!("by {}, after {before}", self.context.person().0);
-                self.store.settle(&record, &outcome, &note)?
-            }
-            None => {
-                let note = format!("by {}", self.context.person().0);
-                let schedule = self.schedule.name.to_string();
-                let (decided, given) = (SystemClock.now(), std::collections::BTreeMap::new());
-                let record = Record { schedule, instant, decided, outcome, given, note };
-                self.store.decided(&[record], &[])?.first().copied().unwrap_or(false)
-            }
+        let (person, now) = (self.context.person().0, SystemClock.now());
+        let promised = Record {
+            schedule: self.schedule.name.to_string(),
+            instant,
+            decided: now,
+            outcome: Outcome::Started { run: run.clone(), verdict: None },
+            given: std::collections::BTreeMap::new(),
+            note: match record.as_ref().and_then(Record::why) {
+                Some(before) => format!("by {person}, after {}", before.word()),
+                None => format!("by {person}"),
+            },
         };
-        if mine {
-            self.store.changed()?;
+        if self.store.promise(&promised, record.as_ref(), now)? {
             return Ok(run);
         }
         let problem = format!("somebody else has just taken {instant} of `{}`", self.schedule.name);

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use aegis_console::{Console, Known, Metrics, Tokens};
-use aegis_engine::clock::{Clock, SystemClock};
+use aegis_engine::clock::{Clock, Entropy, SystemClock, SystemEntropy};
 use aegis_engine::codes;
 use aegis_engine::error::CallError;
 use aegis_engine::journal::Store;
@@ -68,9 +68,11 @@ impl Serve {
         let supervisor = Supervisor::of(&context);
         let listener = self.listener(&context, &runs, &metrics, &supervisor);
         let config = &context.settings.config.serve;
+        let usual = Options::of(engine_name());
         let options = Options {
             most_runs: config.most_runs.unwrap_or(32).max(1),
-            drain: config.drain.map_or(Duration::from_secs(30), Into::into),
+            drain: config.drain.map_or(usual.drain, Into::into),
+            ..usual
         };
         let service = Service::new(keeper, runs, Arc::new(SystemClock), listener, options);
         let console = Arc::new(console(&context, service.handle(), known, &metrics)?);
@@ -141,6 +143,12 @@ fn console(
         tokens,
         metrics: Arc::clone(metrics),
     })
+}
+
+/// Tells engines on one store apart, and an engine from the one before it on the same machine.
+fn engine_name() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{}/{}/{:x}", host.trim(), std::process::id(), SystemEntropy.next())
 }
 
 /// One scheduler a state directory: the lock goes with the process, however it ends.

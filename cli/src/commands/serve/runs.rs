@@ -28,6 +28,8 @@ pub(crate) struct Runs {
     store: Arc<dyn Store>,
     records: Arc<dyn RecordStore>,
     handles: Arc<Mutex<BTreeMap<String, Handle>>>,
+    /// How far it has heard of what others did to runs.
+    seen: Mutex<Option<u64>>,
     /// Clusters that runs share, as long as one of them is under way.
     sandboxes: Mutex<BTreeMap<String, Weak<Sandbox>>>,
 }
@@ -43,6 +45,7 @@ impl Runs {
             store,
             records,
             handles: Arc::default(),
+            seen: Mutex::default(),
             sandboxes: Mutex::default(),
         }))
     }
@@ -173,7 +176,10 @@ impl Launcher for Runs {
             return Ok(Look::Executed);
         }
         let status = entries.iter().rev().find_map(|entry| Status::after(&entry.body));
-        let decided = |entry: &&Entry| matches!(entry.body, Body::Decided { .. });
+        let newest = entries.iter().rev().find(|entry| {
+            matches!(entry.body, Body::Decided { .. } | Body::Waiting { .. } | Body::Resumed { .. })
+        });
+        let decided = newest.is_some_and(|entry| matches!(entry.body, Body::Decided { .. }));
         let halt = entries.iter().rev().find_map(|entry| match &entry.body {
             Body::Waiting { wait, .. } => Some(matches!(wait, Wait::Halt { .. })),
             _ => None,
@@ -181,9 +187,16 @@ impl Launcher for Runs {
         Ok(match status {
             // Nobody has to say anything once effects are allowed again.
             Some(Status::Waiting) if halt == Some(true) && self.store.halt()?.is_none() => Look::Interrupted,
-            Some(Status::Waiting) => Look::Waiting(entries.iter().filter(decided).count()),
+            Some(Status::Waiting) => Look::Waiting(decided),
             _ => Look::Interrupted,
         })
+    }
+
+    fn changed(&self) -> Result<Vec<String>, StoreError> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let (runs, newest) = self.store.changed(*seen)?;
+        *seen = Some(newest);
+        Ok(runs)
     }
 
     fn cancel(&self, run: &str, note: &str) {

@@ -26,8 +26,11 @@ const CONNECTIONS: u32 = 8;
 /// A connection that is not there after this long is given up.
 const CONNECT: Duration = Duration::from_secs(3);
 
-/// An answer that has not come after this long does not come: no question here takes a second.
-const ANSWER: Duration = Duration::from_secs(10);
+/// An answer that has not come after this long does not come: no question here takes a second. An engine that others
+/// give up early gives up its connections earlier.
+fn longest_answer(takeover_after: Duration) -> Duration {
+    (takeover_after / 2).clamp(Duration::from_secs(1), Duration::from_secs(10))
+}
 
 /// How long a question is asked again when nothing depends on it but the person who waits.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -180,7 +183,7 @@ impl Database {
         let began = Instant::now();
         let mut again = false;
         loop {
-            let failed = match attempt(&self.inner.pool, &mut work, again).await {
+            let failed = match attempt(&self.inner, &mut work, again).await {
                 Ok(value) => return Ok(value),
                 Err(failed) => failed,
             };
@@ -202,7 +205,10 @@ impl Database {
         let unreachable = |why: String| StoreError::Unreachable(server.clone(), why);
         match failed {
             Failed::Store(error) => error,
-            Failed::Silent => unreachable(format!("no answer within {} s", ANSWER.as_secs())),
+            Failed::Silent => unreachable(format!(
+                "no answer within {} s",
+                longest_answer(self.inner.takeover_after).as_secs()
+            )),
             Failed::Server(sqlx::Error::PoolTimedOut) => {
                 unreachable(format!("no connection within {} s", CONNECT.as_secs()))
             }
@@ -232,12 +238,13 @@ impl Database {
 
 /// Asks once. A connection of which nobody knows how it stands is not used again.
 async fn attempt<T>(
-    pool: &PgPool,
+    database: &Inner,
     work: &mut impl AsyncFnMut(&mut Connection, bool) -> Result<T, Failed>,
     again: bool,
 ) -> Result<T, Failed> {
-    let mut connection = pool.acquire().await?;
-    let answer = tokio::time::timeout(ANSWER, work(&mut connection, again)).await;
+    let mut connection = database.pool.acquire().await?;
+    let longest = longest_answer(database.takeover_after);
+    let answer = tokio::time::timeout(longest, work(&mut connection, again)).await;
     let answer = answer.unwrap_or(Err(Failed::Silent));
     if answer.as_ref().err().is_some_and(is_passing) {
         drop(connection.detach());

@@ -159,7 +159,8 @@ async fn insert(
            INSERT INTO entries
            SELECT $1, seq, at, body, hash
            FROM unnest($2::bigint[], $3::text[], $4::text[], $5::text[]) AS new (seq, at, body, hash))
-         UPDATE runs SET last = $6, head = $7, changed = pg_current_xact_id(), status = coalesce($8, status),
+         UPDATE runs SET last = $6, head = $7, status = coalesce($8, status),
+           changed = CASE WHEN $10 THEN pg_current_xact_id() ELSE changed END,
            updated = CASE WHEN $8 IS NULL THEN updated ELSE $9 END
          WHERE id = $1",
     )
@@ -172,6 +173,7 @@ async fn insert(
     .bind(head)
     .bind(status)
     .bind(updated)
+    .bind(bodies.iter().any(|(_, body)| Status::is_news(body)))
     .execute(connection)
     .await?;
     Ok(entries.into_iter().map(|entry| (entry.seq, entry.hash)).collect())
@@ -244,6 +246,26 @@ impl Store for PostgresStore {
         })
     }
 
+    fn changed(&self, since: Option<u64>) -> Result<(Vec<String>, u64), StoreError> {
+        self.read(async |connection, _| {
+            // What is not committed yet has this number or a larger one.
+            let cursor: i64 =
+                sqlx::query_scalar("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
+                    .fetch_one(&mut *connection)
+                    .await?;
+            let runs = match since {
+                Some(since) => {
+                    sqlx::query_scalar("SELECT id FROM runs WHERE changed >= $1::text::xid8")
+                        .bind(number(since))
+                        .fetch_all(connection)
+                        .await?
+                }
+                None => Vec::new(),
+            };
+            Ok((runs, position(cursor)))
+        })
+    }
+
     fn keep_texts(&self, texts: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, StoreError> {
         let hashed: BTreeMap<String, String> =
             texts.iter().map(|(name, text)| (name.clone(), content_hash(text))).collect();
@@ -313,8 +335,14 @@ impl Store for PostgresStore {
         run: &str,
         _: Timestamp,
         time_to_live: Duration,
+        fence: Option<&Fence>,
     ) -> Result<Result<Lease, Lease>, StoreError> {
+        let length = self.database.takeover_after();
         self.read(async |connection, _| {
+            let mut transaction = connection.begin().await?;
+            if let Some(fence) = fence {
+                keep(&mut transaction, run, fence, length).await?;
+            }
             let mine = sqlx::query(
                 "INSERT INTO leases AS lease VALUES ($1, $2, 1, clock_timestamp() + make_interval(secs => $3))
                  ON CONFLICT (name) DO UPDATE SET run = excluded.run, expires = excluded.expires,
@@ -325,30 +353,36 @@ impl Store for PostgresStore {
             .bind(name)
             .bind(run)
             .bind(time_to_live.as_secs_f64())
-            .fetch_optional(&mut *connection)
+            .fetch_optional(&mut *transaction)
             .await?;
             if let Some(row) = mine {
+                transaction.commit().await?;
                 return Ok(Ok(lease(&row)?));
             }
             let held = sqlx::query(
-                "SELECT name, run, token, (extract(epoch FROM expires) * 1000000)::bigint FROM leases WHERE name = $1",
+                "SELECT name, run, token, (extract(epoch FROM greatest(expires, 'epoch')) * 1000000)::bigint FROM leases WHERE name = $1",
             )
             .bind(name)
-            .fetch_one(connection)
+            .fetch_one(&mut *transaction)
             .await?;
             Ok(Err(lease(&held)?))
         })
     }
 
-    fn release(&self, name: &str, run: &str) -> Result<(), StoreError> {
+    fn release(&self, name: &str, run: &str, fence: Option<&Fence>) -> Result<(), StoreError> {
         // The row stays, expired, so that the token never goes back.
+        let length = self.database.takeover_after();
         self.read(async |connection, _| {
+            let mut transaction = connection.begin().await?;
+            if let Some(fence) = fence {
+                keep(&mut transaction, run, fence, length).await?;
+            }
             sqlx::query("UPDATE leases SET expires = '-infinity' WHERE name = $1 AND run = $2")
                 .bind(name)
                 .bind(run)
-                .execute(connection)
+                .execute(&mut *transaction)
                 .await?;
-            Ok(())
+            Ok(transaction.commit().await?)
         })
     }
 }

@@ -1,0 +1,39 @@
+//! Runs that were promised are a queue in the store; whoever has room takes some.
+
+use std::sync::Arc;
+
+use aegis_engine::journal::StoreError;
+use jiff::Timestamp;
+
+use super::{Keeper, Launch, Promised};
+use crate::queue::choose;
+use crate::record::Record;
+
+impl Keeper {
+    /// Takes runs out of the queue for an engine that has room for so many.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub fn take(&mut self, engine: &str, room: usize, now: Timestamp) -> Result<Vec<Promised>, StoreError> {
+        let known = |name: &str| self.schedule(name).map(|schedule| &**schedule);
+        let mut chosen = |waiting: &[Record], under_way: &[String]| choose(&known, waiting, under_way, room);
+        let taken = self.store.take(engine, now, &mut chosen)?;
+        let promised = |record: Record| {
+            let schedule = Arc::clone(self.schedule(&record.schedule)?);
+            let run = record.run()?.to_owned();
+            Some(Promised { launch: Launch { schedule, instant: record.instant, run }, at: record.decided })
+        };
+        Ok(taken.into_iter().filter_map(promised).collect())
+    }
+
+    /// Takes one run out of the queue, whoever's turn it is; answers whether nobody has it.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub fn take_one(&self, engine: &str, run: &str, now: Timestamp) -> Result<bool, StoreError> {
+        let mut chosen = |waiting: &[Record], _: &[String]| {
+            waiting.iter().position(|record| record.run() == Some(run)).into_iter().collect()
+        };
+        Ok(!self.store.take(engine, now, &mut chosen)?.is_empty())
+    }
+}

@@ -1,0 +1,62 @@
+//! Runs that wait for people, or were ended by somebody else. They cost no thread and no reading: the journal tells in
+//! one question which runs have news, and only those are looked at.
+
+use std::collections::HashMap;
+
+use super::{Look, Service, Told};
+use crate::keeper::Launch;
+
+impl Service {
+    /// Once, at the beginning: what happened to runs while nobody here listened.
+    pub(super) fn look_at_all(&mut self) {
+        let changed = self.launcher.changed();
+        self.unless_trouble(changed);
+        let open: Vec<Launch> = self.keeper.running().cloned().collect();
+        for launch in open {
+            self.look_at(launch);
+        }
+    }
+
+    /// Looks at the runs that have news.
+    pub(super) fn look_at_changes(&mut self) {
+        let changed = self.launcher.changed();
+        let changed = self.unless_trouble(changed).unwrap_or_default();
+        if changed.is_empty() {
+            return;
+        }
+        let open: HashMap<&str, &Launch> =
+            self.keeper.running().map(|launch| (launch.run.as_str(), launch)).collect();
+        let elsewhere = |run: &String| {
+            open.get(run.as_str()).filter(|launch| !self.executing.contains_key(&launch.run)).copied()
+        };
+        let news: Vec<Launch> = changed.iter().filter_map(elsewhere).cloned().collect();
+        for launch in news {
+            self.look_at(launch);
+        }
+    }
+
+    fn look_at(&mut self, launch: Launch) {
+        match self.launcher.look(&launch.run) {
+            Ok(Look::Ended(verdict)) => self.ended(launch, verdict),
+            Ok(Look::Interrupted | Look::Waiting(true)) => {
+                let awake = self.keeper.store().wake(&launch.run);
+                self.unless_trouble(awake);
+                self.hungry = true;
+            }
+            Ok(Look::Missing | Look::Executed | Look::Waiting(false)) => {}
+            Err(error) => self.tell(&Told::Trouble(error.to_string())),
+        }
+    }
+
+    /// Learns whether effects are halted. When they no longer are, runs that waited for that go on.
+    pub(super) fn look_at_halt(&mut self) {
+        let halted = self.launcher.halted();
+        let Some(halted) = self.unless_trouble(halted) else { return };
+        let lifted = self.halted && halted.is_none();
+        self.halted = halted.is_some();
+        self.keeper.set_halted(halted);
+        if lifted {
+            self.look_at_all();
+        }
+    }
+}

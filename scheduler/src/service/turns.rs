@@ -1,0 +1,169 @@
+//! From the queue to a run that executes here, and back: what the process leaves is noted, parked or put back.
+
+use std::time::{Duration, Instant};
+
+use aegis_engine::error::CallError;
+use aegis_engine::journal::Verdict;
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Look, Message, Service, Told};
+use crate::keeper::{Launch, Promised};
+use crate::record::Why;
+use crate::store::Rest;
+
+/// What could not be taken up is tried again after this long.
+const SOON: Duration = Duration::from_secs(10);
+
+/// A run that this process executes.
+pub(super) struct Executing {
+    pub(super) launch: Launch,
+    /// When its maintenance window closes.
+    pub(super) closes: Option<Timestamp>,
+    pub(super) warned: bool,
+    pub(super) stopped: bool,
+}
+
+impl Service {
+    /// Takes what waits, as far as there is room.
+    pub(super) fn take_turns(&mut self, now: Timestamp) {
+        if !self.hungry || !self.has_room() {
+            return;
+        }
+        let taken = self.keeper.take(&self.options.engine, self.room(), now);
+        let taken = self.unless_trouble(taken).unwrap_or_default();
+        // Runs that turn out to need nobody make room for others.
+        self.hungry = !taken.is_empty();
+        for Promised { launch, at } in taken {
+            self.begin(launch, at, now);
+        }
+    }
+
+    fn room(&self) -> usize {
+        self.options.most_runs.saturating_sub(self.executing.len())
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.room() > 0
+    }
+
+    /// Does what a run out of the queue needs.
+    pub(super) fn begin(&mut self, launch: Launch, promised: Timestamp, now: Timestamp) {
+        if self.executing.contains_key(&launch.run) {
+            return;
+        }
+        match self.launcher.look(&launch.run) {
+            Ok(Look::Missing) => self.begin_first(launch, promised, now),
+            Ok(Look::Interrupted | Look::Waiting(true)) if self.is_admitted(&launch, now) => {
+                self.start(launch, now);
+            }
+            Ok(Look::Waiting(false)) => self.put_back(&launch.run, Rest::Parked),
+            Ok(Look::Ended(verdict)) => self.ended(launch, verdict),
+            Ok(Look::Executed | Look::Interrupted | Look::Waiting(true)) => {
+                self.put_back(&launch.run, Rest::After(SOON));
+            }
+            Err(error) => {
+                self.tell(&Told::Trouble(error.to_string()));
+                self.put_back(&launch.run, Rest::After(SOON));
+            }
+        }
+    }
+
+    /// A run that was promised by a process that died before it began is started if it is not too late; one that
+    /// waited for room is started when it is allowed now.
+    fn begin_first(&mut self, launch: Launch, promised: Timestamp, now: Timestamp) {
+        let late = now.duration_since(launch.schedule.start_of(launch.instant));
+        let most = launch.schedule.policy.catch_up.max(crate::decide::IN_TIME);
+        let is_late = late > SignedDuration::try_from(most).unwrap_or(SignedDuration::MAX);
+        let orders = match crate::decide::shut(&launch.schedule, now, self.keeper.gates()) {
+            Err((why, note)) => self.keeper.refused(&launch, why, &note, now),
+            Ok(()) if is_late && promised < self.began => {
+                let note = "the process that promised it died, and it was too late to begin";
+                self.keeper.refused(&launch, Why::EngineDown, note, now)
+            }
+            Ok(()) => return self.start(launch, now),
+        };
+        self.carry_out(orders);
+    }
+
+    fn start(&mut self, launch: Launch, now: Timestamp) {
+        let (run, door) = (launch.run.clone(), self.messages.0.clone());
+        let left = Box::new(move |verdict| drop(door.send(Message::Left(run, verdict))));
+        match self.launcher.launch(&launch, left) {
+            Ok(()) => {
+                let closes = self.closes(&launch, now);
+                self.tell(&Told::Started(launch.clone()));
+                let executing = Executing { launch, closes, warned: false, stopped: false };
+                self.executing.insert(executing.launch.run.clone(), executing);
+            }
+            Err(error) => self.not_launched(launch, &error, now),
+        }
+    }
+
+    /// A run that never began is refused; one that did is tried again.
+    fn not_launched(&mut self, launch: Launch, error: &CallError, now: Timestamp) {
+        match self.launcher.look(&launch.run) {
+            Ok(Look::Missing) if !is_passing(error) => {
+                let orders = self.keeper.refused(&launch, Why::Refused, &error.message, now);
+                self.carry_out(orders);
+            }
+            Ok(Look::Ended(verdict)) => self.ended(launch, verdict),
+            _ => {
+                self.tell(&Told::Trouble(format!("`{}`: {}", launch.run, error.message)));
+                self.put_back(&launch.run, Rest::After(SOON));
+            }
+        }
+    }
+
+    /// The process has left a run.
+    pub(super) fn left(&mut self, run: &str, verdict: Option<Verdict>) {
+        let Some(Executing { launch, .. }) = self.executing.remove(run) else { return };
+        self.hungry = true;
+        match (verdict, self.launcher.look(run)) {
+            (Some(verdict), _) | (None, Ok(Look::Ended(verdict))) => self.ended(launch, verdict),
+            (None, Ok(Look::Waiting(decided))) => {
+                self.tell(&Told::Waiting(launch));
+                let rest = if decided { Rest::After(Duration::ZERO) } else { Rest::Parked };
+                self.put_back(run, rest);
+            }
+            (None, _) => {
+                let again = if self.stopping.is_some() { Duration::ZERO } else { SOON };
+                self.put_back(run, Rest::After(again));
+            }
+        }
+    }
+
+    /// What cannot be put back is free when this engine has not kept it for a while.
+    fn put_back(&self, run: &str, rest: Rest) {
+        let now = self.clock.now();
+        let back = self.keeper.store().put_back(&self.options.engine, run, now, rest);
+        self.unless_trouble(back);
+    }
+
+    pub(super) fn ended(&mut self, launch: Launch, verdict: Verdict) {
+        let now = self.clock.now();
+        let noted = self.keeper.ended(&launch.schedule.name, launch.instant, verdict, now);
+        if let Some(Some(orders)) = self.unless_trouble(noted) {
+            self.tell(&Told::Ended(launch, verdict));
+            self.carry_out(Ok(orders));
+        }
+    }
+
+    /// Says that this engine still has what it took.
+    pub(super) fn keep_what_executes(&mut self, now: Timestamp) {
+        if self.executing.is_empty() || self.kept.elapsed() < self.options.look {
+            return;
+        }
+        self.kept = Instant::now();
+        let runs: Vec<&str> = self.executing.keys().map(String::as_str).collect();
+        let kept = self.keeper.store().keep(&self.options.engine, now, &runs);
+        self.unless_trouble(kept);
+    }
+}
+
+/// True when it is not the run's fault: the store or another process is in the way.
+fn is_passing(error: &CallError) -> bool {
+    use aegis_engine::codes;
+    [codes::UNREACHABLE, codes::CLAIMED, codes::DISK_FULL, codes::STATE]
+        .iter()
+        .any(|code| code.0 == error.code)
+}

@@ -1,0 +1,115 @@
+//! The loop over a store with many runs that wait for people: it reads nothing of them until there is news.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use aegis_engine::CallError;
+use aegis_engine::clock::SystemClock;
+use aegis_engine::journal::{StoreError, Verdict};
+use aegis_scheduler::keeper::Launch;
+use aegis_scheduler::record::run_id;
+use aegis_scheduler::service::{Launcher, Left, Look, Options, Service, Told};
+use aegis_scheduler::store::RecordStore;
+use aegis_scheduler::{Gates, Keeper, Outcome, Record};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::world::{World, schedule};
+
+const WAITING: usize = 500;
+
+/// Runs that wait for people, until somebody answers one.
+#[derive(Default)]
+struct Patient {
+    looks: AtomicUsize,
+    asked: AtomicUsize,
+    answered: Mutex<BTreeSet<String>>,
+    news: Mutex<Vec<String>>,
+    launched: Mutex<Vec<String>>,
+}
+
+impl Launcher for Patient {
+    fn launch(&self, launch: &Launch, left: Left) -> Result<(), CallError> {
+        self.launched.lock().unwrap().push(launch.run.clone());
+        left(Some(Verdict::Succeeded));
+        Ok(())
+    }
+
+    fn look(&self, run: &str) -> Result<Look, StoreError> {
+        self.looks.fetch_add(1, Ordering::SeqCst);
+        Ok(Look::Waiting(self.answered.lock().unwrap().contains(run)))
+    }
+
+    fn changed(&self) -> Result<Vec<String>, StoreError> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        Ok(std::mem::take(&mut self.news.lock().unwrap()))
+    }
+
+    fn cancel(&self, _: &str, _: &str) {}
+
+    fn leave(&self, _: &str) {}
+
+    fn halted(&self) -> Result<Option<String>, StoreError> {
+        Ok(None)
+    }
+}
+
+fn until(what: &str, holds: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < Duration::from_secs(120), "{what} does not come");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn runs_that_wait_for_people_cost_nothing_until_one_is_answered() {
+    let now = Timestamp::now();
+    let mut world = World::new(vec![schedule("a", "0 0 1 1 *", "UTC")], &now.to_string());
+    let instant = |n: usize| now - SignedDuration::from_secs(i64::try_from(n).unwrap());
+    let promised = |n: usize| Record {
+        schedule: "a".into(),
+        instant: instant(n),
+        decided: now,
+        outcome: Outcome::Started { run: run_id("a", instant(n)), verdict: None },
+        given: BTreeMap::new(),
+        note: String::new(),
+    };
+    let records: Vec<Record> = (0..WAITING).map(promised).collect();
+    world.store.decided(&records, &[]).unwrap();
+    world.keeper = Keeper::new(Arc::clone(&world.store) as Arc<dyn RecordStore>);
+    world.keeper.load(vec![schedule("a", "0 0 1 1 *", "UTC")], Gates::default(), now).unwrap();
+
+    let people = Arc::new(Patient::default());
+    let options = Options { look: Duration::from_millis(20), most_runs: 64, ..Options::of("test") };
+    let waiting = Arc::new(AtomicUsize::new(0));
+    let listener = {
+        let waiting = Arc::clone(&waiting);
+        Arc::new(move |told: &Told| {
+            if let Told::Alive(pulse) = told {
+                waiting.store(pulse.parked, Ordering::SeqCst);
+            }
+        })
+    };
+    let launcher = Arc::clone(&people) as Arc<dyn Launcher>;
+    let service = Service::new(world.keeper, launcher, Arc::new(SystemClock), listener, options);
+    let handle = service.handle();
+    let serving = std::thread::spawn(move || service.run());
+    // Each is looked at once at the beginning and once on its way out of the queue.
+    until("everything is parked", || people.looks.load(Ordering::SeqCst) == 2 * WAITING);
+    let (asked, looks) = (people.asked.load(Ordering::SeqCst), people.looks.load(Ordering::SeqCst));
+    until("a few more looks", || people.asked.load(Ordering::SeqCst) > asked + 3);
+    assert_eq!(people.looks.load(Ordering::SeqCst), looks, "nothing is read");
+    assert_eq!(waiting.load(Ordering::SeqCst), WAITING);
+
+    let answered = run_id("a", instant(7));
+    people.answered.lock().unwrap().insert(answered.clone());
+    people.news.lock().unwrap().push(answered.clone());
+    until("the answer is heard", || !people.launched.lock().unwrap().is_empty());
+    assert_eq!(*people.launched.lock().unwrap(), [answered]);
+    handle.stop();
+    serving.join().unwrap();
+    let ended = world.store.open().unwrap().len();
+    assert_eq!(ended, WAITING - 1);
+}

@@ -1,0 +1,237 @@
+//! What every store of records keeps to: each case on SQLite and on a real PostgreSQL.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aegis_engine::journal::{Person, PostgresStore, SqliteStore, Verdict};
+use aegis_engine::testing::PostgresServer;
+use aegis_engine::testing::postgres::opened;
+use aegis_scheduler::record::run_id;
+use aegis_scheduler::schedule::Definition;
+use aegis_scheduler::store::{Pause, PostgresRecords, RecordStore, Rest, SqliteRecords};
+use aegis_scheduler::{Outcome, Record, Why};
+use jiff::Timestamp;
+
+/// Opens the store; each time is another process.
+type Open<'a> = &'a dyn Fn() -> Arc<dyn RecordStore>;
+type Promise = fn(Open<'_>);
+
+macro_rules! promises {
+    ($($name:ident),* $(,)?) => {
+        const ALL: &[(&str, Promise)] = &[$((stringify!($name), $name)),*];
+        mod sqlite {
+            $(#[test] fn $name() { super::on_sqlite(super::$name); })*
+        }
+    };
+}
+
+promises! {
+    an_instant_has_one_record,
+    an_outcome_changes_only_from_the_expected_one,
+    an_end_is_noted_once_and_failures_are_counted,
+    news_are_what_others_did,
+    a_promised_run_is_taken_once,
+    what_is_parked_waits_until_it_is_woken,
+    a_run_started_by_hand_is_left_to_the_person_for_a_while,
+    history_is_newest_first,
+}
+
+fn on_sqlite(promise: Promise) {
+    let directory = tempfile::tempdir().unwrap();
+    drop(SqliteStore::open(directory.path()).unwrap());
+    promise(&|| Arc::new(SqliteRecords::open(directory.path()).unwrap()));
+}
+
+/// One after the other: the server is started once.
+#[test]
+fn postgres_keeps_every_promise() {
+    let server = PostgresServer::start();
+    for (name, promise) in ALL {
+        println!("{name}");
+        let url = server.create(&name.chars().take(60).collect::<String>());
+        let open = || opened(&url, Duration::from_secs(90));
+        drop(PostgresStore::open(&open()).unwrap());
+        promise(&|| Arc::new(PostgresRecords::open(&open()).unwrap()));
+    }
+}
+
+#[test]
+fn engines_that_take_at_the_same_time_share_what_waits() {
+    let server = PostgresServer::start();
+    let url = server.create("shared");
+    let open = || opened(&url, Duration::from_secs(90));
+    drop(PostgresStore::open(&open()).unwrap());
+    let store = PostgresRecords::open(&open()).unwrap();
+    let records: Vec<Record> = (0..300).map(|n| promised("a", n)).collect();
+    store.decided(&records, &[]).unwrap();
+    let taken: Vec<String> = std::thread::scope(|scope| {
+        let engines: Vec<_> = (0..6)
+            .map(|engine| {
+                scope.spawn(move || {
+                    let store = PostgresRecords::open(&open()).unwrap();
+                    let mut taken = Vec::new();
+                    loop {
+                        let more = take(&store, &format!("engine {engine}"), 7);
+                        if more.is_empty() {
+                            return taken;
+                        }
+                        taken.extend(more);
+                    }
+                })
+            })
+            .collect();
+        engines.into_iter().flat_map(|engine| engine.join().unwrap()).collect()
+    });
+    let mut once = taken.clone();
+    once.sort();
+    once.dedup();
+    assert_eq!((taken.len(), once.len()), (300, 300));
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + second).unwrap()
+}
+
+fn record(schedule: &str, second: i64, outcome: Outcome) -> Record {
+    Record {
+        schedule: schedule.into(),
+        instant: at(second),
+        decided: at(second),
+        outcome,
+        given: BTreeMap::new(),
+        note: String::new(),
+    }
+}
+
+fn promised(schedule: &str, second: i64) -> Record {
+    record(schedule, second, Outcome::Started { run: run_id(schedule, at(second)), verdict: None })
+}
+
+fn daily() -> Definition {
+    Definition { when: "@daily".into(), zone: "UTC".into() }
+}
+
+fn take(store: &dyn RecordStore, engine: &str, room: usize) -> Vec<String> {
+    let mut oldest = |waiting: &[Record], _: &[String]| (0..waiting.len().min(room)).collect();
+    let taken = store.take(engine, Timestamp::now(), &mut oldest).unwrap();
+    taken.iter().map(|record| record.run().unwrap().to_owned()).collect()
+}
+
+fn run(second: i64) -> String {
+    run_id("a", at(second))
+}
+
+fn an_instant_has_one_record(open: Open<'_>) {
+    let (one, two) = (open(), open());
+    one.define(&[("a", daily(), at(0))]).unwrap();
+    let none = record("a", 1, Outcome::NotStarted { why: Why::Frozen });
+    assert_eq!(one.decided(&[promised("a", 1), promised("a", 2)], &[("a", at(2))]).unwrap(), [true, true]);
+    assert_eq!(two.decided(&[none, promised("a", 3)], &[("a", at(3))]).unwrap(), [false, true]);
+    assert_eq!(two.find("a", at(1)).unwrap(), Some(promised("a", 1)));
+    // How far a schedule has come never goes back.
+    one.decided(&[], &[("a", at(2))]).unwrap();
+    let progress = two.progress().unwrap().remove(0);
+    assert_eq!((progress.decided, progress.definition), (at(3), daily()));
+    assert_eq!(two.find("b", at(1)).unwrap(), None);
+}
+
+fn an_outcome_changes_only_from_the_expected_one(open: Open<'_>) {
+    let (one, two) = (open(), open());
+    let waiting = record("a", 1, Outcome::Waiting);
+    one.decided(std::slice::from_ref(&waiting), &[]).unwrap();
+    let starts = promised("a", 1).outcome;
+    assert!(one.settle(&waiting, &starts, "first").unwrap());
+    assert!(!two.settle(&waiting, &Outcome::NotStarted { why: Why::Overlap }, "second").unwrap());
+    let found = two.find("a", at(1)).unwrap().unwrap();
+    assert_eq!((found.outcome, found.note.as_str()), (starts, "first"));
+}
+
+fn an_end_is_noted_once_and_failures_are_counted(open: Open<'_>) {
+    let (one, two) = (open(), open());
+    one.define(&[("a", daily(), at(0))]).unwrap();
+    one.decided(&[promised("a", 1), promised("a", 2), promised("a", 3)], &[]).unwrap();
+    assert_eq!(one.ended("a", at(1), Verdict::Failed).unwrap(), Some(1));
+    assert_eq!(two.ended("a", at(1), Verdict::Failed).unwrap(), None, "somebody was quicker");
+    assert_eq!(two.ended("a", at(2), Verdict::Failed).unwrap(), Some(2));
+    assert_eq!(two.open().unwrap(), [promised("a", 3)]);
+    assert_eq!(one.ended("a", at(3), Verdict::Succeeded).unwrap(), Some(0));
+    assert!(one.open().unwrap().is_empty());
+}
+
+fn news_are_what_others_did(open: Open<'_>) {
+    let (one, two) = (open(), open());
+    one.define(&[("a", daily(), at(0))]).unwrap();
+    one.decided(&[promised("a", 1)], &[("a", at(1))]).unwrap();
+    let news = two.news(None).unwrap();
+    assert!(news.whole);
+    assert_eq!((news.progress.len(), news.records), (1, vec![promised("a", 1)]));
+    let pause = Pause { person: Person("kim".into()), reason: "why not".into(), at: at(5) };
+    one.set_pause("a", Some(&pause)).unwrap();
+    one.changed().unwrap();
+    let news = two.news(Some(news.cursor)).unwrap();
+    assert_eq!(news.progress[0].pause, Some(pause));
+    one.ended("a", at(1), Verdict::Succeeded).unwrap();
+    one.changed().unwrap();
+    let news = two.news(Some(news.cursor)).unwrap();
+    let ended = |record: &Record| matches!(record.outcome, Outcome::Started { verdict: Some(_), .. });
+    assert!(if news.whole { news.records.is_empty() } else { news.records.iter().any(ended) });
+}
+
+fn a_promised_run_is_taken_once(open: Open<'_>) {
+    let store = open();
+    let waiting = record("a", 4, Outcome::Waiting);
+    store.decided(&[promised("a", 1), promised("a", 2), promised("a", 3), waiting], &[]).unwrap();
+    assert_eq!(take(&*store, "one", 2), [run(1), run(2)]);
+    assert_eq!(take(&*open(), "one", 9), [run(3)]);
+    assert!(take(&*store, "one", 9).is_empty());
+    let mut under_way = Vec::new();
+    store
+        .take("one", Timestamp::now(), &mut |_, busy| {
+            under_way = busy.to_vec();
+            Vec::new()
+        })
+        .unwrap();
+    store.keep("one", Timestamp::now(), &[&run(1)]).unwrap();
+    store.put_back("one", &run(2), Timestamp::now(), Rest::After(Duration::ZERO)).unwrap();
+    // Only who has it gives it back.
+    store.put_back("two", &run(3), Timestamp::now(), Rest::After(Duration::ZERO)).unwrap();
+    assert_eq!(take(&*store, "one", 9), [run(2)]);
+    store.ended("a", at(3), Verdict::Succeeded).unwrap();
+    store.put_back("one", &run(3), Timestamp::now(), Rest::After(Duration::ZERO)).unwrap();
+    assert!(take(&*store, "one", 9).is_empty(), "it has ended");
+}
+
+fn what_is_parked_waits_until_it_is_woken(open: Open<'_>) {
+    let store = open();
+    store.decided(&[promised("a", 1)], &[]).unwrap();
+    assert_eq!(take(&*store, "one", 9), [run(1)]);
+    store.put_back("one", &run(1), Timestamp::now(), Rest::Parked).unwrap();
+    assert!(take(&*open(), "two", 9).is_empty());
+    assert_eq!(store.open().unwrap().len(), 1);
+    store.wake(&run(1)).unwrap();
+    assert_eq!(take(&*open(), "two", 9), [run(1)]);
+}
+
+fn a_run_started_by_hand_is_left_to_the_person_for_a_while(open: Open<'_>) {
+    let store = open();
+    assert!(store.promise(&promised("a", 1), None, Timestamp::now()).unwrap());
+    assert!(!open().promise(&promised("a", 1), None, Timestamp::now()).unwrap());
+    assert!(take(&*store, "one", 9).is_empty());
+    let missed = record("a", 2, Outcome::NotStarted { why: Why::EngineDown });
+    store.decided(std::slice::from_ref(&missed), &[]).unwrap();
+    assert!(store.promise(&promised("a", 2), Some(&missed), Timestamp::now()).unwrap());
+    assert!(!store.promise(&promised("a", 2), Some(&missed), Timestamp::now()).unwrap());
+    assert_eq!(store.find("a", at(2)).unwrap(), Some(promised("a", 2)));
+}
+
+fn history_is_newest_first(open: Open<'_>) {
+    let store = open();
+    store.decided(&[promised("a", 1), promised("b", 1), promised("a", 2)], &[]).unwrap();
+    let told = |schedule, most| {
+        let history = store.history(schedule, most).unwrap();
+        history.iter().map(|r| format!("{} {}", r.schedule, r.instant.as_second() % 100)).collect::<Vec<_>>()
+    };
+    assert_eq!(told(None, 9), ["a 2", "a 1", "b 1"]);
+    assert_eq!(told(Some("a"), 1), ["a 2"]);
+}
