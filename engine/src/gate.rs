@@ -2,8 +2,9 @@
 //! place in the journal, capability, mode, halt, plan, confirmation, journal *asked*, perform, journal
 //! *happened*. Nothing else calls `Function::perform`.
 
+use std::cell::Cell;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -34,6 +35,8 @@ struct Call<'a> {
     opened: Value,
     context: Context,
     began: Instant,
+    /// How long a person thought about it.
+    thought: Cell<Duration>,
 }
 
 /// Takes one call of a script through the gate.
@@ -46,8 +49,8 @@ pub(crate) fn call(frame: &Frame, place: Place, name: &str, arguments: Value) ->
     let sealed = session.vault.masked_value(&arguments);
     let opened = session.vault.opened(&arguments);
     let context = session.context(&slot.key, frame.deadline);
-    let began = Instant::now();
-    Call { session, function, name, slot, frame, place, sealed, opened, context, began }.pass()
+    let (began, thought) = (Instant::now(), Cell::default());
+    Call { session, function, name, slot, frame, place, sealed, opened, context, began, thought }.pass()
 }
 
 impl Call<'_> {
@@ -282,9 +285,12 @@ impl Call<'_> {
             effect: self.effect(),
             plan: plan.clone(),
         };
+        let asked = Instant::now();
         let (answers, answer) = tokio::sync::oneshot::channel();
         std::thread::spawn(move || answers.send(confirm.ask(&proposal)));
-        self.session.block(None, async { Ok(answer.await.unwrap_or(Answer::Stop)) })
+        let answer = self.session.block(None, async { Ok(answer.await.unwrap_or(Answer::Stop)) });
+        self.thought.set(asked.elapsed());
+        answer
     }
 
     fn skipped(&self, plan: &Plan, note: String) -> Result<Value, Interrupt> {
@@ -338,7 +344,8 @@ impl Call<'_> {
     }
 
     fn happened(&self, outcome: Outcome) -> Body {
-        let milliseconds = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let took = self.began.elapsed().saturating_sub(self.thought.get());
+        let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         tracing::debug!(outcome = outcome.word(), milliseconds, "happened");
         Body::Happened { call: self.slot.key.clone(), outcome, milliseconds }
     }

@@ -97,7 +97,7 @@ pub enum Body {
         call: String,
         /// What came of it.
         outcome: Outcome,
-        /// How long it took.
+        /// How long it took, without the time that a person thought about it.
         milliseconds: u64,
     },
     /// A step's attempt, or a parallel block, began.
