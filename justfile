@@ -39,7 +39,8 @@ fuzz inputs="1000000":
 
 # Several engines on one PostgreSQL, interrupted many times; CI does it nine times.
 engines interruptions="1000":
-    AEGIS_INTERRUPTIONS={{interruptions}} AEGIS_OUTAGE=60 cargo test -p aegis -p aegis-tests --test engines -- --nocapture
+    cargo build -p aegis
+    AEGIS_INTERRUPTIONS={{interruptions}} AEGIS_OUTAGE=60 cargo test -p aegis-tests --test engines -- --nocapture --test-threads 1
 
 # Speed against this machine's own floor.
 bench *arguments:
