@@ -172,6 +172,10 @@ impl Call<'_> {
             Ok(value) => self.finish(Ok(self.sealed_answer(value))),
             // Left without an outcome: the undo ledger or the next process looks at the world.
             Err(Interrupt::Stop(stop)) => Err(Interrupt::Stop(stop)),
+            // A call that found no store has no outcome: the run goes on at it when there is one.
+            Err(Interrupt::Failed(_)) if self.session.lost_store() => {
+                Err(Interrupt::Stop(self.session.stopped.get().cloned().unwrap_or(Stop::Abandoned)))
+            }
             Err(Interrupt::Failed(error)) if error.code == codes::WAITING.0 => {
                 Err(self.session.stop(Stop::Waiting(error)))
             }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use super::interrupt::Stop;
 use super::session::{Decision, Session};
 use crate::codes;
 use crate::error::CallError;
@@ -59,12 +60,19 @@ impl Control {
 
     /// Takes a lease and keeps it alive until the run ends or gives it back.
     pub(crate) fn hold(&self, name: &str, time_to_live: Duration) -> Result<Result<Lease, Lease>, CallError> {
-        self.session.hold(name, time_to_live).map_err(|error| stored(&error))
+        self.session.hold(name, time_to_live).map_err(|error| self.without_store(error))
     }
 
     /// Gives a lease back.
     pub(crate) fn release(&self, name: &str) -> Result<(), CallError> {
-        self.session.release(name).map_err(|error| stored(&error))
+        self.session.release(name).map_err(|error| self.without_store(error))
+    }
+
+    /// What the store cannot do now is no failure of the script: the run stops, and goes on at this call.
+    fn without_store(&self, error: StoreError) -> CallError {
+        let told = stored(&error);
+        self.session.stop(Stop::Store(error));
+        told
     }
 }
 

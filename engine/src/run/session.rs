@@ -200,6 +200,11 @@ impl Session {
         self.stop(Stop::Store(StoreError::ClaimLost(self.run.clone())))
     }
 
+    /// True when the run stops because its store cannot be used, or it has lost its claim.
+    pub(crate) fn lost_store(&self) -> bool {
+        matches!(self.stopped.get(), Some(Stop::Store(_)))
+    }
+
     /// Ends what is under way when the claim is lost, until the run is over.
     pub(crate) async fn watch_claim(self: Arc<Self>, over: CancellationToken) {
         while self.fence.can_be_lost() {

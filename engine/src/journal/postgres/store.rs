@@ -338,7 +338,8 @@ impl Store for PostgresStore {
         fence: Option<&Fence>,
     ) -> Result<Result<Lease, Lease>, StoreError> {
         let length = self.database.takeover_after();
-        self.read(async |connection, _| {
+        let patience = fence.map_or(Patience::Short, |fence| Patience::While(fence.clone()));
+        self.database.ask(&patience, async |connection, _| {
             let mut transaction = connection.begin().await?;
             if let Some(fence) = fence {
                 keep(&mut transaction, run, fence, length).await?;
@@ -372,7 +373,8 @@ impl Store for PostgresStore {
     fn release(&self, name: &str, run: &str, fence: Option<&Fence>) -> Result<(), StoreError> {
         // The row stays, expired, so that the token never goes back.
         let length = self.database.takeover_after();
-        self.read(async |connection, _| {
+        let patience = fence.map_or(Patience::Short, |fence| Patience::While(fence.clone()));
+        self.database.ask(&patience, async |connection, _| {
             let mut transaction = connection.begin().await?;
             if let Some(fence) = fence {
                 keep(&mut transaction, run, fence, length).await?;
