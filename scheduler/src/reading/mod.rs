@@ -10,10 +10,12 @@
 //!
 //! - `file`: a text of TOML as values with places
 //! - `fields`: single values, and what is said when one is wrong
-//! - `schedules`, `gates`: the tables of the file
+//! - `draft`: what one schedule or trigger says; `schedules` completes it with targets and runbooks
+//! - `gates`: windows and freezes of the file
 //! - `triggers`: the triggers of the file, which say most of what schedules say
 //! - `runbooks`: the runbooks that are named, each read once
 
+mod draft;
 mod fields;
 mod file;
 mod gates;

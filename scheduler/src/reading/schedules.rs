@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use aegis_engine::codes;
 use aegis_engine::diagnostic::{Diagnostic, Place, Problems};
@@ -13,37 +12,14 @@ use aegis_engine::text::did_you_mean;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
+use super::draft::{Draft, KEYS, as_table, drafted, policy};
 use super::fields::{Entry, Fields, Style};
 use super::file::File;
 use super::gates::WHOLE;
 use super::runbooks::Runbooks;
 use super::{Plan, Surroundings, Target};
-use crate::expression::{Expression, Expressions};
-use crate::schedule::{Doubled, Missed, Overlap, Policy, Schedule, Skipped};
-
-/// How late a missed run is still started when a schedule does not say.
-const CATCH_UP: Duration = Duration::from_secs(3600);
-
-const KEYS: &[&str] = &[
-    "runbook",
-    "when",
-    "zone",
-    "target",
-    "params",
-    "jitter",
-    "overlap",
-    "missed",
-    "catch-up",
-    "skipped-hour",
-    "doubled-hour",
-    "from",
-    "until",
-    "paused",
-    "pause-after-failures",
-    "notify",
-    "group",
-    "priority",
-];
+use crate::expression::Expressions;
+use crate::schedule::Schedule;
 
 /// Reads schedules one after the other.
 pub(super) struct Reader<'a, 'r> {
@@ -61,35 +37,6 @@ pub(super) struct Reader<'a, 'r> {
     shown: Vec<Rc<Runbook>>,
     /// Names of what could not be used.
     refused: Vec<String>,
-}
-
-/// A schedule as far as it has been read.
-#[derive(Default)]
-pub(super) struct Draft {
-    runbook: Option<(String, Option<Place>)>,
-    /// Whether it says when, rightly or wrongly.
-    pub(super) says_when: bool,
-    pub(super) when: Option<Arc<Expression>>,
-    /// Parameters that events will give, and where that is written.
-    pub(super) filled: Vec<(String, Option<Place>)>,
-    /// Keys that only triggers have.
-    pub(super) others: Vec<(&'static str, Written)>,
-    zone: Option<TimeZone>,
-    target: Option<(String, Option<Place>)>,
-    params: Option<Written>,
-    paused: Option<String>,
-    from: Option<Written>,
-    until: Option<Written>,
-    jitter: Option<Duration>,
-    overlap: Option<Overlap>,
-    missed: Option<Missed>,
-    catch_up: Option<Duration>,
-    skipped: Option<Skipped>,
-    doubled: Option<Doubled>,
-    pause_after: Option<u32>,
-    notify: Option<(Notify, Option<Place>)>,
-    group: Option<String>,
-    priority: Option<u32>,
 }
 
 impl<'a, 'r> Reader<'a, 'r> {
@@ -390,51 +337,6 @@ impl<'a, 'r> Reader<'a, 'r> {
     }
 }
 
-/// Reads the keys of one schedule.
-fn drafted(
-    what: &str,
-    written: &Written,
-    known: &[&str],
-    expressions: &mut Expressions,
-    fields: &mut Fields,
-) -> Draft {
-    let mut draft = Draft::default();
-    let header = fields.style == Style::Header;
-    let known: Vec<&str> = known.iter().copied().filter(|key| !(header && *key == "runbook")).collect();
-    for (key, (_, _, value)) in fields.table(written, what, &known) {
-        match key {
-            "runbook" => draft.runbook = fields.text(value).map(|path| (path, value.place.clone())),
-            "when" => {
-                draft.says_when = true;
-                draft.when = when(value, expressions, fields);
-            }
-            "zone" => draft.zone = fields.zone(value),
-            "target" => draft.target = fields.text(value).map(|target| (target, value.place.clone())),
-            "params" => draft.params = Some(value.clone()),
-            "jitter" => draft.jitter = fields.length(value),
-            "overlap" => draft.overlap = fields.word(value, Overlap::WORDS),
-            "missed" => draft.missed = fields.word(value, Missed::WORDS),
-            "catch-up" => draft.catch_up = fields.length(value),
-            "skipped-hour" => draft.skipped = fields.word(value, Skipped::WORDS),
-            "doubled-hour" => draft.doubled = fields.word(value, Doubled::WORDS),
-            "from" => draft.from = Some(value.clone()),
-            "until" => draft.until = Some(value.clone()),
-            "paused" => draft.paused = fields.text(value),
-            "pause-after-failures" => draft.pause_after = fields.number(value),
-            "notify" => draft.notify = fields.notify(value).map(|notify| (notify, value.place.clone())),
-            "group" => draft.group = fields.text(value),
-            "priority" => draft.priority = fields.number(value),
-            _ => draft.others.push((key, value.clone())),
-        }
-    }
-    draft
-}
-
-fn when(value: &Written, expressions: &mut Expressions, fields: &mut Fields) -> Option<Arc<Expression>> {
-    let text = fields.text(value)?;
-    expressions.read(&text).map_err(|wrong| fields.wrong(&value.place, wrong)).ok()
-}
-
 fn given(written: Option<&Written>, fields: &mut Fields) -> Option<BTreeMap<String, Value>> {
     let Some(written) = written else { return Some(BTreeMap::new()) };
     match &written.shape {
@@ -452,40 +354,6 @@ fn key_place(written: Option<&Written>, name: &str) -> Option<Place> {
     match &written?.shape {
         Shape::Map(entries) => entries.iter().find(|(key, _, _)| key == name)?.1.clone(),
         _ => None,
-    }
-}
-
-/// What is declared, and what stands where nothing is.
-fn policy(draft: &Draft, when: &Expression) -> Policy {
-    let missed = draft.missed.unwrap_or_default();
-    // Who wants all of them does not want all but the first to be in each other's way.
-    // Two events are two things, and neither waits for the other.
-    let overlap = match missed {
-        _ if when.is_event() => Overlap::Allow,
-        Missed::All => Overlap::BufferAll,
-        _ => Overlap::Skip,
-    };
-    let doubled = if when.is_hourly() { Doubled::Both } else { Doubled::First };
-    Policy {
-        overlap: draft.overlap.unwrap_or(overlap),
-        missed,
-        catch_up: draft.catch_up.unwrap_or(CATCH_UP),
-        jitter: draft.jitter.unwrap_or_default(),
-        skipped: draft.skipped.unwrap_or_default(),
-        doubled: draft.doubled.unwrap_or(doubled),
-        pause_after: draft.pause_after,
-        priority: draft.priority.unwrap_or_default(),
-    }
-}
-
-/// `schedule: "0 2 * * *"` is short for `schedule: #{ when: "0 2 * * *" }`.
-fn as_table(written: &Written) -> Written {
-    match &written.shape {
-        Shape::Map(_) => written.clone(),
-        _ => {
-            let entry = ("when".to_owned(), written.place.clone(), written.clone());
-            Written { place: written.place.clone(), shape: Shape::Map(vec![entry]) }
-        }
     }
 }
 
