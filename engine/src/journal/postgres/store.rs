@@ -38,6 +38,32 @@ impl PostgresStore {
         self.database.ask(&Patience::Short, work)
     }
 
+    /// Asks in a transaction that holds and renews the claim, where it is made under one; then it is asked again as long
+    /// as the claim certainly holds.
+    fn fenced<T: Send>(
+        &self,
+        run: &str,
+        fence: Option<&Fence>,
+        mut work: impl AsyncFnMut(&mut Connection, bool) -> Result<T, Failed> + Send,
+    ) -> Result<T, StoreError> {
+        let length = self.database.takeover_after();
+        let patience = fence.map_or(Patience::Short, |fence| Patience::While(fence.clone()));
+        let (value, until) = self.database.ask(&patience, async |connection, again| {
+            let until = certain(length);
+            let mut transaction = connection.begin().await?;
+            if let Some(fence) = fence {
+                keep(&mut transaction, run, fence, length).await?;
+            }
+            let value = work(&mut transaction, again).await?;
+            transaction.commit().await?;
+            Ok((value, until))
+        })?;
+        if let Some(fence) = fence {
+            fence.renew(until);
+        }
+        Ok(value)
+    }
+
     fn appended(
         &self,
         run: &str,
@@ -48,26 +74,13 @@ impl PostgresStore {
             return Ok(Vec::new());
         }
         let texts = stored::texts(bodies);
-        let length = self.database.takeover_after();
-        let patience = fence.map_or(Patience::Short, |fence| Patience::While(fence.clone()));
-        let (links, until) = self.database.ask(&patience, async |connection, again| {
-            let until = certain(length);
-            let mut transaction = connection.begin().await?;
-            if let Some(fence) = fence {
-                keep(&mut transaction, run, fence, length).await?;
+        let links = self.fenced(run, fence, async |connection, again| {
+            let head = head(connection, run).await?;
+            match if again { kept(connection, run, &texts).await? } else { None } {
+                Some(links) => Ok(links),
+                None => insert(connection, run, head, bodies, &texts).await,
             }
-            let head = head(&mut transaction, run).await?;
-            let kept = if again { kept(&mut transaction, run, &texts).await? } else { None };
-            let links = match kept {
-                Some(links) => links,
-                None => insert(&mut transaction, run, head, bodies, &texts).await?,
-            };
-            transaction.commit().await?;
-            Ok((links, until))
         })?;
-        if let Some(fence) = fence {
-            fence.renew(until);
-        }
         Ok(stored::appended(bodies, links))
     }
 }
@@ -337,13 +350,7 @@ impl Store for PostgresStore {
         time_to_live: Duration,
         fence: Option<&Fence>,
     ) -> Result<Result<Lease, Lease>, StoreError> {
-        let length = self.database.takeover_after();
-        let patience = fence.map_or(Patience::Short, |fence| Patience::While(fence.clone()));
-        self.database.ask(&patience, async |connection, _| {
-            let mut transaction = connection.begin().await?;
-            if let Some(fence) = fence {
-                keep(&mut transaction, run, fence, length).await?;
-            }
+        self.fenced(run, fence, async |connection, _| {
             let mine = sqlx::query(
                 "INSERT INTO leases AS lease VALUES ($1, $2, 1, clock_timestamp() + make_interval(secs => $3))
                  ON CONFLICT (name) DO UPDATE SET run = excluded.run, expires = excluded.expires,
@@ -354,17 +361,16 @@ impl Store for PostgresStore {
             .bind(name)
             .bind(run)
             .bind(time_to_live.as_secs_f64())
-            .fetch_optional(&mut *transaction)
+            .fetch_optional(&mut *connection)
             .await?;
             if let Some(row) = mine {
-                transaction.commit().await?;
                 return Ok(Ok(lease(&row)?));
             }
             let held = sqlx::query(
                 "SELECT name, run, token, (extract(epoch FROM greatest(expires, 'epoch')) * 1000000)::bigint FROM leases WHERE name = $1",
             )
             .bind(name)
-            .fetch_one(&mut *transaction)
+            .fetch_one(connection)
             .await?;
             Ok(Err(lease(&held)?))
         })
@@ -372,19 +378,13 @@ impl Store for PostgresStore {
 
     fn release(&self, name: &str, run: &str, fence: Option<&Fence>) -> Result<(), StoreError> {
         // The row stays, expired, so that the token never goes back.
-        let length = self.database.takeover_after();
-        let patience = fence.map_or(Patience::Short, |fence| Patience::While(fence.clone()));
-        self.database.ask(&patience, async |connection, _| {
-            let mut transaction = connection.begin().await?;
-            if let Some(fence) = fence {
-                keep(&mut transaction, run, fence, length).await?;
-            }
+        self.fenced(run, fence, async |connection, _| {
             sqlx::query("UPDATE leases SET expires = '-infinity' WHERE name = $1 AND run = $2")
                 .bind(name)
                 .bind(run)
-                .execute(&mut *transaction)
+                .execute(connection)
                 .await?;
-            Ok(transaction.commit().await?)
+            Ok(())
         })
     }
 }
