@@ -1,9 +1,8 @@
 //! Runs that start beside the clock: notifications of Alertmanager, signed webhooks, events of a cluster, new objects.
 
-use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use aegis_engine::testing::SeaweedServer;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
@@ -310,56 +309,6 @@ fn an_event_of_the_cluster_starts_a_run_and_a_restart_starts_none_again() {
     assert_eq!(history(&project, "crash").len(), 3);
 }
 
-/// A real S3 server: SeaweedFS in its small form.
-struct Seaweed {
-    child: Child,
-    endpoint: String,
-    _folder: tempfile::TempDir,
-}
-
-impl Seaweed {
-    fn start() -> Self {
-        let weed = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools/bin/weed");
-        assert!(weed.exists(), "`.ci/tools seaweedfs` installs what this test talks to");
-        let (folder, s3) = (tempfile::tempdir().unwrap(), port_with_room());
-        let mut command = Command::new(weed);
-        command.arg("mini").arg(format!("-dir={}", folder.path().display())).current_dir(folder.path());
-        command.args(["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-bucket=incoming", &format!("-s3.port={s3}")]);
-        for part in ["master", "volume", "filer", "webdav", "admin"] {
-            command.arg(format!("-{part}.port={}", port_with_room()));
-        }
-        command.args(["-s3.port.iceberg=0", "-s3.port.lance=0"]).envs(LOGIN);
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let began = Instant::now();
-        while TcpStream::connect(("127.0.0.1", s3)).is_err() {
-            assert!(began.elapsed() < PATIENCE, "SeaweedFS does not listen");
-            std::thread::park_timeout(Duration::from_millis(50));
-        }
-        Self { child, endpoint: format!("http://127.0.0.1:{s3}"), _folder: folder }
-    }
-}
-
-impl Drop for Seaweed {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// SeaweedFS opens every port once more 10000 higher.
-fn port_with_room() -> u16 {
-    loop {
-        let first = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = first.local_addr().unwrap().port();
-        let port = if port > 50_000 { port - 15_000 } else { port };
-        drop(first);
-        let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
-        if free(port) && free(port + 10_000) {
-            return port;
-        }
-    }
-}
-
 const LOGIN: [(&str, &str); 3] = [
     ("AWS_ACCESS_KEY_ID", "AKIAAEGISTEST0000002"),
     ("AWS_SECRET_ACCESS_KEY", "test-secret-of-the-seaweed-server"),
@@ -373,7 +322,7 @@ const IMPORT: &str = "runbook(#{ title: \"Imports\", needs: [], params: #{ url: 
 
 #[test]
 fn an_object_that_comes_to_be_starts_a_run_and_written_anew_another() {
-    let seaweed = Seaweed::start();
+    let seaweed = SeaweedServer::start("incoming", LOGIN[0].1, LOGIN[1].1);
     let project = Project::new(&[
         ("runbooks/put.rhai", PUT),
         ("runbooks/import.rhai", IMPORT),
@@ -381,7 +330,7 @@ fn an_object_that_comes_to_be_starts_a_run_and_written_anew_another() {
             "aegis.toml",
             &format!(
                 "[targets.sandbox.storage.s3]\nendpoint = \"{}\"\npath-style = true\nregion = \"us-east-1\"\n",
-                seaweed.endpoint
+                seaweed.endpoint()
             ),
         ),
         (
