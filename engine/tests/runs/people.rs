@@ -1,9 +1,11 @@
 //! What people decide: approvals, locks, halts, skips, marks, forks, edited scripts, protected targets.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use aegis_engine::clock::SystemClock;
-use aegis_engine::journal::{Halt, Person, Store, Verdict};
+use aegis_engine::journal::{Body, Halt, Person, Store, Verdict};
+use aegis_engine::run::confirm::{Answer, Confirm, Proposal};
 use aegis_engine::run::engine::EngineError;
 use aegis_engine::run::operate::{Decider, Desk};
 use aegis_engine::run::{Mode, Stop};
@@ -198,4 +200,32 @@ fn a_run_is_found_by_the_end_of_its_id_and_by_last() {
     assert_eq!(desk.find(&run[run.len() - 4..]).unwrap().id, run);
     assert_eq!(desk.find("last").unwrap().id, run);
     assert_eq!(desk.find("nothing").unwrap_err().code, "A0207");
+}
+
+/// Says yes after this long.
+struct Thoughtful(Duration);
+
+impl Confirm for Thoughtful {
+    fn ask(&self, _: &Proposal) -> Answer {
+        let asked = Instant::now();
+        while let Some(left) = self.0.checked_sub(asked.elapsed()) {
+            std::thread::park_timeout(left);
+        }
+        Answer::Do
+    }
+}
+
+#[test]
+fn how_long_a_call_took_leaves_out_how_long_a_person_thought_about_it() {
+    const THOUGHT: Duration = Duration::from_millis(300);
+    let mut bench = Bench::new();
+    bench.confirm = Some(Arc::new(Thoughtful(THOUGHT)));
+    let began = Instant::now();
+    let ended = bench.run(r#"world::change("x", 1)"#);
+    let acted = began.elapsed() - THOUGHT;
+    let took = bench.entries(&ended.run).into_iter().find_map(|entry| match entry.body {
+        Body::Happened { milliseconds, .. } => Some(Duration::from_millis(milliseconds)),
+        _ => None,
+    });
+    assert!(took.unwrap() <= acted, "{took:?} of {acted:?}");
 }

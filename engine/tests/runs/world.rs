@@ -13,6 +13,7 @@ use aegis_engine::function::{
     Context, Description, Effect, Function, HostFunction, Module, Plan, Probe, Registry, Services, UndoCall,
 };
 use aegis_engine::journal::{Entry, Person, SqliteStore, Store, StoreError};
+use aegis_engine::run::confirm::Confirm;
 use aegis_engine::run::engine::{EngineError, Execution};
 use aegis_engine::run::{
     Conclusion, Engine, Event, Handle, Limits, Mode, Occasion, Resume, Start, TargetFacts,
@@ -209,6 +210,7 @@ pub(crate) struct Bench {
     pub(crate) events: Arc<Mutex<Vec<Event>>>,
     pub(crate) protected: bool,
     pub(crate) patient: bool,
+    pub(crate) confirm: Option<Arc<dyn Confirm>>,
     pub(crate) limits: Limits,
     pub(crate) logs: Option<PathBuf>,
     pub(crate) environment: BTreeMap<String, String>,
@@ -233,6 +235,7 @@ impl Bench {
             events: Arc::default(),
             protected: false,
             patient: false,
+            confirm: None,
             limits: Limits::default(),
             environment: BTreeMap::new(),
         }
@@ -257,7 +260,7 @@ impl Bench {
             services: Services::default().with(Arc::clone(&self.world)),
             person: Person("ada".into()),
             patient: self.patient,
-            confirm: None,
+            confirm: self.confirm.clone(),
             limits: self.limits,
             listener: Arc::new(move |event| events.lock().unwrap().push(event.clone())),
             logs: self.logs.clone(),
