@@ -5,6 +5,7 @@ use aegis_console::api::ROUTES;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::listener::Listener;
 use crate::project::Project;
 use crate::serving::{Answered, Serving};
 
@@ -104,6 +105,57 @@ fn a_run_is_started_followed_and_approved() {
     let history = serving.ask("GET", "/v1/schedules/ask/history?limit=5", &[LOOKS], "").with(200).json();
     assert_eq!(history[0]["run"], json!(run));
     serving.ask("GET", "/v1/runs/none-such", &[LOOKS], "").with(404);
+    serving.stop();
+}
+
+const ORDER: &str =
+    "runbook(#{ title: \"Orders\", needs: [\"http:change\"], params: #{ url: #{ type: \"string\" } } });
+let first = http::send(\"POST\", `${params.url}/orders/1`).status;
+http::send(\"POST\", `${params.url}/orders/2`);
+[first, http::send(\"POST\", `${params.url}/orders/3`).status]
+";
+
+#[test]
+fn what_nobody_could_say_is_marked_skipped_and_retried() {
+    // A gateway that got no answer, three times; then it does.
+    let shop = Listener::answering(&[502, 502, 502]);
+    let project = project("");
+    project.write("runbooks/order.rhai", ORDER);
+    project.write(
+        "schedules.toml",
+        &format!(
+            "[schedules.order]\nrunbook = \"runbooks/order.rhai\"\nwhen = \"0 0 1 1 *\"\nzone = \"Asia/Seoul\"\nparams = {{ url = \"{}\" }}\n",
+            shop.url
+        ),
+    );
+    let mut serving = Serving::listening(&project, &[]);
+    let record = serving.ask("POST", "/v1/schedules/order/runs", &[ACTS], "").with(200).json();
+    let run = record["run"].as_str().unwrap().to_owned();
+    let decide = |serving: &Serving, body: Value| {
+        serving.ask("POST", &format!("/v1/runs/{run}/decisions"), &[ACTS], &body.to_string())
+    };
+    let waits = |serving: &mut Serving| {
+        serving.hears("waiting");
+        let shown = serving.ask("GET", &format!("/v1/runs/{run}"), &[LOOKS], "").with(200).json();
+        shown["waits"][0]["call"].as_str().unwrap().to_owned()
+    };
+    let first = waits(&mut serving);
+    decide(&serving, json!({ "act": "mark-done", "call": "", "note": "which?" })).with(409);
+    decide(&serving, json!({ "act": "mark-done", "call": first })).with(400);
+    let by_hand =
+        json!({ "act": "mark-done", "call": first, "value": { "status": 201 }, "note": "it is in the shop" });
+    let marked = decide(&serving, by_hand).with(200).json();
+    assert_eq!((&marked["act"], &marked["keys"]), (&json!("marked done"), &json!([first])));
+    let second = waits(&mut serving);
+    decide(&serving, json!({ "act": "skip", "call": second, "note": "not needed any more" })).with(200);
+    let third = waits(&mut serving);
+    decide(&serving, json!({ "act": "approve" })).with(409);
+    let retried = decide(&serving, json!({ "act": "retry", "note": "the gateway is back" })).with(200).json();
+    assert_eq!(retried["keys"], json!([third]));
+    assert_eq!(serving.hears("ended")["verdict"], "succeeded");
+    let asked: Vec<String> = (0..4).map(|_| shop.next().line).collect();
+    assert_eq!(asked, ["POST /orders/1", "POST /orders/2", "POST /orders/3", "POST /orders/3"]);
+    decide(&serving, json!({ "act": "retry" })).with(409);
     serving.stop();
 }
 

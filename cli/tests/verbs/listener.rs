@@ -26,6 +26,12 @@ pub(crate) struct Listener {
 
 impl Listener {
     pub(crate) fn start() -> Self {
+        Self::answering(&[])
+    }
+
+    /// One that begins with other statuses than 200.
+    pub(crate) fn answering(first: &'static [u16]) -> Self {
+        let mut statuses = first.iter();
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", socket.local_addr().unwrap());
         let (sender, came) = channel();
@@ -48,7 +54,9 @@ impl Listener {
                 }
                 let mut body = vec![0; length];
                 reader.read_exact(&mut body).unwrap();
-                let answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}";
+                let status = statuses.next().unwrap_or(&200);
+                let answer =
+                    format!("HTTP/1.1 {status} \r\nContent-Length: 2\r\nConnection: close\r\n\r\n{{}}");
                 reader.get_mut().write_all(answer.as_bytes()).unwrap();
                 let line = line.trim().trim_end_matches(" HTTP/1.1").to_owned();
                 let body = String::from_utf8(body).unwrap();

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aegis_engine::codes;
+use aegis_engine::error::CallError;
 use aegis_engine::journal::{Entry, Person, RunRecord};
 use aegis_engine::report::Report;
 use aegis_engine::run::operate::{Decider, Desk, pending};
@@ -145,17 +147,26 @@ impl Reader {
 
 /// What a person decides about a run.
 #[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 enum Act {
     Approve,
     Reject,
     Cancel,
+    Skip,
+    MarkDone,
+    Retry,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Decision {
     act: Act,
+    /// The call or step that is skipped or marked.
+    #[serde(default)]
+    call: String,
+    /// What the script is given for what was done by hand.
+    #[serde(default)]
+    value: Value,
     #[serde(default)]
     note: String,
     #[serde(default)]
@@ -173,17 +184,32 @@ pub(super) async fn decide(
         let desk = desk(&console);
         let run = desk.find(&run)?.id;
         let by = Decider { person: &person, note: &decision.note, evidence: &decision.evidence };
-        let (act, key) = match decision.act {
-            Act::Approve => ("approved", desk.approve(&run, &by)?),
-            Act::Reject => ("rejected", desk.reject(&run, &by)?),
+        let (act, keys) = match decision.act {
+            Act::Approve => ("approved", vec![desk.approve(&run, &by)?]),
+            Act::Reject => ("rejected", vec![desk.reject(&run, &by)?]),
+            Act::Skip => ("skipped", vec![desk.skip(&run, &decision.call, &by)?]),
+            Act::MarkDone => {
+                ("marked done", vec![desk.mark_done(&run, &decision.call, decision.value, &by)?])
+            }
+            Act::Retry => ("retried", retry(&desk, &run, &by)?),
             Act::Cancel => {
                 desk.cancel(&run, &by)?;
-                ("cancelled", String::new())
+                ("cancelled", Vec::new())
             }
         };
-        Ok(Json(json!({ "run": run, "act": act, "key": key, "person": person })))
+        Ok(Json(json!({ "run": run, "act": act, "keys": keys, "person": person })))
     })
     .await
+}
+
+/// Only what waits goes on by itself; a run that has ended is executed again by whoever asks for it.
+fn retry(desk: &Desk<'_>, run: &str, by: &Decider<'_>) -> Result<Vec<String>, CallError> {
+    if desk.pending(run)?.is_empty() {
+        let message = format!("`{run}` does not wait for somebody to say what happened");
+        return Err(CallError::new(codes::NOT_POSSIBLE, message)
+            .hint(format!("`aegis retry {run}` takes up a run that has failed")));
+    }
+    desk.retry(run, by)
 }
 
 fn desk(console: &Console) -> Desk<'_> {

@@ -18,6 +18,9 @@ use crate::text::did_you_mean;
 /// The person in whose name aegis starts what nobody asked for: messages to people.
 pub const AEGIS: &str = "aegis";
 
+/// What asks people: nobody answers it with a skip or a mark.
+const APPROVAL: &str = "approval::ask";
+
 /// Who decides, and why.
 #[derive(Debug, Clone)]
 pub struct Decider<'a> {
@@ -126,7 +129,7 @@ impl Desk<'_> {
     /// Leaves a call or step out: on resume the script is given `()`.
     ///
     /// # Errors
-    /// When there is no such call or step, or it is done.
+    /// When there is no such call or step, it is done, or it is an approval.
     pub fn skip(&self, run: &str, what: &str, by: &Decider<'_>) -> Result<String, CallError> {
         let key = self.undone_key(run, what)?;
         self.decide(run, Act::Skip { key: key.clone() }, by)?;
@@ -136,7 +139,7 @@ impl Desk<'_> {
     /// Records that a call or step was done by hand, and what the script is given as its answer.
     ///
     /// # Errors
-    /// When there is no such call or step, it is done, or there is no note.
+    /// When there is no such call or step, it is done, it is an approval, or there is no note.
     pub fn mark_done(
         &self,
         run: &str,
@@ -249,17 +252,25 @@ impl Desk<'_> {
         let calls = recorded.calls.iter().map(|(key, call)| (key, call.outcome.as_ref()));
         let steps = recorded.steps.iter().map(|(key, step)| (key, step.left.as_ref().map(|(o, _)| o)));
         let known: Vec<(&String, Option<&Outcome>)> = calls.chain(steps).collect();
-        let fits = |key: &str| key == what || key.ends_with(what) || key.ends_with(&format!("/{what}#0"));
-        let exact = known.iter().find(|(key, _)| key.as_str() == what);
-        let Some((key, outcome)) = exact.or_else(|| known.iter().find(|(key, _)| fits(key))) else {
-            let hint = did_you_mean(what, known.iter().map(|(key, _)| key.as_str()));
-            return Err(CallError::new(codes::NOT_POSSIBLE, format!("`{run}` has no call or step `{what}`"))
-                .hint(hint.unwrap_or_else(|| format!("`aegis show {run}` lists them"))));
+        let ending = format!("/{}", what.trim_start_matches('/'));
+        let first = format!("{ending}#0");
+        let exact = known.iter().position(|(key, _)| key.as_str() == what);
+        let fits = |(key, _): &&(&String, Option<&Outcome>)| key.ends_with(&ending) || key.ends_with(&first);
+        let found: Vec<&(&String, Option<&Outcome>)> =
+            exact.map_or_else(|| known.iter().filter(fits).collect(), |at| vec![&known[at]]);
+        let [(key, outcome)] = found[..] else {
+            let names = found.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>();
+            return Err(not_one(run, what, &names, known.iter().map(|(key, _)| key.as_str())));
         };
         match outcome {
             Some(settled @ (Outcome::Ok(_) | Outcome::Skipped(_))) => {
                 let message = format!("`{key}` is already {}", settled.word());
                 Err(CallError::new(codes::NOT_POSSIBLE, message))
+            }
+            _ if recorded.calls.get(*key).is_some_and(|call| call.function == APPROVAL) => {
+                let message = format!("`{key}` is an approval: it is answered by those who are asked");
+                Err(CallError::new(codes::APPROVAL, message)
+                    .hint(format!("`aegis approve {run}` or `aegis reject {run}`")))
             }
             _ => Ok((*key).clone()),
         }
@@ -317,6 +328,17 @@ pub fn pending(entries: &[Entry]) -> Vec<Pending> {
 fn asked(run: &str, entries: &[Entry]) -> Result<(String, Wait), CallError> {
     let approval = pending(entries).into_iter().find(|wait| matches!(wait.wait, Wait::Approval { .. }));
     approval.map(|pending| (pending.call, pending.wait)).ok_or_else(|| nothing_asked(run))
+}
+
+/// Why a text does not say which call or step is meant.
+fn not_one<'a>(run: &str, what: &str, found: &[&str], known: impl Iterator<Item = &'a str>) -> CallError {
+    if !found.is_empty() {
+        let message = format!("`{what}` could be any of {} calls and steps of `{run}`", found.len());
+        return CallError::new(codes::NOT_POSSIBLE, message)
+            .hint(format!("write more of it: {}", crate::text::list(found)));
+    }
+    CallError::new(codes::NOT_POSSIBLE, format!("`{run}` has no call or step `{what}`"))
+        .hint(did_you_mean(what, known).unwrap_or_else(|| format!("`aegis show {run}` lists them")))
 }
 
 fn nothing_asked(run: &str) -> CallError {

@@ -130,6 +130,22 @@ fn a_failed_call_can_be_skipped_or_marked_done() {
 }
 
 #[test]
+fn an_approval_is_neither_skipped_nor_marked() {
+    let bench = Bench::new();
+    let run = bench.run(r#"approval::ask("go?"); world::change("x", 1)"#).run;
+    let desk = Desk { store: &*bench.store, clock: &SystemClock };
+    let call = desk.pending(&run).unwrap()[0].call.clone();
+    let ada = by("ada");
+    let by_hand = decider(&ada, "we are in a hurry");
+    let skipped = desk.skip(&run, &call, &by_hand).unwrap_err();
+    let marked = desk.mark_done(&run, &call, json!({ "approved_by": ["grace"] }), &by_hand).unwrap_err();
+    assert_eq!((skipped.code.as_str(), marked.code.as_str()), ("A0108", "A0108"));
+    desk.reject(&run, &decider(&by("grace"), "")).unwrap();
+    assert_eq!(bench.resume(&run).unwrap().verdict, Some(Verdict::Failed));
+    assert_eq!(desk.mark_done(&run, &call, json!(1), &by_hand).unwrap_err().code, "A0108", "nor afterwards");
+}
+
+#[test]
 fn edits_below_the_point_reached_are_accepted_and_above_it_refused() {
     let bench = Bench::new();
     bench.world.fail("second", 1);
