@@ -73,15 +73,27 @@ pub(crate) fn all(directory: &Path) -> Vec<Row> {
 }
 
 /// Most run once a day at one of the day's minutes; a thousand every second.
-fn schedules() -> Vec<Schedule> {
+fn schedules() -> Vec<Arc<Schedule>> {
     let mut expressions = Expressions::default();
     let zone = zone::find("Asia/Seoul").unwrap_or_else(|wrong| panic!("{}", wrong.message));
     let (runbook, target): (Arc<str>, Arc<str>) = ("runbooks/a.rhai".into(), "sandbox".into());
+    let policy = Arc::new(Policy {
+        from: None,
+        until: None,
+        overlap: Overlap::Allow,
+        missed: Missed::None,
+        catch_up: Duration::ZERO,
+        jitter: Duration::ZERO,
+        skipped: Skipped::Shift,
+        doubled: Doubled::Both,
+        pause_after: None,
+        priority: 0,
+    });
     let schedule = |n: usize| {
         let text =
             if n < DUE { "* * * * * *".to_owned() } else { format!("{} {} * * *", n % 60, n / 60 % 24) };
         let when = expressions.read(&text).unwrap_or_else(|wrong| panic!("{}", wrong.message));
-        Schedule {
+        Arc::new(Schedule {
             name: format!("schedule-{n}").into(),
             runbook: Arc::clone(&runbook),
             risk: Risk::Medium,
@@ -94,21 +106,10 @@ fn schedules() -> Vec<Schedule> {
             params: Arc::default(),
             when,
             zone: zone.clone(),
-            from: None,
-            until: None,
             paused: None,
-            policy: Policy {
-                overlap: Overlap::Allow,
-                missed: Missed::None,
-                catch_up: Duration::ZERO,
-                jitter: Duration::ZERO,
-                skipped: Skipped::Shift,
-                doubled: Doubled::Both,
-                pause_after: None,
-                priority: 0,
-            },
+            policy: Arc::clone(&policy),
             place: None,
-        }
+        })
     };
     (0..SCHEDULES).map(schedule).collect()
 }

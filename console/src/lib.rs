@@ -57,8 +57,9 @@ impl Console {
     /// # Errors
     /// When the store cannot be read.
     pub fn first_seen(&self, trigger: &str) -> Result<Timestamp, StoreError> {
-        let known = self.records.progress()?.into_iter().find(|progress| progress.schedule == trigger);
-        Ok(known.map_or_else(|| self.clock.now(), |progress| progress.decided))
+        let mut first = None;
+        self.records.progress(Some(trigger), &mut |progress| first = Some(progress.decided))?;
+        Ok(first.unwrap_or_else(|| self.clock.now()))
     }
 }
 
@@ -70,7 +71,7 @@ pub struct Known {
 
 #[derive(Default)]
 struct Inner {
-    schedules: Vec<Schedule>,
+    schedules: Vec<Arc<Schedule>>,
     triggers: Vec<Arc<Trigger>>,
     gates: Arc<Gates>,
 }
@@ -84,7 +85,7 @@ impl Known {
         let triggers: Vec<Arc<Trigger>> =
             triggers.chain(plan.triggers.iter().cloned().map(Arc::new)).collect();
         let schedules = inner.schedules.iter().filter(|schedule| stands(&schedule.name)).cloned();
-        let schedules: Vec<Schedule> = schedules.chain(plan.schedules.iter().cloned()).collect();
+        let schedules: Vec<Arc<Schedule>> = schedules.chain(plan.schedules.iter().cloned()).collect();
         let gates = if plan.gates_refused { Arc::clone(&inner.gates) } else { Arc::new(plan.gates.clone()) };
         *inner = Inner { schedules, triggers, gates };
     }
@@ -109,13 +110,13 @@ impl Known {
 
     /// Every schedule.
     #[must_use]
-    pub fn schedules(&self) -> Vec<Schedule> {
+    pub fn schedules(&self) -> Vec<Arc<Schedule>> {
         self.inner.read().unwrap_or_else(PoisonError::into_inner).schedules.clone()
     }
 
     /// A schedule by its name.
     #[must_use]
-    pub fn schedule(&self, name: &str) -> Option<Schedule> {
+    pub fn schedule(&self, name: &str) -> Option<Arc<Schedule>> {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
         inner.schedules.iter().find(|schedule| &*schedule.name == name).cloned()
     }

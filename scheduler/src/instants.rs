@@ -48,16 +48,16 @@ impl Schedule {
         if self.when.is_event() {
             return None;
         }
-        let from = self.from.and_then(|from| from.checked_sub(SignedDuration::from_nanos(1)).ok());
+        let from = self.policy.from.and_then(|from| from.checked_sub(SignedDuration::from_nanos(1)).ok());
         let after = from.map_or(after, |from| after.max(from));
         let due = if let Some(length) = self.when.interval() {
-            self.plain(multiple(self.from.unwrap_or(Timestamp::UNIX_EPOCH), length.as_nanos(), after)?)
+            self.plain(multiple(self.policy.from.unwrap_or(Timestamp::UNIX_EPOCH), length.as_nanos(), after)?)
         } else if let Some(instant) = self.when.instant() {
             self.plain(Some(instant).filter(|instant| *instant > after)?)
         } else {
             self.by_the_wall(after)?
         };
-        Some(due).filter(|due| self.until.is_none_or(|until| due.instant < until))
+        Some(due).filter(|due| self.policy.until.is_none_or(|until| due.instant < until))
     }
 
     fn plain(&self, instant: Timestamp) -> Due {

@@ -33,7 +33,7 @@ impl<'a> UnderWay<'a> {
         let group = schedule.group.as_deref();
         let alone = group.is_none_or(|group| !self.groups.contains_key(group));
         let on_target = self.targets.get(&*schedule.target).copied().unwrap_or_default();
-        alone && schedule.most_on_target.is_none_or(|most| on_target < most)
+        alone && schedule.most_on_target.is_none_or(|most| on_target < most as usize)
     }
 
     /// Smaller comes first.

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aegis_engine::diagnostic::Place;
 use aegis_engine::runbook::{AtWindowEnd, Notify, Risk};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -14,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::expression::Expression;
 
-/// One schedule. What is alike in many of them is shared: 100,000 fit into 64 MB.
+/// One schedule. What is alike in many of them is shared, and nobody copies one: 100,000 fit into 64 MB.
 #[derive(Debug, Clone)]
 pub struct Schedule {
     /// Its name: unique in a project.
@@ -32,7 +31,7 @@ pub struct Schedule {
     /// Whether the target is protected.
     pub protected: bool,
     /// How many scheduled runs may be under way on the target; `None`: any number.
-    pub most_on_target: Option<usize>,
+    pub most_on_target: Option<u32>,
     /// Of the schedules with the same group one run is under way at a time.
     pub group: Option<Arc<str>>,
     /// Parameters of its runs.
@@ -41,21 +40,40 @@ pub struct Schedule {
     pub when: Arc<Expression>,
     /// On whose clocks.
     pub zone: TimeZone,
+    /// Why nothing is started, when the schedule itself says so.
+    pub paused: Option<Arc<str>>,
+    /// Which of its instants count, and what happens when something is in the way.
+    pub policy: Arc<Policy>,
+    /// Where it is written.
+    pub place: Option<Spot>,
+}
+
+/// Where a schedule is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spot {
+    /// The file, from the project's root.
+    pub source: Arc<str>,
+    /// The line, from 1.
+    pub line: u32,
+    /// The column, from 1.
+    pub column: u32,
+}
+
+impl Spot {
+    /// `schedules.toml:9:3`
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("{}:{}:{}", self.source, self.line, self.column)
+    }
+}
+
+/// Which instants count, and what happens when something is in the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Policy {
     /// No instant before this.
     pub from: Option<Timestamp>,
     /// No instant from this on.
     pub until: Option<Timestamp>,
-    /// Why nothing is started, when the schedule itself says so.
-    pub paused: Option<Arc<str>>,
-    /// What happens when something is in the way.
-    pub policy: Policy,
-    /// Where it is written.
-    pub place: Option<Arc<Place>>,
-}
-
-/// What happens when something is in the way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Policy {
     /// A run of the schedule is still under way.
     pub overlap: Overlap,
     /// Nobody was there to start it in time.
@@ -75,7 +93,7 @@ pub struct Policy {
 }
 
 /// What happens to an instant while a run of the schedule is under way.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Overlap {
     /// It is not started.
@@ -92,7 +110,7 @@ pub enum Overlap {
 }
 
 /// What happens to instants that nobody was there for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Missed {
     /// None of them is started late.
@@ -105,7 +123,7 @@ pub enum Missed {
 }
 
 /// What happens to a time that is on no wall, because clocks went forward.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Skipped {
     /// It runs later by the length of the gap.
@@ -116,7 +134,7 @@ pub enum Skipped {
 }
 
 /// What happens to a time that is on the wall twice, because clocks went back.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Doubled {
     /// It runs the first time. The default of what does not run every hour.
@@ -173,19 +191,21 @@ impl Schedule {
 
     /// What instants follow from: a schedule with another one is, for its past, another schedule.
     #[must_use]
-    pub fn definition(&self) -> Definition {
-        Definition {
-            when: self.when.text().to_owned(),
-            zone: self.zone.iana_name().unwrap_or("UTC").to_owned(),
-        }
+    pub fn definition(&self) -> Definition<'_> {
+        Definition { when: self.when.text(), zone: self.zone.iana_name().unwrap_or("UTC") }
     }
 }
 
 /// What instants follow from, as it is kept with them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Definition {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Definition<'a> {
     /// The expression.
-    pub when: String,
+    pub when: &'a str,
     /// The zone.
-    pub zone: String,
+    pub zone: &'a str,
+}
+
+impl Definition<'_> {
+    /// Of a schedule that is no longer there: it has no times.
+    pub const NONE: Self = Self { when: "", zone: "" };
 }

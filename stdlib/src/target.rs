@@ -20,7 +20,7 @@ pub struct Target {
     pub protected: bool,
     /// Scheduled runs under way on it at the same time, by all engines together; empty: any number.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub most_runs: Option<usize>,
+    pub most_runs: Option<u32>,
     /// The Kubernetes cluster.
     pub kubernetes: KubernetesTarget,
     /// Where helm and its charts come from.

@@ -1,5 +1,6 @@
 //! Schedules: when each runs, what became of its instants, and what people decide about it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use aegis_engine::journal::Person;
@@ -23,12 +24,14 @@ pub(super) struct Most {
 
 pub(super) async fn list(State(console): State<Arc<Console>>) -> Answer<Vec<Value>> {
     blocking(move || {
-        let (known, now) = (console.records.progress()?, console.clock.now());
-        let line = |schedule: &Schedule| {
-            let progress = known.iter().find(|progress| *progress.schedule == *schedule.name);
+        let (mut pauses, now) = (HashMap::new(), console.clock.now());
+        console.records.progress(None, &mut |progress| {
+            pauses.extend(progress.pause.map(|pause| (progress.schedule.to_owned(), pause)));
+        })?;
+        let line = |schedule: &Arc<Schedule>| {
             let mut value = about(schedule);
             value["next"] = json!(schedule.next_after(now).map(|due| due.instant));
-            value["pause"] = json!(progress.and_then(|progress| progress.pause.clone()));
+            value["pause"] = json!(pauses.get(&*schedule.name));
             value["last"] = json!(console.records.history(Some(&schedule.name), 1)?.pop());
             Ok(value)
         };
@@ -144,7 +147,7 @@ fn person(holder: Option<Holder>) -> Person {
     Person(holder.map(|holder| holder.name).unwrap_or_default())
 }
 
-fn find(console: &Console, name: &str) -> Result<Schedule, Refused> {
+fn find(console: &Console, name: &str) -> Result<Arc<Schedule>, Refused> {
     console
         .project
         .schedule(name)

@@ -24,5 +24,5 @@ pub use format::Format;
 pub use postgres::PostgresStore;
 pub use recovery::{Broken, verify};
 pub use sqlite::SqliteStore;
-pub use store::{Halt, Lease, RunRecord, Status, Store, StoreError};
+pub use store::{Halt, Lease, RunRecord, Standing, Status, Store, StoreError};
 pub use writer::Journal;

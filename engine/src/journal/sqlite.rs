@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::fence::{Claim, Fence};
-use super::store::{Halt, Lease, RunRecord, Status, Store, StoreError};
-use super::stored::{self, DECIDED, StoredEntry, content_hash};
+use super::store::{Halt, Lease, RunRecord, Standing, Status, Store, StoreError};
+use super::stored::{self, DECIDED, StoredEntry, WAITING, content_hash};
 use super::{Body, Entry, Format, Person};
 
 /// Name of the file in the state directory.
@@ -221,6 +221,22 @@ impl Store for SqliteStore {
              WHERE run = ?1 AND seq > ?2 AND body LIKE '{DECIDED}' ORDER BY seq"
         );
         self.select(&sql, run, after)?.iter().map(|entry| entry.parsed(run)).collect()
+    }
+
+    fn standing(&self, run: &str) -> Result<Option<Standing>, StoreError> {
+        let status: Option<String> = self
+            .connection()
+            .prepare_cached("SELECT status FROM runs WHERE id = ?1")
+            .and_then(|mut statement| statement.query_row(params![run], |row| row.get(0)).optional())
+            .map_err(|error| self.error(error))?;
+        let Some(status) = status.map(|word| Status::of(&word)) else { return Ok(None) };
+        let sql = format!(
+            "SELECT seq, at, body, hash FROM entries WHERE run = ?1 AND seq > ?2 AND seq >=
+               (SELECT seq FROM entries WHERE run = ?1 AND body LIKE '{WAITING}' ORDER BY seq DESC LIMIT 1)
+             ORDER BY seq"
+        );
+        let since = if status == Status::Waiting { self.select(&sql, run, 0)? } else { Vec::new() };
+        stored::standing(run, status, self.is_claimed(run), &since).map(Some)
     }
 
     fn runs(&self) -> Result<Vec<RunRecord>, StoreError> {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fence::{Claim, Fence};
 use super::format::NewerFormat;
-use super::{Body, Entry, Person};
+use super::{Body, Entry, Person, Wait};
 
 /// Runs, their entries, the texts they ran, and what runs share: leases and the halt switch.
 pub trait Store: Send + Sync + 'static {
@@ -45,6 +45,12 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// When the store cannot be read.
     fn decisions(&self, run: &str, after: u64) -> Result<Vec<Entry>, StoreError>;
+
+    /// How a run stands, without reading what it did. `None`: there is none.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn standing(&self, run: &str) -> Result<Option<Standing>, StoreError>;
 
     /// Runs, newest first.
     ///
@@ -138,7 +144,20 @@ pub struct RunRecord {
     pub updated: Timestamp,
 }
 
-/// How a run stands.
+/// How a run stands, for whoever has to know whether it needs somebody.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Standing {
+    /// As it is stored: never [`Status::Interrupted`].
+    pub status: Status,
+    /// Some process executes it.
+    pub executed: bool,
+    /// What it waits for, as long as it does.
+    pub wait: Option<Wait>,
+    /// People have decided something since it began to wait.
+    pub decided: bool,
+}
+
+/// How a run stands, in a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::entry::chained;
-use super::{Body, Entry, StoreError, recovery};
+use super::{Body, Entry, Standing, Status, StoreError, recovery};
 
 /// From this many entries on, several threads read a run.
 const WORTH_SHARING: usize = 1000;
@@ -13,6 +13,9 @@ const MOST_READERS: usize = 4;
 
 /// How an entry that tells a decision begins: the kind is the first key of every stored body.
 pub(super) const DECIDED: &str = "{\"kind\":\"decided\"%";
+
+/// The same of one that tells that a run began to wait.
+pub(super) const WAITING: &str = "{\"kind\":\"waiting\"%";
 
 /// An entry as it is kept: the hash is over these very texts.
 pub(super) struct StoredEntry {
@@ -109,6 +112,25 @@ fn parsed(
         }
         Ok(entries)
     })
+}
+
+/// How a run stands, by what was recorded since it last began to wait.
+pub(super) fn standing(
+    run: &str,
+    status: Status,
+    executed: bool,
+    since: &[StoredEntry],
+) -> Result<Standing, StoreError> {
+    let since = since.iter().map(|entry| entry.parsed(run)).collect::<Result<Vec<_>, _>>()?;
+    let wait = since.first().and_then(|entry| match &entry.body {
+        Body::Waiting { wait, .. } => Some(wait.clone()),
+        _ => None,
+    });
+    let newest = since.iter().rev().find(|entry| {
+        matches!(entry.body, Body::Decided { .. } | Body::Waiting { .. } | Body::Resumed { .. })
+    });
+    let decided = newest.is_some_and(|entry| matches!(entry.body, Body::Decided { .. }));
+    Ok(Standing { status, executed, wait, decided })
 }
 
 /// The name of a text among texts.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::journal::{Body, Claim, Entry, Fence, Halt, Lease, RunRecord, Store, StoreError};
+use crate::journal::{Body, Claim, Entry, Fence, Halt, Lease, RunRecord, Standing, Store, StoreError};
 
 /// Forwards everything to the store inside but `append`, which is the closure's: it is handed the store, the run
 /// and what is to be written.
@@ -41,6 +41,10 @@ where
 
     fn decisions(&self, run: &str, after: u64) -> Result<Vec<Entry>, StoreError> {
         self.inner.decisions(run, after)
+    }
+
+    fn standing(&self, run: &str) -> Result<Option<Standing>, StoreError> {
+        self.inner.standing(run)
     }
 
     fn runs(&self) -> Result<Vec<RunRecord>, StoreError> {

@@ -68,6 +68,7 @@ promises! {
     a_run_begins_once,
     nothing_is_appended_to_a_run_that_never_began,
     decisions_are_found_behind_a_position,
+    how_a_run_stands_is_known_without_reading_it,
     runs_are_listed_newest_first_with_their_status,
     texts_are_kept_under_their_hash,
     a_claim_keeps_others_away_until_it_is_dropped,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aegis_engine::journal::{
-    Act, Body, Format, Halt, Person, Started, Status, Store, StoreError, Verdict, verify,
+    Act, Body, Format, Halt, Person, Started, Status, Store, StoreError, Verdict, Wait, verify,
 };
 use aegis_engine::run::Mode;
 use aegis_engine::runbook::Risk;
@@ -46,6 +46,10 @@ pub(crate) fn cancel(note: &str) -> Body {
 
 pub(crate) fn ended(verdict: Verdict) -> Body {
     Body::Ended { verdict, failure: None, value: Value::Null }
+}
+
+pub(crate) fn waiting() -> Body {
+    Body::Waiting { call: "a".into(), wait: Wait::Halt { reason: "incident 7".into() } }
 }
 
 pub(crate) fn resumed() -> Body {
@@ -96,6 +100,29 @@ pub(crate) fn decisions_are_found_behind_a_position(open: Open<'_>) {
     assert_eq!(found(0), [2, 4]);
     assert_eq!(found(2), [4]);
     assert!(found(4).is_empty());
+}
+
+pub(crate) fn how_a_run_stands_is_known_without_reading_it(open: Open<'_>) {
+    let store = open();
+    assert_eq!(open().standing("a").unwrap(), None);
+    let stands = || {
+        let standing = open().standing("a").unwrap().unwrap();
+        (standing.status, standing.wait.is_some(), standing.decided)
+    };
+    store.append("a", &[(at(0), started("one")), (at(1), cancel("x"))]).unwrap();
+    assert_eq!(stands(), (Status::Running, false, false));
+    store.append("a", &[(at(2), waiting())]).unwrap();
+    assert_eq!(stands(), (Status::Waiting, true, false), "what was decided before is not news");
+    store.append("a", &[(at(3), cancel("y"))]).unwrap();
+    assert_eq!(stands(), (Status::Waiting, true, true));
+    store.append("a", &[(at(4), waiting())]).unwrap();
+    assert_eq!(stands(), (Status::Waiting, true, false));
+    let claim = store.claim("a").unwrap().unwrap();
+    assert!(open().standing("a").unwrap().unwrap().executed);
+    drop(claim);
+    assert!(!open().standing("a").unwrap().unwrap().executed);
+    store.append("a", &[(at(5), resumed()), (at(6), ended(Verdict::Failed))]).unwrap();
+    assert_eq!(stands(), (Status::Failed, false, false));
 }
 
 pub(crate) fn runs_are_listed_newest_first_with_their_status(open: Open<'_>) {

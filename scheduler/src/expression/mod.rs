@@ -11,6 +11,7 @@
 //! Daylight saving is not here: [`crate::instants`] maps the clock on the wall to instants.
 
 mod quartz;
+mod shelf;
 mod vixie;
 
 use std::collections::HashMap;
@@ -41,14 +42,16 @@ impl Wrong {
 /// When, as read from a text.
 #[derive(Debug)]
 pub struct Expression {
-    text: String,
+    text: Arc<str>,
     form: Form,
 }
 
 #[derive(Debug)]
 enum Form {
-    Vixie(Box<croner::Cron>),
-    Quartz(Box<cron::Schedule>),
+    /// Five fields, as they were written or as a short name stands for them.
+    Vixie(Arc<str>),
+    /// Six or seven.
+    Quartz(Arc<str>),
     Every(Duration),
     Once(DateTime),
     At(Timestamp),
@@ -75,14 +78,15 @@ impl Expression {
     /// # Errors
     /// When it is none of the forms, or names a time that never comes (the 30th of February).
     pub fn read(text: &str) -> Result<Self, Wrong> {
-        let text = text.trim();
-        Ok(Self { text: text.to_owned(), form: Form::read(text)? })
+        let text: Arc<str> = text.trim().into();
+        let form = Form::read(&text)?;
+        Ok(Self { text, form })
     }
 
     /// What comes from outside: it has no time.
     #[must_use]
     pub fn event(source: &str) -> Self {
-        Self { text: format!("on {source}"), form: Form::Event }
+        Self { text: format!("on {source}").into(), form: Form::Event }
     }
 
     /// True for what comes from outside.
@@ -144,8 +148,8 @@ impl Expression {
     #[must_use]
     pub fn is_hourly(&self) -> bool {
         match &self.form {
-            Form::Vixie(cron) => vixie::is_hourly(cron),
-            Form::Quartz(cron) => quartz::is_hourly(cron),
+            Form::Vixie(fields) => vixie::is_hourly(fields),
+            Form::Quartz(fields) => quartz::is_hourly(fields),
             Form::Every(_) | Form::Once(_) | Form::At(_) | Form::Event => false,
         }
     }
@@ -154,8 +158,8 @@ impl Expression {
     #[must_use]
     pub fn on_the_wall(&self, from: DateTime) -> Option<DateTime> {
         match &self.form {
-            Form::Vixie(cron) => vixie::next(cron, from),
-            Form::Quartz(cron) => quartz::next(cron, from),
+            Form::Vixie(fields) => vixie::next(fields, from),
+            Form::Quartz(fields) => quartz::next(fields, from),
             Form::Once(at) => Some(*at).filter(|at| *at >= from),
             Form::Every(_) | Form::At(_) | Form::Event => None,
         }
@@ -163,7 +167,7 @@ impl Expression {
 }
 
 impl Form {
-    fn read(text: &str) -> Result<Self, Wrong> {
+    fn read(text: &Arc<str>) -> Result<Self, Wrong> {
         if let Some(name) = text.strip_prefix('@') {
             return named(name);
         }
@@ -174,8 +178,8 @@ impl Form {
             return Ok(once);
         }
         match text.split_whitespace().count() {
-            5 => vixie::read(text).map(|cron| Self::Vixie(Box::new(cron))),
-            6 | 7 => quartz::read(text).map(|cron| Self::Quartz(Box::new(cron))),
+            5 => vixie::check(text).map(|()| Self::Vixie(Arc::clone(text))),
+            6 | 7 => quartz::check(text).map(|()| Self::Quartz(Arc::clone(text))),
             _ => Err(Wrong::new(format!("`{text}` says no time"), FORMS)),
         }
     }
@@ -190,7 +194,7 @@ fn named(name: &str) -> Result<Form, Wrong> {
             .unwrap_or_else(|| format!("names are {}", aegis_engine::text::list(&names)));
         Wrong::new(format!("`{whole}` says no time"), hint)
     })?;
-    vixie::read(fields.1).map(|cron| Form::Vixie(Box::new(cron)))
+    vixie::check(fields.1).map(|()| Form::Vixie(fields.1.into()))
 }
 
 fn every(length: &str) -> Result<Form, Wrong> {
@@ -212,10 +216,10 @@ fn once(text: &str) -> Option<Form> {
     instant.or_else(|_| text.parse::<DateTime>().map(Form::Once)).ok()
 }
 
-/// Expressions by their text: of 100,000 schedules few are written differently, and each takes kilobytes.
+/// Expressions by their text: of 100,000 schedules few are written differently, and each is read once.
 #[derive(Debug, Default)]
 pub struct Expressions {
-    known: HashMap<String, Arc<Expression>>,
+    known: HashMap<Arc<str>, Arc<Expression>>,
 }
 
 impl Expressions {
@@ -228,7 +232,7 @@ impl Expressions {
             return Ok(Arc::clone(known));
         }
         let read = Arc::new(Expression::read(text)?);
-        self.known.insert(text.to_owned(), Arc::clone(&read));
+        self.known.insert(Arc::clone(&read.text), Arc::clone(&read));
         Ok(read)
     }
 }

@@ -1,7 +1,10 @@
 //! Six or seven fields, by the `cron` crate: seconds first, an optional year last, Sunday is 1, both day fields must
 //! match. It is given UTC as a stand-in for the clock on the wall, so that it never meets daylight saving.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use chrono::{Datelike, NaiveDate, NaiveDateTime, TimeZone, Timelike, Utc};
 use cron::{Schedule, TimeUnitSpec};
@@ -9,9 +12,14 @@ use jiff::SignedDuration;
 use jiff::civil::{DateTime, date};
 
 use super::Wrong;
+use super::shelf::Shelf;
 
-/// Reads six or seven fields.
-pub(super) fn read(text: &str) -> Result<Schedule, Wrong> {
+thread_local! {
+    static READ: RefCell<Shelf<Schedule>> = const { RefCell::new(Shelf::new()) };
+}
+
+/// Looks at six or seven fields.
+pub(super) fn check(text: &str) -> Result<(), Wrong> {
     let cron = Schedule::from_str(text).map_err(|error| {
         let why = error.to_string();
         let why = why.lines().next().unwrap_or_default().trim_end_matches('.').to_lowercase();
@@ -21,8 +29,8 @@ pub(super) fn read(text: &str) -> Result<Schedule, Wrong> {
              `L`, `W` and `#` work in five fields only",
         )
     })?;
-    match next(&cron, date(1970, 1, 1).at(0, 0, 0, 0)) {
-        Some(_) => Ok(cron),
+    match following(&cron, date(1970, 1, 1).at(0, 0, 0, 0)) {
+        Some(_) => Ok(()),
         None => Err(Wrong::new(
             format!("the time `{text}` never comes"),
             "look at its day of month, month and year",
@@ -30,15 +38,23 @@ pub(super) fn read(text: &str) -> Result<Schedule, Wrong> {
     }
 }
 
-pub(super) fn next(cron: &Schedule, from: DateTime) -> Option<DateTime> {
+fn recalled(fields: &Arc<str>) -> Option<Rc<Schedule>> {
+    READ.with_borrow_mut(|shelf| shelf.get(fields, |text| Schedule::from_str(text).ok()))
+}
+
+pub(super) fn next(fields: &Arc<str>, from: DateTime) -> Option<DateTime> {
+    following(&*recalled(fields)?, from)
+}
+
+fn following(cron: &Schedule, from: DateTime) -> Option<DateTime> {
     // `after` is exclusive, and so is a moment before a whole second.
     let before = from.checked_sub(SignedDuration::from_nanos(1)).ok()?;
     let next = cron.after(&Utc.from_utc_datetime(&naive(before)?)).next()?;
     civil(next.naive_utc())
 }
 
-pub(super) fn is_hourly(cron: &Schedule) -> bool {
-    cron.hours().is_all()
+pub(super) fn is_hourly(fields: &Arc<str>) -> bool {
+    recalled(fields).is_some_and(|cron| cron.hours().is_all())
 }
 
 fn naive(at: DateTime) -> Option<NaiveDateTime> {

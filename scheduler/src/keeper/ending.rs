@@ -1,49 +1,78 @@
-//! What follows when a run is over, cannot begin, or a pause ends: records learn it, and what waited may go.
+//! What follows when runs are over, cannot begin, or a pause ends: records learn it, and what waited may go.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use aegis_engine::journal::{Person, StoreError, Verdict};
 use jiff::Timestamp;
 
+use super::slot::PORTION;
 use super::{Keeper, Launch, Order, waiting};
 use crate::record::{Outcome, Record, Why, run_id};
 use crate::schedule::Schedule;
-use crate::store::{Pause, RecordStore};
+use crate::store::{Change, Ended, Pause, RecordStore};
 
 /// The person in whose name a schedule that keeps failing is paused.
 const SELF: &str = "scheduler";
 
 impl Keeper {
-    /// A run has ended: its record learns it, and what waited for it may go. `None`: somebody noted it before.
+    /// Runs have ended: their records learn it, all in one transaction, and what waited for them may go. Answers for
+    /// each whether it is news, and what follows.
     ///
     /// # Errors
-    /// When the store cannot be used.
+    /// When the store cannot be used: the ends are not noted. When they are and what follows is not durable, that
+    /// follows later, with [`Keeper::promote_all`].
+    #[expect(clippy::type_complexity, reason = "two answers, of which the second may be missing")]
     pub fn ended(
         &mut self,
-        schedule: &str,
-        instant: Timestamp,
-        verdict: Verdict,
+        ended: &[Ended<'_>],
         now: Timestamp,
-    ) -> Result<Option<Vec<Order>>, StoreError> {
-        let failures = self.store.ended(schedule, instant, verdict)?;
-        let index = self.names.get(schedule).copied();
-        if let Some(index) = index {
-            self.slots[index].running.retain(|launch| launch.instant != instant);
+    ) -> Result<(Vec<bool>, Result<Vec<Order>, StoreError>), StoreError> {
+        let failures = self.store.ended(ended)?;
+        let mut followed = BTreeSet::new();
+        let mut failing = Vec::new();
+        for (ended, failures) in ended.iter().zip(&failures) {
+            let Some(index) = self.names.get(ended.schedule).copied() else { continue };
+            self.change(index, |affairs| affairs.running.retain(|launch| launch.instant != ended.instant));
+            if let Some(failures) = failures {
+                followed.insert(index);
+                failing.extend((ended.verdict == Verdict::Failed).then_some((index, *failures)));
+            }
         }
-        let Some(failures) = failures else { return Ok(None) };
-        let Some(index) = index else { return Ok(Some(Vec::new())) };
-        let slot = &mut self.slots[index];
+        let news = failures.iter().map(Option::is_some).collect();
+        Ok((news, self.follow(followed, &failing, now)))
+    }
+
+    fn follow(
+        &mut self,
+        ended: BTreeSet<usize>,
+        failing: &[(usize, u32)],
+        now: Timestamp,
+    ) -> Result<Vec<Order>, StoreError> {
         let mut orders = Vec::new();
-        let most = slot.schedule.policy.pause_after.unwrap_or(u32::MAX);
-        if verdict == Verdict::Failed && failures >= most && slot.pause.is_none() {
-            let reason = format!("{failures} runs in a row have failed");
-            let pause = Pause { person: Person(SELF.to_owned()), reason, at: now };
-            self.store.set_pause(schedule, Some(&pause))?;
-            slot.pause = Some(Box::new(pause.clone()));
-            orders.push(Order::Paused { schedule: Arc::clone(&slot.schedule), pause });
+        for (index, failures) in failing {
+            orders.extend(self.pause_what_fails(*index, *failures, now)?);
         }
-        orders.extend(self.promote(index, now)?);
-        Ok(Some(orders))
+        orders.extend(self.promote(ended.into_iter().collect(), now)?);
+        Ok(orders)
+    }
+
+    fn pause_what_fails(
+        &mut self,
+        index: usize,
+        failures: u32,
+        now: Timestamp,
+    ) -> Result<Option<Order>, StoreError> {
+        let schedule = Arc::clone(&self.slots[index].schedule);
+        let most = schedule.policy.pause_after.unwrap_or(u32::MAX);
+        if failures < most || self.affairs(index).pause.is_some() {
+            return Ok(None);
+        }
+        let reason = format!("{failures} runs in a row have failed");
+        let pause = Pause { person: Person(SELF.to_owned()), reason, at: now };
+        self.store.set_pause(&schedule.name, Some(&pause))?;
+        self.change(index, |affairs| affairs.pause = Some(pause.clone()));
+        Ok(Some(Order::Paused { schedule, pause }))
     }
 
     /// A run that was promised cannot be started, and never began.
@@ -58,21 +87,17 @@ impl Keeper {
         now: Timestamp,
     ) -> Result<Vec<Order>, StoreError> {
         let promised = Record {
-            schedule: launch.schedule.name.to_string(),
-            instant: launch.instant,
-            decided: now,
             outcome: Outcome::Started { run: launch.run.clone(), verdict: None },
-            given: super::Given::new(),
-            note: String::new(),
+            ..waiting(&launch.schedule.name, launch.instant, now)
         };
-        let outcome = Outcome::NotStarted { why };
+        let change = Change { record: promised, outcome: Outcome::NotStarted { why }, note: note.to_owned() };
         let mut orders = Vec::new();
-        if self.store.settle(&promised, &outcome, note)? {
-            orders.push(Order::NotStarted(Record { outcome, note: note.to_owned(), ..promised }));
+        if self.store.settle(std::slice::from_ref(&change))?.contains(&true) {
+            orders.push(Order::NotStarted(settled(change)));
         }
         if let Some(index) = self.names.get(&launch.schedule.name).copied() {
-            self.slots[index].running.retain(|running| running.instant != launch.instant);
-            orders.extend(self.promote(index, now)?);
+            self.change(index, |affairs| affairs.running.retain(|running| running.instant != launch.instant));
+            orders.extend(self.promote(vec![index], now)?);
         }
         Ok(orders)
     }
@@ -87,25 +112,45 @@ impl Keeper {
         schedule: &Schedule,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let name = &*schedule.name;
-        let Some(progress) = store.progress()?.into_iter().find(|progress| progress.schedule == name) else {
-            return Ok(());
-        };
-        let Some(pause) = progress.pause else { return Ok(()) };
-        let mut last = progress.decided;
-        while let Some(due) = schedule.next_after(last).filter(|due| schedule.start_of(due.instant) <= now) {
-            last = due.instant;
-            let (why, note) = if last >= pause.at {
+        let mut found = None;
+        store.progress(Some(&schedule.name), &mut |progress| {
+            found = progress.pause.map(|pause| (progress.decided, pause));
+        })?;
+        let Some((decided, pause)) = found else { return Ok(()) };
+        let why = |instant: Timestamp| {
+            if instant >= pause.at {
                 (Why::Paused, pause.reason.clone())
             } else {
                 (Why::EngineDown, "nobody was there to start it in time".to_owned())
-            };
-            let outcome = Outcome::NotStarted { why };
-            let (schedule, given) = (name.to_owned(), super::Given::new());
-            let record = Record { schedule, instant: last, decided: now, outcome, given, note };
-            store.decided(&[record], &[(name, last)])?;
+            }
+        };
+        Self::give_up(store, schedule, decided, now, &why)
+    }
+
+    /// Gives everything that is due after an instant a record that says why it has no run.
+    pub(super) fn give_up(
+        store: &dyn RecordStore,
+        schedule: &Schedule,
+        mut decided: Timestamp,
+        now: Timestamp,
+        why: &dyn Fn(Timestamp) -> (Why, String),
+    ) -> Result<(), StoreError> {
+        loop {
+            let mut records = Vec::new();
+            while let Some(due) = schedule
+                .next_after(decided)
+                .filter(|due| records.len() < PORTION && schedule.start_of(due.instant) <= now)
+            {
+                decided = due.instant;
+                let (why, note) = why(decided);
+                let outcome = Outcome::NotStarted { why };
+                records.push(Record { outcome, note, ..waiting(&schedule.name, decided, now) });
+            }
+            if records.is_empty() {
+                return Ok(());
+            }
+            store.decided(&records, &[(&schedule.name, decided)])?;
         }
-        Ok(())
     }
 
     /// Starts what waits, once nothing is under way any more.
@@ -113,41 +158,53 @@ impl Keeper {
     /// # Errors
     /// When the store cannot be used.
     pub fn promote_all(&mut self, now: Timestamp) -> Result<Vec<Order>, StoreError> {
-        let ready: Vec<usize> = (0..self.slots.len()).filter(|index| self.slots[*index].is_ready()).collect();
-        let mut orders = Vec::new();
-        for index in ready {
-            orders.extend(self.promote(index, now)?);
-        }
-        Ok(orders)
+        self.promote(self.affairs.keys().copied().collect(), now)
     }
 
-    fn promote(&mut self, index: usize, now: Timestamp) -> Result<Vec<Order>, StoreError> {
+    /// Of each slot in which something waits and nothing is under way, the oldest goes, all in one transaction; again
+    /// where that one is not to run.
+    fn promote(&mut self, mut slots: Vec<usize>, now: Timestamp) -> Result<Vec<Order>, StoreError> {
         let mut orders = Vec::new();
-        while self.slots[index].is_ready() {
-            let instant = self.slots[index].waiting.remove(0);
-            let slot = &self.slots[index];
-            let record = waiting(&slot.schedule.name, instant, now);
-            let hindered = slot.hindered(now, self.halted.as_deref(), &self.gates);
-            let run = run_id(&slot.schedule.name, instant);
-            let (outcome, note) = match &hindered {
-                Some((why, note)) => (Outcome::NotStarted { why: *why }, note.as_str()),
-                None => (Outcome::Started { run: run.clone(), verdict: None }, ""),
-            };
-            if !self.store.settle(&record, &outcome, note)? {
-                continue;
+        loop {
+            slots.retain(|index| self.affairs(*index).is_ready());
+            if slots.is_empty() {
+                return Ok(orders);
             }
-            if let Some((why, note)) = hindered {
-                orders.push(Order::NotStarted(Record {
-                    outcome: Outcome::NotStarted { why },
-                    note,
-                    ..record
-                }));
-                continue;
+            let changes: Vec<Change> = slots.iter().filter_map(|index| self.promotion(*index, now)).collect();
+            let kept = self.store.settle(&changes)?;
+            for ((index, change), kept) in slots.iter().zip(changes).zip(kept) {
+                let instant = change.record.instant;
+                self.change(*index, |affairs| affairs.waiting.retain(|waiting| *waiting != instant));
+                orders.extend(kept.then(|| self.promoted(*index, change)));
             }
-            let launch = Launch { schedule: Arc::clone(&slot.schedule), instant, run };
-            self.slots[index].running.push(launch.clone());
-            orders.push(Order::Start(launch));
         }
-        Ok(orders)
     }
+
+    /// What becomes of the oldest instant that waits in a slot.
+    fn promotion(&self, index: usize, now: Timestamp) -> Option<Change> {
+        let (schedule, affairs) = (&self.slots[index].schedule, self.affairs(index));
+        let record = waiting(&schedule.name, *affairs.waiting.first()?, now);
+        let (outcome, note) = match affairs.hindered(schedule, now, self.halted.as_deref(), &self.gates) {
+            Some((why, note)) => (Outcome::NotStarted { why }, note),
+            None => {
+                let run = run_id(&schedule.name, record.instant);
+                (Outcome::Started { run, verdict: None }, String::new())
+            }
+        };
+        Some(Change { record, outcome, note })
+    }
+
+    fn promoted(&mut self, index: usize, change: Change) -> Order {
+        let record = settled(change);
+        let Some(run) = record.run().map(str::to_owned) else { return Order::NotStarted(record) };
+        let schedule = Arc::clone(&self.slots[index].schedule);
+        let launch = Launch { schedule, instant: record.instant, run };
+        self.change(index, |affairs| affairs.running.push(launch.clone()));
+        Order::Start(launch)
+    }
+}
+
+/// A record as it stands after its change.
+fn settled(Change { record, outcome, note }: Change) -> Record {
+    Record { outcome, note, ..record }
 }

@@ -25,21 +25,18 @@ impl Keeper {
         let choice = match event.hindered.clone() {
             Some((why, note)) => Choice::Not(why, note),
             None => {
-                let standing = slot.standing(now, self.halted.as_deref());
+                let standing = self.affairs(index).standing(&slot.schedule, now, self.halted.as_deref());
                 decide(&slot.schedule, &[due], standing, &self.gates).remove(0)
             }
         };
-        let batch = (index, vec![due], vec![choice]);
-        let mut record = self.records(&batch, now).remove(0);
+        let mut record = self.records(index, &[due], std::slice::from_ref(&choice), now).remove(0);
         record.given.clone_from(&event.given);
         if self.store.decided(std::slice::from_ref(&record), &[])?.first() != Some(&true) {
             let known = self.store.find(&record.schedule, instant)?;
             return Ok((known.unwrap_or(record), Vec::new()));
         }
         let mut orders = Vec::new();
-        if let Some(choice) = batch.2.into_iter().next() {
-            self.carry_out(index, instant, choice, record.clone(), &mut orders)?;
-        }
+        self.carry_out(index, choice, record.clone(), &mut orders)?;
         Ok((record, orders))
     }
 

@@ -1,19 +1,32 @@
 //! What the project says now takes the place of what it said before.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use aegis_engine::journal::StoreError;
 use jiff::Timestamp;
 
-use super::slot::Slot;
-use super::{Given, Keeper};
+use super::Keeper;
+use super::slot::{Affairs, Slot};
 use crate::calendar::Gates;
 use crate::expression::Expression;
 use crate::reading::{FILE, Plan};
-use crate::record::{Outcome, Record, Why};
-use crate::schedule::{Definition, Schedule};
+use crate::record::Why;
+use crate::schedule::{Definition, Policy, Schedule};
 use crate::store::Progress;
+
+/// What the store knew before, as far as it has to be brought in line.
+#[derive(Default)]
+struct Before {
+    /// Slots whose definition is the one that is known.
+    same: Vec<bool>,
+    /// Slots that said another time: which, and how far that had come.
+    others: Vec<(usize, String, String, Timestamp)>,
+    /// What is no longer there, and how far it had come.
+    gone: Vec<(String, Timestamp)>,
+}
 
 impl Keeper {
     /// Takes in what the project says now, in place of what it said before. A schedule that is new, or has come back,
@@ -21,94 +34,115 @@ impl Keeper {
     ///
     /// # Errors
     /// When the store cannot be used.
-    pub fn load(&mut self, schedules: Vec<Schedule>, gates: Gates, now: Timestamp) -> Result<(), StoreError> {
+    pub fn load(
+        &mut self,
+        schedules: Vec<Arc<Schedule>>,
+        gates: Gates,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         self.gates = gates;
-        let news = self.store.news(None)?;
+        let mut slots: Vec<Slot> =
+            schedules.into_iter().map(|schedule| Slot { schedule, decided: now }).collect();
+        let names = slots.iter().enumerate();
+        let names: HashMap<Arc<str>, usize> =
+            names.map(|(index, slot)| (Arc::clone(&slot.schedule.name), index)).collect();
+        let mut affairs = BTreeMap::new();
+        let mut before = Before { same: vec![false; slots.len()], ..Before::default() };
+        let news = self.store.news(None, &mut |progress| match names.get(progress.schedule) {
+            Some(index) => before.hear(*index, &mut slots[*index], &mut affairs, progress),
+            None => before.hear_of_gone(&progress),
+        })?;
+        self.define(&slots, &before, now)?;
+        (self.slots, self.names, self.affairs) = (slots, names, affairs);
         self.cursor = news.cursor;
-        let mut known: HashMap<String, Progress> =
-            news.progress.into_iter().map(|progress| (progress.schedule.clone(), progress)).collect();
-        let mut slots = Vec::with_capacity(schedules.len());
-        let mut defined: Vec<(Arc<str>, Definition, Timestamp)> = Vec::new();
-        for schedule in schedules {
-            let progress = known.remove(&*schedule.name);
-            let definition = schedule.definition();
-            let same = progress.as_ref().filter(|progress| progress.definition == definition);
-            let decided = same.map_or(now, |progress| progress.decided);
-            if same.is_none() {
-                let until = self.close(&schedule, progress.as_ref(), now)?;
-                defined.push((Arc::clone(&schedule.name), definition, until));
-            }
-            let pause = progress.and_then(|progress| progress.pause).map(Box::new);
-            slots.push(Slot::new(schedule, decided, pause));
-        }
-        // What is no longer there has no times: should it come back, it begins anew.
-        let gone = known.into_values().filter(|progress| !progress.definition.when.is_empty());
-        let nothing = || Definition { when: String::new(), zone: String::new() };
-        defined.extend(gone.map(|progress| (progress.schedule.into(), nothing(), progress.decided)));
-        let defined: Vec<(&str, Definition, Timestamp)> =
-            defined.iter().map(|(name, definition, at)| (&**name, definition.clone(), *at)).collect();
-        if !defined.is_empty() {
-            self.store.define(&defined)?;
-        }
-        self.slots = slots;
-        let names = self.slots.iter().enumerate();
-        self.names = names.map(|(index, slot)| (Arc::clone(&slot.schedule.name), index)).collect();
         self.learn(news.records);
-        self.heap.clear();
-        (0..self.slots.len()).for_each(|index| self.push(index));
+        self.heap = self.upcoming();
         Ok(())
+    }
+
+    /// Has the store know what is new, and that what is gone has no times: should it come back, it begins anew.
+    fn define(&self, slots: &[Slot], before: &Before, now: Timestamp) -> Result<(), StoreError> {
+        for (index, when, zone, decided) in &before.others {
+            self.close(&slots[*index].schedule, Definition { when, zone }, *decided, now)?;
+        }
+        let new = slots.iter().zip(&before.same).filter(|(_, same)| !**same);
+        let new = new.map(|(Slot { schedule, .. }, _)| (&*schedule.name, schedule.definition(), now));
+        let gone = before.gone.iter().map(|(name, decided)| (name.as_str(), Definition::NONE, *decided));
+        let defined: Vec<_> = new.chain(gone).collect();
+        if defined.is_empty() { Ok(()) } else { self.store.define(&defined) }
     }
 
     /// What an earlier definition left without records has missed its time.
     fn close(
         &self,
         schedule: &Schedule,
-        before: Option<&Progress>,
+        before: Definition<'_>,
+        decided: Timestamp,
         now: Timestamp,
-    ) -> Result<Timestamp, StoreError> {
-        let Some(before) = before else { return Ok(now) };
-        let when = Expression::read(&before.definition.when);
-        let zone = crate::zone::find(&before.definition.zone);
-        if let (Ok(when), Ok(zone)) = (when, zone) {
-            let former = Schedule { when: Arc::new(when), zone, ..schedule.clone() };
-            let mut decided = before.decided;
-            while let Some(due) = former.next_after(decided).filter(|due| due.instant <= now) {
-                decided = due.instant;
-                let outcome = Outcome::NotStarted { why: Why::EngineDown };
-                let note = "the schedule was changed before anybody was there to start it".to_owned();
-                let name = schedule.name.to_string();
-                self.store.decided(
-                    &[Record {
-                        schedule: name,
-                        instant: decided,
-                        decided: now,
-                        outcome,
-                        given: Given::new(),
-                        note,
-                    }],
-                    &[(&schedule.name, decided)],
-                )?;
-            }
-        }
-        Ok(now)
+    ) -> Result<(), StoreError> {
+        let (Ok(when), Ok(zone)) = (Expression::read(before.when), crate::zone::find(before.zone)) else {
+            return Ok(());
+        };
+        // What would only have started later has missed its time as well: nobody looks at it again.
+        let policy = Arc::new(Policy { jitter: Duration::ZERO, ..*schedule.policy });
+        let former = Schedule { when: Arc::new(when), zone, policy, ..schedule.clone() };
+        let note = "the schedule was changed before anybody was there to start it";
+        Self::give_up(&*self.store, &former, decided, now, &|_| (Why::EngineDown, note.to_owned()))
+    }
+
+    /// When each slot is due first. Those that are written alike come one after the other, so that each text is read
+    /// once.
+    fn upcoming(&self) -> BinaryHeap<Reverse<(Timestamp, usize)>> {
+        let mut order: Vec<usize> = (0..self.slots.len()).collect();
+        order.sort_unstable_by_key(|index| Arc::as_ptr(&self.slots[*index].schedule.when).addr());
+        let first = |index: usize| {
+            let slot = &self.slots[index];
+            Some(Reverse((slot.start(slot.schedule.next_after(slot.decided))?, index)))
+        };
+        order.into_iter().filter_map(first).collect::<Vec<_>>().into()
     }
 
     /// What a project says now, with what stood before in the place of what it says wrongly.
     #[must_use]
     pub fn mended(&mut self, mut plan: Plan) -> Plan {
-        let written = |schedule: &Schedule| schedule.place.as_ref().is_some_and(|place| place.source == FILE);
+        let written =
+            |schedule: &Schedule| schedule.place.as_ref().is_some_and(|place| &*place.source == FILE);
         let stands = |schedule: &Schedule| {
             plan.refused.iter().any(|name| **name == *schedule.name) || plan.unreadable && written(schedule)
         };
-        let kept: Vec<Schedule> = self
-            .schedules()
-            .filter(|schedule| stands(schedule))
-            .map(|schedule| (**schedule).clone())
-            .collect();
+        let kept: Vec<Arc<Schedule>> =
+            self.schedules().filter(|schedule| stands(schedule)).map(Arc::clone).collect();
         plan.schedules.extend(kept);
         if plan.gates_refused {
             plan.gates = std::mem::take(&mut self.gates);
         }
         plan
+    }
+}
+
+impl Before {
+    fn hear(
+        &mut self,
+        index: usize,
+        slot: &mut Slot,
+        affairs: &mut BTreeMap<usize, Affairs>,
+        progress: Progress<'_>,
+    ) {
+        if progress.definition == slot.schedule.definition() {
+            slot.decided = progress.decided;
+            self.same[index] = true;
+        } else {
+            let Definition { when, zone } = progress.definition;
+            self.others.push((index, when.to_owned(), zone.to_owned(), progress.decided));
+        }
+        if progress.pause.is_some() {
+            affairs.entry(index).or_default().pause = progress.pause;
+        }
+    }
+
+    fn hear_of_gone(&mut self, progress: &Progress<'_>) {
+        if progress.definition != Definition::NONE {
+            self.gone.push((progress.schedule.to_owned(), progress.decided));
+        }
     }
 }

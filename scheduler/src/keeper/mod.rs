@@ -6,7 +6,7 @@
 //!                                 ended (a run is over) --^
 //! ```
 //!
-//! - `slot`: one schedule and how it stands; `order`: what is to be done
+//! - `slot`: one schedule, and its affairs when it is not idle; `order`: what is to be done
 //! - `loading`: what the project says now; `taking`: runs out of the queue
 //! - `ending`: what follows when a run is over; `event`: what comes from outside instead of by the clock
 //!
@@ -20,7 +20,7 @@ mod slot;
 mod taking;
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::sync::Arc;
 
 use aegis_engine::journal::StoreError;
@@ -31,13 +31,15 @@ use crate::decide::{Choice, Standing, decide};
 use crate::instants::Due;
 use crate::record::{Outcome, Record, Why, run_id};
 use crate::schedule::Schedule;
-use crate::store::RecordStore;
+use crate::store::{Change, Progress, RecordStore};
 
 pub use order::{Launch, Order, Promised};
-use slot::Slot;
+use slot::{Affairs, Portion, Slot};
+
+static IDLE: Affairs = Affairs::NONE;
 
 /// What instants are given: nothing. Events bring parameters along.
-type Given = std::collections::BTreeMap<String, serde_json::Value>;
+type Given = BTreeMap<String, serde_json::Value>;
 
 /// All schedules of a project.
 pub struct Keeper {
@@ -45,6 +47,9 @@ pub struct Keeper {
     gates: Gates,
     slots: Vec<Slot>,
     names: HashMap<Arc<str>, usize>,
+    /// Of the slots that are not idle.
+    affairs: BTreeMap<usize, Affairs>,
+    /// When each slot is to be looked at; others may have decided on it by then.
     heap: BinaryHeap<Reverse<(Timestamp, usize)>>,
     cursor: u64,
     halted: Option<String>,
@@ -59,6 +64,7 @@ impl Keeper {
             gates: Gates::default(),
             slots: Vec::new(),
             names: HashMap::new(),
+            affairs: BTreeMap::new(),
             heap: BinaryHeap::new(),
             cursor: 0,
             halted: None,
@@ -68,8 +74,9 @@ impl Keeper {
     /// Learns how records stand.
     fn learn(&mut self, records: Vec<Record>) {
         for record in records {
-            if let Some(index) = self.names.get(&*record.schedule) {
-                self.slots[*index].learn(record);
+            if let Some(index) = self.names.get(&*record.schedule).copied() {
+                let schedule = Arc::clone(&self.slots[index].schedule);
+                self.change(index, |affairs| affairs.learn(&schedule, record));
             }
         }
     }
@@ -79,22 +86,28 @@ impl Keeper {
     /// # Errors
     /// When the store cannot be read.
     fn look_around(&mut self) -> Result<(), StoreError> {
-        let news = self.store.news(Some(self.cursor))?;
+        let Self { store, slots, names, affairs, cursor, .. } = self;
+        let mut hear = |progress: Progress<'_>| {
+            let Some(index) = names.get(progress.schedule) else { return };
+            slots[*index].decided = slots[*index].decided.max(progress.decided);
+            change(affairs, *index, |affairs| affairs.pause = progress.pause);
+        };
+        let news = store.news(Some(*cursor), &mut hear)?;
         self.cursor = news.cursor;
         if news.whole {
-            self.slots.iter_mut().for_each(Slot::forget);
-        }
-        for progress in news.progress {
-            let Some(index) = self.names.get(&*progress.schedule).copied() else { continue };
-            let slot = &mut self.slots[index];
-            slot.pause = progress.pause.map(Box::new);
-            if progress.decided > slot.decided {
-                slot.decided = progress.decided;
-                slot.next = slot.schedule.next_after(slot.decided);
-            }
+            self.affairs.values_mut().for_each(Affairs::forget);
+            self.affairs.retain(|_, affairs| !affairs.is_idle());
         }
         self.learn(news.records);
         Ok(())
+    }
+
+    fn affairs(&self, index: usize) -> &Affairs {
+        self.affairs.get(&index).unwrap_or(&IDLE)
+    }
+
+    fn change<T>(&mut self, index: usize, work: impl FnOnce(&mut Affairs) -> T) -> T {
+        change(&mut self.affairs, index, work)
     }
 
     /// Where records are kept.
@@ -140,14 +153,13 @@ impl Keeper {
     /// Runs and instants that are not at their end.
     #[must_use]
     pub fn open(&self) -> (usize, usize) {
-        self.slots
-            .iter()
-            .fold((0, 0), |(runs, waiting), slot| (runs + slot.running.len(), waiting + slot.waiting.len()))
+        let open = self.affairs.values();
+        open.fold((0, 0), |(runs, waiting), open| (runs + open.running.len(), waiting + open.waiting.len()))
     }
 
     /// Every run that has been promised and has not ended.
     pub fn running(&self) -> impl Iterator<Item = &Launch> {
-        self.slots.iter().flat_map(|slot| &slot.running)
+        self.affairs.values().flat_map(|affairs| &affairs.running)
     }
 
     /// When something is due next, and what.
@@ -170,72 +182,73 @@ impl Keeper {
             if due.is_empty() {
                 return Ok(orders);
             }
-            orders.extend(self.decide(&due, now)?);
+            orders.extend(self.decide(due, now)?);
         }
     }
 
-    /// Slots with something due.
-    fn due(&mut self, now: Timestamp) -> Vec<usize> {
+    /// Slots to be looked at, with what is due in them.
+    fn due(&mut self, now: Timestamp) -> Vec<(usize, Portion)> {
         let mut due = Vec::new();
-        while let Some(Reverse((at, index))) = self.heap.peek().copied() {
-            if at > now {
-                break;
-            }
+        while let Some(Reverse((_, index))) = self.heap.peek().copied().filter(|Reverse((at, _))| *at <= now)
+        {
             self.heap.pop();
+            let portion = self.slots[index].portion(now);
             // Another engine may have decided on it.
-            let slot = &self.slots[index];
-            if slot.next.is_some_and(|next| slot.schedule.start_of(next.instant) <= now) {
-                due.push(index);
+            if portion.due.is_empty() {
+                self.push(index, portion.next);
             } else {
-                self.push(index);
+                due.push((index, portion));
             }
         }
-        due.sort_unstable();
+        due.sort_unstable_by_key(|(index, _)| *index);
         due
     }
 
-    fn decide(&mut self, slots: &[usize], now: Timestamp) -> Result<Vec<Order>, StoreError> {
-        let mut batch = Vec::new();
-        for index in slots {
-            let slot = &self.slots[*index];
-            let (due, more) = slot.portion(now);
-            let standing = Standing { more, ..slot.standing(now, self.halted.as_deref()) };
-            let choices = decide(&slot.schedule, &due, standing, &self.gates);
-            batch.push((*index, due, choices));
-        }
-        let records: Vec<Record> = batch.iter().flat_map(|entry| self.records(entry, now)).collect();
-        let until: Vec<(&str, Timestamp)> = batch
+    fn decide(&mut self, due: Vec<(usize, Portion)>, now: Timestamp) -> Result<Vec<Order>, StoreError> {
+        let choices: Vec<Vec<Choice>> =
+            due.iter().map(|(index, portion)| self.choices(*index, portion, now)).collect();
+        let records: Vec<Record> = due
             .iter()
-            .filter_map(|(index, due, _)| Some((&*self.slots[*index].schedule.name, due.last()?.instant)))
+            .zip(&choices)
+            .flat_map(|((index, portion), choices)| self.records(*index, &portion.due, choices, now))
+            .collect();
+        let until: Vec<(&str, Timestamp)> = due
+            .iter()
+            .filter_map(|(index, portion)| {
+                Some((&*self.slots[*index].schedule.name, portion.due.last()?.instant))
+            })
             .collect();
         let new = match self.store.decided(&records, &until) {
             Ok(new) => new,
             Err(error) => {
-                slots.iter().for_each(|index| self.push(*index));
+                due.iter().for_each(|(index, portion)| self.push(*index, portion.due.first().copied()));
                 return Err(error);
             }
         };
-        let mut decided = records.into_iter().zip(new);
-        let mut orders = Vec::new();
-        for (index, due, choices) in batch {
-            for (due, choice) in due.iter().zip(choices) {
-                let Some((record, new)) = decided.next() else { break };
-                if new {
-                    self.carry_out(index, due.instant, choice, record, &mut orders)?;
-                }
-            }
+        for (index, Portion { due, next }) in &due {
             if let Some(last) = due.last() {
-                let slot = &mut self.slots[index];
-                slot.decided = last.instant;
-                slot.next = slot.schedule.next_after(last.instant);
+                self.slots[*index].decided = last.instant;
             }
-            self.push(index);
+            self.push(*index, *next);
+        }
+        let slots = due.iter().flat_map(|(index, portion)| portion.due.iter().map(|_| *index));
+        let decided = slots.zip(choices.into_iter().flatten()).zip(records).zip(new);
+        let mut orders = Vec::new();
+        for (((index, choice), record), _) in decided.filter(|(_, new)| *new) {
+            self.carry_out(index, choice, record, &mut orders)?;
         }
         Ok(orders)
     }
 
-    fn records(&self, (index, due, choices): &(usize, Vec<Due>, Vec<Choice>), now: Timestamp) -> Vec<Record> {
-        let schedule = &self.slots[*index].schedule;
+    fn choices(&self, index: usize, portion: &Portion, now: Timestamp) -> Vec<Choice> {
+        let slot = &self.slots[index];
+        let more = portion.next.is_some_and(|next| slot.is_due(&next, now));
+        let standing = self.affairs(index).standing(&slot.schedule, now, self.halted.as_deref());
+        decide(&slot.schedule, &portion.due, Standing { more, ..standing }, &self.gates)
+    }
+
+    fn records(&self, index: usize, due: &[Due], choices: &[Choice], now: Timestamp) -> Vec<Record> {
+        let schedule = &self.slots[index].schedule;
         let record = |(due, choice): (&Due, &Choice)| {
             let (outcome, note) = match choice {
                 Choice::Start => {
@@ -255,30 +268,33 @@ impl Keeper {
     fn carry_out(
         &mut self,
         index: usize,
-        instant: Timestamp,
         choice: Choice,
         record: Record,
         orders: &mut Vec<Order>,
     ) -> Result<(), StoreError> {
-        let slot = &mut self.slots[index];
+        let instant = record.instant;
         match choice {
             Choice::Start => {
-                let run = run_id(&slot.schedule.name, instant);
-                let launch = Launch { schedule: Arc::clone(&slot.schedule), instant, run };
-                slot.running.push(launch.clone());
+                let Some(run) = record.run().map(str::to_owned) else { return Ok(()) };
+                let launch = Launch { schedule: Arc::clone(&self.slots[index].schedule), instant, run };
+                self.change(index, |affairs| affairs.running.push(launch.clone()));
                 orders.push(Order::Start(launch));
             }
-            Choice::Wait => slot.waiting.push(instant),
+            Choice::Wait => self.change(index, |affairs| affairs.waiting.push(instant)),
             Choice::Replace => {
-                let former = std::mem::replace(&mut slot.waiting, vec![instant]);
+                let former =
+                    self.change(index, |affairs| std::mem::replace(&mut affairs.waiting, vec![instant]));
                 let note = format!("the run of {instant} takes its place");
-                let cancelled = slot.running.iter().map(|launch| launch.run.clone());
+                let cancelled = self.affairs(index).running.iter().map(|launch| launch.run.clone());
                 orders.extend(cancelled.map(|run| Order::Cancel { run, note: note.clone() }));
-                let name = slot.schedule.name.to_string();
-                for instant in former {
-                    let waiting = waiting(&name, instant, record.decided);
-                    let note = "a later one took its place";
-                    self.store.settle(&waiting, &Outcome::NotStarted { why: Why::Overlap }, note)?;
+                let overtaken = |instant: Timestamp| Change {
+                    record: waiting(&record.schedule, instant, record.decided),
+                    outcome: Outcome::NotStarted { why: Why::Overlap },
+                    note: "a later one took its place".to_owned(),
+                };
+                let overtaken: Vec<Change> = former.into_iter().map(overtaken).collect();
+                if !overtaken.is_empty() {
+                    self.store.settle(&overtaken)?;
                 }
             }
             Choice::Not(..) => orders.push(Order::NotStarted(record)),
@@ -286,15 +302,19 @@ impl Keeper {
         Ok(())
     }
 
-    fn push(&mut self, index: usize) {
-        let slot = &mut self.slots[index];
-        if slot.next.is_none_or(|next| next.instant <= slot.decided) {
-            slot.next = slot.schedule.next_after(slot.decided);
-        }
-        if let Some(next) = slot.next {
-            self.heap.push(Reverse((slot.schedule.start_of(next.instant), index)));
-        }
+    fn push(&mut self, index: usize, next: Option<Due>) {
+        self.heap.extend(self.slots[index].start(next).map(|at| Reverse((at, index))));
     }
+}
+
+/// Changes the affairs of a slot; one that is idle has none.
+fn change<T>(all: &mut BTreeMap<usize, Affairs>, index: usize, work: impl FnOnce(&mut Affairs) -> T) -> T {
+    let affairs = all.entry(index).or_default();
+    let answer = work(affairs);
+    if affairs.is_idle() {
+        all.remove(&index);
+    }
+    answer
 }
 
 fn waiting(schedule: &str, instant: Timestamp, decided: Timestamp) -> Record {

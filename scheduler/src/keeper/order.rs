@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::record::Record;
 use crate::schedule::Schedule;
-use crate::store::Pause;
+use crate::store::{Key, Pause};
 
 /// What is to be done. Its record is durable.
 #[derive(Debug, Clone)]
@@ -49,4 +49,12 @@ pub struct Launch {
     pub instant: Timestamp,
     /// Its id.
     pub run: String,
+}
+
+impl Launch {
+    /// The key of its record.
+    #[must_use]
+    pub fn key(&self) -> Key<'_> {
+        (&self.schedule.name, self.instant)
+    }
 }

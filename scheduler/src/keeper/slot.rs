@@ -1,4 +1,5 @@
-//! One schedule and how it stands.
+//! One schedule and how it stands. Most schedules are idle most of the time, so what is known of the others stands
+//! apart, as their [`Affairs`].
 
 use std::sync::Arc;
 
@@ -13,22 +14,58 @@ use crate::schedule::Schedule;
 use crate::store::Pause;
 
 /// Instants of one schedule that are decided at once: what a long outage left is worked through in portions.
-const PORTION: usize = 1000;
+pub(super) const PORTION: usize = 1000;
 
-/// A schedule and how it stands.
+/// A schedule, and how far it has come.
 pub(super) struct Slot {
     pub(super) schedule: Arc<Schedule>,
     pub(super) decided: Timestamp,
+}
+
+/// The instants of a slot that are due, as many as are decided at once.
+pub(super) struct Portion {
+    pub(super) due: Vec<Due>,
+    /// The one after them.
     pub(super) next: Option<Due>,
-    pub(super) pause: Option<Box<Pause>>,
+}
+
+impl Slot {
+    /// The instants that are due.
+    pub(super) fn portion(&self, now: Timestamp) -> Portion {
+        let mut due = Vec::new();
+        let mut next = self.schedule.next_after(self.decided);
+        while let Some(one) = next.filter(|one| due.len() < PORTION && self.is_due(one, now)) {
+            due.push(one);
+            next = self.schedule.next_after(one.instant);
+        }
+        Portion { due, next }
+    }
+
+    /// Whether the run of an instant is to start by now.
+    pub(super) fn is_due(&self, due: &Due, now: Timestamp) -> bool {
+        self.schedule.start_of(due.instant) <= now
+    }
+
+    /// When it is to be looked at again.
+    pub(super) fn start(&self, next: Option<Due>) -> Option<Timestamp> {
+        next.map(|next| self.schedule.start_of(next.instant))
+    }
+}
+
+/// What is not at its end in a schedule.
+#[derive(Default)]
+pub(super) struct Affairs {
+    pub(super) pause: Option<Pause>,
     pub(super) running: Vec<Launch>,
     pub(super) waiting: Vec<Timestamp>,
 }
 
-impl Slot {
-    pub(super) fn new(schedule: Schedule, decided: Timestamp, pause: Option<Box<Pause>>) -> Self {
-        let schedule = Arc::new(schedule);
-        Self { schedule, decided, next: None, pause, running: Vec::new(), waiting: Vec::new() }
+impl Affairs {
+    /// Of a schedule that is idle.
+    pub(super) const NONE: Self = Self { pause: None, running: Vec::new(), waiting: Vec::new() };
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.pause.is_none() && self.running.is_empty() && self.waiting.is_empty()
     }
 
     /// Nothing is known to be under way or to wait.
@@ -37,14 +74,14 @@ impl Slot {
         self.waiting.clear();
     }
 
-    /// How one of its records stands now.
-    pub(super) fn learn(&mut self, record: Record) {
+    /// How a record of the schedule stands now.
+    pub(super) fn learn(&mut self, schedule: &Arc<Schedule>, record: Record) {
         let instant = record.instant;
         self.running.retain(|launch| launch.instant != instant);
         self.waiting.retain(|waiting| *waiting != instant);
         match record.outcome {
             Outcome::Started { run, verdict: None } => {
-                self.running.push(Launch { schedule: Arc::clone(&self.schedule), instant, run });
+                self.running.push(Launch { schedule: Arc::clone(schedule), instant, run });
             }
             Outcome::Waiting => {
                 self.waiting.push(instant);
@@ -59,24 +96,15 @@ impl Slot {
         !self.waiting.is_empty() && self.running.is_empty()
     }
 
-    /// The instants that are due, and whether there are more of them.
-    pub(super) fn portion(&self, now: Timestamp) -> (Vec<Due>, bool) {
-        let mut due = Vec::new();
-        let mut next = self.next;
-        while let Some(one) = next.filter(|one| self.schedule.start_of(one.instant) <= now) {
-            if due.len() == PORTION {
-                return (due, true);
-            }
-            due.push(one);
-            next = self.schedule.next_after(one.instant);
-        }
-        (due, false)
-    }
-
-    pub(super) fn standing<'a>(&'a self, now: Timestamp, halted: Option<&'a str>) -> Standing<'a> {
+    pub(super) fn standing<'a>(
+        &'a self,
+        schedule: &'a Schedule,
+        now: Timestamp,
+        halted: Option<&'a str>,
+    ) -> Standing<'a> {
         Standing {
             now,
-            paused: self.paused(),
+            paused: self.paused(schedule),
             halted,
             running: self.running.len(),
             waiting: self.waiting.len(),
@@ -85,24 +113,25 @@ impl Slot {
     }
 
     /// Since when and why it is paused: by a person, or by what it says itself.
-    fn paused(&self) -> Option<(Timestamp, &str)> {
-        let written = self.schedule.paused.as_deref().map(|why| (Timestamp::MIN, why));
+    fn paused<'a>(&'a self, schedule: &'a Schedule) -> Option<(Timestamp, &'a str)> {
+        let written = schedule.paused.as_deref().map(|why| (Timestamp::MIN, why));
         written.or_else(|| self.pause.as_ref().map(|pause| (pause.at, pause.reason.as_str())))
     }
 
     /// What keeps an instant that waited from being started now.
     pub(super) fn hindered(
         &self,
+        schedule: &Schedule,
         now: Timestamp,
         halted: Option<&str>,
         gates: &Gates,
     ) -> Option<(Why, String)> {
-        if let Some((_, why)) = self.paused() {
+        if let Some((_, why)) = self.paused(schedule) {
             return Some((Why::Paused, why.to_owned()));
         }
         if let Some(why) = halted {
             return Some((Why::Halted, why.to_owned()));
         }
-        shut(&self.schedule, now, gates).err()
+        shut(schedule, now, gates).err()
     }
 }

@@ -123,6 +123,8 @@ pub(super) fn policy(draft: &Draft, when: &Expression) -> Policy {
     };
     let doubled = if when.is_hourly() { Doubled::Both } else { Doubled::First };
     Policy {
+        from: None,
+        until: None,
         overlap: draft.overlap.unwrap_or(overlap),
         missed,
         catch_up: draft.catch_up.unwrap_or(CATCH_UP),

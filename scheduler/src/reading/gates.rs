@@ -220,6 +220,8 @@ impl Reader<'_> {
 /// A schedule that only says when.
 fn opens(name: &str, when: Expression, zone: TimeZone) -> Schedule {
     let policy = Policy {
+        from: None,
+        until: None,
         overlap: Overlap::Allow,
         missed: Missed::None,
         catch_up: Duration::ZERO,
@@ -242,10 +244,8 @@ fn opens(name: &str, when: Expression, zone: TimeZone) -> Schedule {
         params: Arc::default(),
         when: Arc::new(when),
         zone,
-        from: None,
-        until: None,
         paused: None,
-        policy,
+        policy: Arc::new(policy),
         place: None,
     }
 }

@@ -25,6 +25,7 @@ mod triggers;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use aegis_engine::diagnostic::Problems;
 use aegis_engine::error::CallError;
@@ -59,7 +60,7 @@ pub struct Target {
     /// Whether it is protected.
     pub protected: bool,
     /// How many scheduled runs may be under way on it; `None`: any number.
-    pub most_runs: Option<usize>,
+    pub most_runs: Option<u32>,
 }
 
 /// What a project is read with.
@@ -83,7 +84,7 @@ pub struct Surroundings<'a> {
 #[derive(Debug, Default)]
 pub struct Plan {
     /// Schedules by name; those of triggers among them, which have no time.
-    pub schedules: Vec<Schedule>,
+    pub schedules: Vec<Arc<Schedule>>,
     /// Triggers by name.
     pub triggers: Vec<Trigger>,
     /// Windows and freezes.
@@ -121,6 +122,7 @@ impl Plan {
         plan.problems.extend(headers);
         plan.refused = reader.refused();
         plan.schedules.sort_by(|one, other| one.name.cmp(&other.name));
+        plan.schedules.shrink_to_fit();
         plan
     }
 }

@@ -19,7 +19,7 @@ use super::gates::WHOLE;
 use super::runbooks::Runbooks;
 use super::{Plan, Surroundings, Target};
 use crate::expression::Expressions;
-use crate::schedule::Schedule;
+use crate::schedule::{Policy, Schedule, Spot};
 
 /// Reads schedules one after the other.
 pub(super) struct Reader<'a, 'r> {
@@ -33,6 +33,7 @@ pub(super) struct Reader<'a, 'r> {
     texts: HashMap<String, Arc<str>>,
     params: HashMap<String, Arc<BTreeMap<String, Value>>>,
     notify: HashMap<Notify, Arc<Notify>>,
+    policies: HashMap<Policy, Arc<Policy>>,
     /// Runbooks that problems point into.
     shown: Vec<Rc<Runbook>>,
     /// Names of what could not be used.
@@ -50,6 +51,7 @@ impl<'a, 'r> Reader<'a, 'r> {
             texts: HashMap::new(),
             params: HashMap::new(),
             notify: HashMap::new(),
+            policies: HashMap::new(),
             shown: Vec::new(),
             refused: Vec::new(),
         }
@@ -84,11 +86,11 @@ impl<'a, 'r> Reader<'a, 'r> {
                 continue;
             };
             for entry in named {
-                plan.schedules.extend(self.one(entry, None, &mut fields));
+                plan.schedules.extend(self.one(entry, None, &mut fields).map(Arc::new));
             }
         }
         for (schedule, trigger) in self.triggers(file, &mut fields) {
-            plan.schedules.push(schedule);
+            plan.schedules.push(Arc::new(schedule));
             plan.triggers.push(trigger);
         }
         fields.problems
@@ -96,7 +98,7 @@ impl<'a, 'r> Reader<'a, 'r> {
 
     /// The schedules of headers; answers what is wrong, a runbook each. A runbook with mistakes is told of too: it
     /// may have meant to be scheduled.
-    pub(super) fn headers(&mut self, schedules: &mut Vec<Schedule>) -> Vec<Problems> {
+    pub(super) fn headers(&mut self, schedules: &mut Vec<Arc<Schedule>>) -> Vec<Problems> {
         let mut problems = Vec::new();
         for path in self.runbooks.scheduled() {
             let runbook = match self.runbooks.find(&path) {
@@ -114,7 +116,7 @@ impl<'a, 'r> Reader<'a, 'r> {
             let Some(written) = &runbook.header.schedule else { continue };
             let mut fields = Fields::new(Style::Header);
             let entry = (name_of(&path), written.place.clone(), as_table(written));
-            schedules.extend(self.one(&entry, Some((&path, &runbook)), &mut fields));
+            schedules.extend(self.one(&entry, Some((&path, &runbook)), &mut fields).map(Arc::new));
             problems.extend(super::told(fields.problems, runbook.sources.clone()));
         }
         problems
@@ -187,6 +189,7 @@ impl<'a, 'r> Reader<'a, 'r> {
         let params = self.bound(place, &draft, &runbook, fields)?;
         let target = draft.target.as_ref().map_or(self.surroundings.target, |(name, _)| name.as_str());
         let notify = self.notify(target, place, &draft, &runbook, fields);
+        let policy = Policy { from, until, ..policy(&draft, &when) };
         let schedule = Schedule {
             name: name.into(),
             runbook: self.shared(&path),
@@ -198,13 +201,11 @@ impl<'a, 'r> Reader<'a, 'r> {
             most_on_target: known?.most_runs,
             group: draft.group.as_deref().map(|group| self.shared(group)),
             params,
-            policy: policy(&draft, &when),
+            policy: Arc::clone(self.policies.entry(policy).or_insert_with(|| Arc::new(policy))),
             when,
             zone,
-            from,
-            until,
             paused: draft.paused.as_deref().map(|why| self.shared(why)),
-            place: place.clone().map(Arc::new),
+            place: place.as_ref().map(|place| self.spot(place)),
         };
         Some((schedule, runbook))
     }
@@ -324,6 +325,11 @@ impl<'a, 'r> Reader<'a, 'r> {
             }
         }
         header.params.retain(|name, _| draft.filled.iter().all(|(filled, _)| filled != name));
+    }
+
+    fn spot(&mut self, place: &Place) -> Spot {
+        let number = |number| u32::try_from(number).unwrap_or(u32::MAX);
+        Spot { source: self.shared(&place.source), line: number(place.line), column: number(place.column) }
     }
 
     fn shared(&mut self, text: &str) -> Arc<str> {

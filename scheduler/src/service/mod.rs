@@ -23,7 +23,7 @@ mod windows;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use aegis_engine::clock::Clock;
@@ -32,7 +32,7 @@ use aegis_engine::error::CallError;
 use aegis_engine::journal::{StoreError, Verdict};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::keeper::{Keeper, Order};
+use crate::keeper::{Keeper, Order, Promised};
 use crate::reading::Plan;
 use crate::record::{Record, Why};
 use crate::trigger::Event;
@@ -185,7 +185,7 @@ impl Service {
         // What is left writes where it stands; its claims go with the process.
         while !self.executing.is_empty() {
             match self.messages.1.recv_timeout(Duration::from_secs(10)) {
-                Ok(Message::Left(run, verdict)) => self.left(&run, verdict),
+                Ok(Message::Left(run, verdict)) => self.left(vec![(run, verdict)]),
                 Ok(_) => {}
                 Err(_) => break,
             }
@@ -249,18 +249,28 @@ impl Service {
             }
             None => LONGEST_SLEEP,
         };
-        match self.messages.1.recv_timeout(until) {
-            Ok(message) => self.hear(message),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
-        }
-        while let Ok(message) = self.messages.1.try_recv() {
-            self.hear(message);
-        }
+        let first = self.messages.1.recv_timeout(until).ok();
+        let messages: Vec<Message> = first.into_iter().chain(self.messages.1.try_iter()).collect();
+        self.hear(messages);
     }
 
-    fn hear(&mut self, message: Message) {
+    /// Hears messages in their order; runs that were left one after the other are noted together.
+    fn hear(&mut self, messages: Vec<Message>) {
+        let mut left = Vec::new();
+        for message in messages {
+            if let Message::Left(run, verdict) = message {
+                left.push((run, verdict));
+            } else {
+                self.left(std::mem::take(&mut left));
+                self.hear_one(message);
+            }
+        }
+        self.left(left);
+    }
+
+    fn hear_one(&mut self, message: Message) {
         match message {
-            Message::Left(run, verdict) => self.left(&run, verdict),
+            Message::Left(run, verdict) => self.left(vec![(run, verdict)]),
             Message::Load(plan) => {
                 let Plan { schedules, gates, .. } = self.keeper.mended(*plan);
                 let loaded = self.keeper.load(schedules, gates, self.clock.now());
@@ -335,9 +345,8 @@ impl Service {
             }
             launch => {
                 self.launcher.cancel(run, note);
-                if let Some(launch) = launch.filter(|_| waits) {
-                    self.begin(launch, now, now);
-                }
+                let taken = launch.filter(|_| waits).map(|launch| Promised { launch, at: now });
+                self.begin(taken.into_iter().collect(), now);
             }
         }
     }

@@ -11,10 +11,7 @@ impl Service {
     pub(super) fn look_at_all(&mut self) {
         let changed = self.launcher.changed();
         self.unless_trouble(changed);
-        let open: Vec<Launch> = self.keeper.running().cloned().collect();
-        for launch in open {
-            self.look_at(launch);
-        }
+        self.look_at(self.keeper.running().cloned().collect());
     }
 
     /// Looks at the runs that have news.
@@ -30,22 +27,26 @@ impl Service {
             open.get(run.as_str()).filter(|launch| !self.executing.contains_key(&launch.run)).copied()
         };
         let news: Vec<Launch> = changed.iter().filter_map(elsewhere).cloned().collect();
-        for launch in news {
-            self.look_at(launch);
-        }
+        self.look_at(news);
     }
 
-    fn look_at(&mut self, launch: Launch) {
-        match self.launcher.look(&launch.run) {
-            Ok(Look::Ended(verdict)) => self.ended(launch, verdict),
-            Ok(Look::Interrupted | Look::Waiting(true)) => {
-                let awake = self.keeper.store().wake(&launch.run);
-                self.unless_trouble(awake);
-                self.hungry = true;
+    fn look_at(&mut self, runs: Vec<Launch>) {
+        let (mut ended, mut awake) = (Vec::new(), Vec::new());
+        for launch in runs {
+            match self.launcher.look(&launch.run) {
+                Ok(Look::Ended(verdict)) => ended.push((launch, verdict)),
+                Ok(Look::Interrupted | Look::Waiting(true)) => awake.push(launch),
+                Ok(Look::Missing | Look::Executed | Look::Waiting(false)) => {}
+                Err(error) => self.tell(&Told::Trouble(error.to_string())),
             }
-            Ok(Look::Missing | Look::Executed | Look::Waiting(false)) => {}
-            Err(error) => self.tell(&Told::Trouble(error.to_string())),
         }
+        if !awake.is_empty() {
+            let keys: Vec<_> = awake.iter().map(Launch::key).collect();
+            let woken = self.keeper.store().wake(&keys);
+            self.unless_trouble(woken);
+            self.hungry = true;
+        }
+        self.ended(&ended);
     }
 
     /// Learns whether effects are halted. When they no longer are, runs that waited for that go on.

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Look, Message, Service, Told};
 use crate::keeper::{Launch, Promised};
 use crate::record::Why;
-use crate::store::Rest;
+use crate::store::{Ended, Rest};
 
 /// What could not be taken up is tried again after this long.
 const SOON: Duration = Duration::from_secs(10);
@@ -33,9 +33,7 @@ impl Service {
         let taken = self.unless_trouble(taken).unwrap_or_default();
         // Runs that turn out to need nobody make room for others.
         self.hungry = !taken.is_empty();
-        for Promised { launch, at } in taken {
-            self.begin(launch, at, now);
-        }
+        self.begin(taken, now);
     }
 
     fn room(&self) -> usize {
@@ -46,31 +44,36 @@ impl Service {
         self.room() > 0
     }
 
-    /// Does what a run out of the queue needs.
-    pub(super) fn begin(&mut self, launch: Launch, promised: Timestamp, now: Timestamp) {
-        if self.executing.contains_key(&launch.run) {
-            return;
+    /// Does what runs out of the queue need.
+    pub(super) fn begin(&mut self, taken: Vec<Promised>, now: Timestamp) {
+        let (mut ended, mut back) = (Vec::new(), Vec::new());
+        for Promised { launch, at } in taken {
+            if self.executing.contains_key(&launch.run) {
+                continue;
+            }
+            match self.launcher.look(&launch.run) {
+                Ok(Look::Missing) => back.extend(self.begin_first(launch, at, now)),
+                Ok(Look::Interrupted | Look::Waiting(true)) if self.is_admitted(&launch, now) => {
+                    back.extend(self.start(launch, now));
+                }
+                Ok(Look::Waiting(false)) => back.push((launch, Rest::Parked)),
+                Ok(Look::Ended(verdict)) => ended.push((launch, verdict)),
+                Ok(Look::Executed | Look::Interrupted | Look::Waiting(true)) => {
+                    back.push((launch, Rest::After(SOON)));
+                }
+                Err(error) => {
+                    self.tell(&Told::Trouble(error.to_string()));
+                    back.push((launch, Rest::After(SOON)));
+                }
+            }
         }
-        match self.launcher.look(&launch.run) {
-            Ok(Look::Missing) => self.begin_first(launch, promised, now),
-            Ok(Look::Interrupted | Look::Waiting(true)) if self.is_admitted(&launch, now) => {
-                self.start(launch, now);
-            }
-            Ok(Look::Waiting(false)) => self.put_back(&launch.run, Rest::Parked),
-            Ok(Look::Ended(verdict)) => self.ended(launch, verdict),
-            Ok(Look::Executed | Look::Interrupted | Look::Waiting(true)) => {
-                self.put_back(&launch.run, Rest::After(SOON));
-            }
-            Err(error) => {
-                self.tell(&Told::Trouble(error.to_string()));
-                self.put_back(&launch.run, Rest::After(SOON));
-            }
-        }
+        self.put_back(&back);
+        self.ended(&ended);
     }
 
     /// A run that was promised by a process that died before it began is started if it is not too late; one that
-    /// waited for room is started when it is allowed now.
-    fn begin_first(&mut self, launch: Launch, promised: Timestamp, now: Timestamp) {
+    /// waited for room is started when it is allowed now. Answers what is to be put back.
+    fn begin_first(&mut self, launch: Launch, promised: Timestamp, now: Timestamp) -> Option<(Launch, Rest)> {
         let late = now.duration_since(launch.schedule.start_of(launch.instant));
         let most = launch.schedule.policy.catch_up.max(crate::decide::IN_TIME);
         let is_late = late > SignedDuration::try_from(most).unwrap_or(SignedDuration::MAX);
@@ -83,9 +86,10 @@ impl Service {
             Ok(()) => return self.start(launch, now),
         };
         self.carry_out(orders);
+        None
     }
 
-    fn start(&mut self, launch: Launch, now: Timestamp) {
+    fn start(&mut self, launch: Launch, now: Timestamp) -> Option<(Launch, Rest)> {
         let (run, door) = (launch.run.clone(), self.messages.0.clone());
         let left = Box::new(move |verdict| drop(door.send(Message::Left(run, verdict))));
         match self.launcher.launch(&launch, left) {
@@ -94,58 +98,78 @@ impl Service {
                 self.tell(&Told::Started(launch.clone()));
                 let executing = Executing { launch, closes, warned: false, stopped: false };
                 self.executing.insert(executing.launch.run.clone(), executing);
+                None
             }
             Err(error) => self.not_launched(launch, &error, now),
         }
     }
 
     /// A run that never began is refused; one that did is tried again.
-    fn not_launched(&mut self, launch: Launch, error: &CallError, now: Timestamp) {
+    fn not_launched(&mut self, launch: Launch, error: &CallError, now: Timestamp) -> Option<(Launch, Rest)> {
         match self.launcher.look(&launch.run) {
             Ok(Look::Missing) if !is_passing(error) => {
                 let orders = self.keeper.refused(&launch, Why::Refused, &error.message, now);
                 self.carry_out(orders);
+                None
             }
-            Ok(Look::Ended(verdict)) => self.ended(launch, verdict),
+            Ok(Look::Ended(verdict)) => {
+                self.ended(&[(launch, verdict)]);
+                None
+            }
             _ => {
                 self.tell(&Told::Trouble(format!("`{}`: {}", launch.run, error.message)));
-                self.put_back(&launch.run, Rest::After(SOON));
+                Some((launch, Rest::After(SOON)))
             }
         }
     }
 
-    /// The process has left a run.
-    pub(super) fn left(&mut self, run: &str, verdict: Option<Verdict>) {
-        let Some(Executing { launch, .. }) = self.executing.remove(run) else { return };
-        self.hungry = true;
-        match (verdict, self.launcher.look(run)) {
-            (Some(verdict), _) | (None, Ok(Look::Ended(verdict))) => self.ended(launch, verdict),
-            (None, Ok(Look::Waiting(decided))) => {
-                self.tell(&Told::Waiting(launch));
-                let rest = if decided { Rest::After(Duration::ZERO) } else { Rest::Parked };
-                self.put_back(run, rest);
-            }
-            (None, _) => {
-                let again = if self.stopping.is_some() { Duration::ZERO } else { SOON };
-                self.put_back(run, Rest::After(again));
+    /// The process has left runs: what became of all of them is noted at once.
+    pub(super) fn left(&mut self, runs: Vec<(String, Option<Verdict>)>) {
+        let (mut ended, mut back) = (Vec::new(), Vec::new());
+        for (run, verdict) in runs {
+            let Some(Executing { launch, .. }) = self.executing.remove(&run) else { continue };
+            self.hungry = true;
+            let look = verdict.map_or_else(|| self.launcher.look(&run), |verdict| Ok(Look::Ended(verdict)));
+            match look {
+                Ok(Look::Ended(verdict)) => ended.push((launch, verdict)),
+                Ok(Look::Waiting(decided)) => {
+                    self.tell(&Told::Waiting(launch.clone()));
+                    back.push((launch, if decided { Rest::After(Duration::ZERO) } else { Rest::Parked }));
+                }
+                _ => {
+                    let again = if self.stopping.is_some() { Duration::ZERO } else { SOON };
+                    back.push((launch, Rest::After(again)));
+                }
             }
         }
+        self.put_back(&back);
+        self.ended(&ended);
     }
 
     /// What cannot be put back is free when this engine has not kept it for a while.
-    fn put_back(&self, run: &str, rest: Rest) {
-        let now = self.clock.now();
-        let back = self.keeper.store().put_back(&self.options.engine, run, now, rest);
-        self.unless_trouble(back);
+    pub(super) fn put_back(&self, runs: &[(Launch, Rest)]) {
+        if runs.is_empty() {
+            return;
+        }
+        let back: Vec<_> = runs.iter().map(|(launch, rest)| (launch.key(), *rest)).collect();
+        let done = self.keeper.store().put_back(&self.options.engine, self.clock.now(), &back);
+        self.unless_trouble(done);
     }
 
-    pub(super) fn ended(&mut self, launch: Launch, verdict: Verdict) {
-        let now = self.clock.now();
-        let noted = self.keeper.ended(&launch.schedule.name, launch.instant, verdict, now);
-        if let Some(Some(orders)) = self.unless_trouble(noted) {
-            self.tell(&Told::Ended(launch, verdict));
-            self.carry_out(Ok(orders));
+    /// Ends that cannot be noted are noted when the runs are taken again: their journals say so.
+    pub(super) fn ended(&mut self, runs: &[(Launch, Verdict)]) {
+        if runs.is_empty() {
+            return;
         }
+        let ended = runs.iter().map(|(launch, verdict)| (launch.key(), *verdict));
+        let ended: Vec<Ended<'_>> =
+            ended.map(|((schedule, instant), verdict)| Ended { schedule, instant, verdict }).collect();
+        let noted = self.keeper.ended(&ended, self.clock.now());
+        let Some((news, orders)) = self.unless_trouble(noted) else { return };
+        for ((launch, verdict), _) in runs.iter().zip(news).filter(|(_, news)| *news) {
+            self.tell(&Told::Ended(launch.clone(), *verdict));
+        }
+        self.carry_out(orders);
     }
 
     /// Says that this engine still has what it took.
@@ -154,7 +178,7 @@ impl Service {
             return;
         }
         self.kept = Instant::now();
-        let runs: Vec<&str> = self.executing.keys().map(String::as_str).collect();
+        let runs: Vec<_> = self.executing.values().map(|executing| executing.launch.key()).collect();
         let kept = self.keeper.store().keep(&self.options.engine, now, &runs);
         self.unless_trouble(kept);
     }

@@ -1,21 +1,24 @@
-//! Where records and standings live. One trait; SQLite stands behind it for one engine, PostgreSQL for several, and the
-//! same tests hold for both.
+//! Where records and standings live. Two traits; SQLite stands behind them for one engine, PostgreSQL for several, and
+//! the same tests hold for both.
+//!
+//! - [`RecordStore`]: what became of each instant, and how far each schedule has come
+//! - [`Queue`]: who executes the runs that were promised
 //!
 //! The rules a store keeps: `(schedule, instant)` is unique; what [`RecordStore::decided`] answered is durable; an
 //! outcome changes only by [`RecordStore::settle`], which compares before it sets, so that two processes cannot both
-//! believe that they start a run.
+//! believe that they start a run. Every call is one transaction: all of it is kept, or nothing.
 
 mod postgres;
+mod queue;
 mod sqlite;
 mod stored;
-
-use std::time::Duration;
 
 use aegis_engine::journal::{Person, StoreError, Verdict};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use postgres::PostgresRecords;
+pub use queue::{BY_HAND, Choose, Key, Queue, Rest};
 pub use sqlite::SqliteRecords;
 
 use crate::record::{Outcome, Record};
@@ -23,11 +26,11 @@ use crate::schedule::Definition;
 
 /// How far a schedule has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Progress {
+pub struct Progress<'a> {
     /// The schedule.
-    pub schedule: String,
+    pub schedule: &'a str,
     /// What its instants followed from.
-    pub definition: Definition,
+    pub definition: Definition<'a>,
     /// Every instant up to here has its record.
     pub decided: Timestamp,
     /// Why it is paused.
@@ -35,6 +38,9 @@ pub struct Progress {
     /// Runs that failed in a row.
     pub failures: u32,
 }
+
+/// Hears of one schedule after the other: of 100,000 no list is made. One may be told of twice.
+pub type Each<'a> = &'a mut (dyn FnMut(Progress<'_>) + Send);
 
 /// Why a schedule starts nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,80 +58,53 @@ pub struct Pause {
 pub struct News {
     /// True when this is everything there is, and not only what changed.
     pub whole: bool,
-    /// How far schedules have come.
-    pub progress: Vec<Progress>,
     /// Records; those that are at their end are among them only when they changed.
     pub records: Vec<Record>,
     /// What to ask with the next time.
     pub cursor: u64,
 }
 
-/// What becomes of a run that an engine does not execute any more, and that has not ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rest {
-    /// It waits for people, and for [`RecordStore::wake`].
-    Parked,
-    /// Any engine may take it after this long.
-    After(Duration),
+/// A record that gets another outcome.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// As it is known.
+    pub record: Record,
+    /// The outcome it gets.
+    pub outcome: Outcome,
+    /// The note it gets.
+    pub note: String,
 }
 
-/// A person who starts a run by hand begins within this time, or an engine takes the run.
-pub const BY_HAND: Duration = Duration::from_secs(10);
-
-/// Chooses from what waits for an engine, given the schedules of what is under way; answers positions.
-pub type Choose<'a> = &'a mut (dyn FnMut(&[Record], &[String]) -> Vec<usize> + Send);
+/// The end of a run.
+#[derive(Debug, Clone, Copy)]
+pub struct Ended<'a> {
+    /// The schedule.
+    pub schedule: &'a str,
+    /// The instant it is the run of.
+    pub instant: Timestamp,
+    /// How it ended.
+    pub verdict: Verdict,
+}
 
 /// Records and standings. Where a time is handed in, a store that several machines share goes by its own clock instead.
-pub trait RecordStore: Send + Sync + 'static {
-    /// What changed since the last time, or everything that is open.
+pub trait RecordStore: Queue {
+    /// What changed since the last time, or everything that is open: schedules one by one, records in the answer.
     ///
     /// # Errors
     /// When the store cannot be read.
-    fn news(&self, since: Option<u64>) -> Result<News, StoreError>;
+    fn news(&self, since: Option<u64>, each: Each<'_>) -> Result<News, StoreError>;
 
-    /// Takes runs that were promised and that nobody executes, for one engine, which has them as long as it keeps
-    /// them. All engines choose one after the other, so that what limits them all is kept.
-    ///
-    /// # Errors
-    /// When it could not be made durable.
-    fn take(&self, engine: &str, now: Timestamp, choose: Choose<'_>) -> Result<Vec<Record>, StoreError>;
-
-    /// Keeps what an engine has taken for another while.
-    ///
-    /// # Errors
-    /// When it could not be made durable.
-    fn keep(&self, engine: &str, now: Timestamp, runs: &[&str]) -> Result<(), StoreError>;
-
-    /// Gives back what an engine has taken, if it still has it.
-    ///
-    /// # Errors
-    /// When it could not be made durable.
-    fn put_back(&self, engine: &str, run: &str, now: Timestamp, rest: Rest) -> Result<(), StoreError>;
-
-    /// A parked run can go on.
-    ///
-    /// # Errors
-    /// When it could not be made durable.
-    fn wake(&self, run: &str) -> Result<(), StoreError>;
-
-    /// Promises the run of an instant to a person, in place of the record that said there is none; answers whether
-    /// nobody else was quicker.
-    ///
-    /// # Errors
-    /// When it could not be made durable.
-    fn promise(&self, record: &Record, before: Option<&Record>, now: Timestamp) -> Result<bool, StoreError>;
-
-    /// How far every schedule has come that was ever seen.
+    /// How far schedules have come that were ever seen: the one of a name, or all.
     ///
     /// # Errors
     /// When the store cannot be read.
-    fn progress(&self) -> Result<Vec<Progress>, StoreError>;
+    fn progress(&self, of: Option<&str>, each: Each<'_>) -> Result<(), StoreError>;
 
     /// Takes schedules in, or gives known ones another definition; all instants up to the given one are past.
     ///
     /// # Errors
     /// When it could not be made durable.
-    fn define(&self, schedules: &[(&str, Definition, Timestamp)]) -> Result<(), StoreError>;
+    fn define(&self, schedules: &[(&str, Definition<'_>, Timestamp)]) -> Result<(), StoreError>;
 
     /// Keeps new records, and how far each schedule has come by them. Answers for each record whether it is new: an
     /// instant that has one keeps it.
@@ -134,17 +113,18 @@ pub trait RecordStore: Send + Sync + 'static {
     /// When it could not be made durable; then nothing of it was stored.
     fn decided(&self, records: &[Record], until: &[(&str, Timestamp)]) -> Result<Vec<bool>, StoreError>;
 
-    /// Changes the outcome of a record that still has the expected one; answers whether it had.
+    /// Changes the outcomes of records that still have the expected ones; answers for each whether it had.
     ///
     /// # Errors
     /// When it could not be made durable.
-    fn settle(&self, record: &Record, now: &Outcome, note: &str) -> Result<bool, StoreError>;
+    fn settle(&self, changes: &[Change]) -> Result<Vec<bool>, StoreError>;
 
-    /// A run has ended; answers how many have failed in a row. `None`: somebody noted it already.
+    /// Runs have ended; answers for each how many of its schedule have failed in a row. `None`: somebody noted it
+    /// already.
     ///
     /// # Errors
     /// When it could not be made durable.
-    fn ended(&self, schedule: &str, instant: Timestamp, verdict: Verdict) -> Result<Option<u32>, StoreError>;
+    fn ended(&self, ended: &[Ended<'_>]) -> Result<Vec<Option<u32>>, StoreError>;
 
     /// Lets keepers in other processes look at what this one did.
     ///
@@ -175,4 +155,16 @@ pub trait RecordStore: Send + Sync + 'static {
     /// # Errors
     /// When the store cannot be read.
     fn find(&self, schedule: &str, instant: Timestamp) -> Result<Option<Record>, StoreError>;
+}
+
+impl dyn RecordStore {
+    /// Whether a schedule was ever seen.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn knows(&self, schedule: &str) -> Result<bool, StoreError> {
+        let mut known = false;
+        self.progress(Some(schedule), &mut |_| known = true)?;
+        Ok(known)
+    }
 }

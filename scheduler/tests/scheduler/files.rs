@@ -86,7 +86,7 @@ fn a_file_says_everything_and_a_header_the_same_with_underscores() {
     assert_eq!(nightly.zone.iana_name(), Some("Asia/Seoul"));
     assert_eq!((nightly.policy.missed, nightly.policy.overlap), (Missed::All, Overlap::BufferAll));
     assert_eq!(nightly.policy.skipped, Skipped::Skip);
-    assert_eq!(nightly.from.unwrap().to_string(), "2026-11-30T15:00:00Z");
+    assert_eq!(nightly.policy.from.unwrap().to_string(), "2026-11-30T15:00:00Z");
     assert_eq!(plan.schedules[2].zone.iana_name(), Some("Europe/Berlin"));
     assert_eq!(plan.schedules[2].policy.catch_up.as_secs(), 7200);
 }

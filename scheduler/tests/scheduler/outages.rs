@@ -6,7 +6,7 @@ use std::time::Duration;
 use aegis_scheduler::{Missed, Overlap, Record, Schedule, Why};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::world::{World, at, schedule};
+use crate::world::{World, at, policy, schedule};
 
 const BEGAN: &str = "2026-11-23T00:00:30Z";
 
@@ -52,8 +52,9 @@ fn outages_from_nothing_to_thirty_days_leave_one_record_an_instant_and_the_polic
             ("17 3 * * 1", Missed::Last, 2_592_000),
         ] {
             let mut plan = schedule("a", when, "Asia/Seoul");
-            (plan.policy.missed, plan.policy.catch_up) = (missed, Duration::from_secs(catch_up));
-            plan.policy.overlap = Overlap::Allow;
+            let policy = policy(&mut plan);
+            (policy.missed, policy.catch_up) = (missed, Duration::from_secs(catch_up));
+            policy.overlap = Overlap::Allow;
             let mut world = World::new(vec![plan.clone()], BEGAN);
             let now = at(BEGAN) + SignedDuration::from_secs(length);
             world.restart(vec![plan.clone()], now);

@@ -7,7 +7,7 @@ use aegis_scheduler::record::run_id;
 use aegis_scheduler::{Outcome, Record, Schedule};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::world::{at, schedule};
+use crate::world::{at, policy, schedule};
 
 fn waiting(name: &str, minute: i64) -> Record {
     let instant: Timestamp = at("2026-11-23T00:00:00Z") + SignedDuration::from_mins(minute);
@@ -52,7 +52,7 @@ fn targets_share_what_schedules_do_not_decide() {
 
 #[test]
 fn what_is_urgent_goes_first() {
-    let schedules = [of("a", |_| {}), of("urgent", |urgent| urgent.policy.priority = 9)];
+    let schedules = [of("a", |_| {}), of("urgent", |urgent| policy(urgent).priority = 9)];
     let waits = [("a", 0), ("urgent", 7), ("urgent", 8)];
     assert_eq!(chosen(&schedules, &waits, &["urgent"], 2), ["urgent 7", "urgent 8"]);
 }

@@ -15,7 +15,7 @@ use aegis_scheduler::store::RecordStore;
 use aegis_scheduler::{Gates, Keeper, Outcome, Record};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::world::{World, schedule};
+use crate::world::{World, schedule, shared};
 
 const WAITING: usize = 500;
 
@@ -79,7 +79,7 @@ fn runs_that_wait_for_people_cost_nothing_until_one_is_answered() {
     let records: Vec<Record> = (0..WAITING).map(promised).collect();
     world.store.decided(&records, &[]).unwrap();
     world.keeper = Keeper::new(Arc::clone(&world.store) as Arc<dyn RecordStore>);
-    world.keeper.load(vec![schedule("a", "0 0 1 1 *", "UTC")], Gates::default(), now).unwrap();
+    world.keeper.load(shared(vec![schedule("a", "0 0 1 1 *", "UTC")]), Gates::default(), now).unwrap();
 
     let people = Arc::new(Patient::default());
     let options = Options { look: Duration::from_millis(20), most_runs: 64, ..Options::of("test") };

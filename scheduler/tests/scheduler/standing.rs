@@ -6,11 +6,11 @@ use aegis_scheduler::store::{Pause, RecordStore};
 use aegis_scheduler::{Overlap, Schedule, Why};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::world::{World, at, schedule};
+use crate::world::{World, at, policy, schedule, shared};
 
 fn hourly(overlap: Overlap) -> Schedule {
     let mut hourly = schedule("a", "0 * * * *", "UTC");
-    hourly.policy.overlap = overlap;
+    policy(&mut hourly).overlap = overlap;
     hourly
 }
 
@@ -99,7 +99,7 @@ fn a_pause_is_a_reason_and_what_it_kept_back_does_not_come_later() {
 #[test]
 fn a_schedule_that_keeps_failing_is_paused_and_says_why() {
     let mut plan = hourly(Overlap::Skip);
-    plan.policy.pause_after = Some(2);
+    policy(&mut plan).pause_after = Some(2);
     let mut world = World::new(vec![plan], "2026-11-23T00:30:00Z");
     for now in [hour(1), hour(2)] {
         let launch = world.tick(now).remove(0);
@@ -127,7 +127,11 @@ fn two_keepers_on_one_store_start_each_instant_once() {
     let mut other =
         aegis_scheduler::Keeper::new(std::sync::Arc::clone(&one.store) as std::sync::Arc<dyn RecordStore>);
     other
-        .load(vec![hourly(Overlap::Allow)], aegis_scheduler::Gates::default(), at("2026-11-23T00:30:00Z"))
+        .load(
+            shared(vec![hourly(Overlap::Allow)]),
+            aegis_scheduler::Gates::default(),
+            at("2026-11-23T00:30:00Z"),
+        )
         .unwrap();
     let mut started = 0;
     for now in (1..20).map(hour) {

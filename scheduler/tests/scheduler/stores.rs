@@ -9,7 +9,7 @@ use aegis_engine::testing::PostgresServer;
 use aegis_engine::testing::postgres::opened;
 use aegis_scheduler::record::run_id;
 use aegis_scheduler::schedule::Definition;
-use aegis_scheduler::store::{Pause, PostgresRecords, RecordStore, Rest, SqliteRecords};
+use aegis_scheduler::store::{Change, Ended, Pause, PostgresRecords, RecordStore, Rest, SqliteRecords};
 use aegis_scheduler::{Outcome, Record, Why};
 use jiff::Timestamp;
 
@@ -108,9 +108,7 @@ fn promised(schedule: &str, second: i64) -> Record {
     record(schedule, second, Outcome::Started { run: run_id(schedule, at(second)), verdict: None })
 }
 
-fn daily() -> Definition {
-    Definition { when: "@daily".into(), zone: "UTC".into() }
-}
+const DAILY: Definition<'_> = Definition { when: "@daily", zone: "UTC" };
 
 fn take(store: &dyn RecordStore, engine: &str, room: usize) -> Vec<String> {
     let mut oldest = |waiting: &[Record], _: &[String]| (0..waiting.len().min(room)).collect();
@@ -124,15 +122,21 @@ fn run(second: i64) -> String {
 
 fn an_instant_has_one_record(open: Open<'_>) {
     let (one, two) = (open(), open());
-    one.define(&[("a", daily(), at(0))]).unwrap();
+    one.define(&[("a", DAILY, at(0))]).unwrap();
     let none = record("a", 1, Outcome::NotStarted { why: Why::Frozen });
     assert_eq!(one.decided(&[promised("a", 1), promised("a", 2)], &[("a", at(2))]).unwrap(), [true, true]);
     assert_eq!(two.decided(&[none, promised("a", 3)], &[("a", at(3))]).unwrap(), [false, true]);
     assert_eq!(two.find("a", at(1)).unwrap(), Some(promised("a", 1)));
     // How far a schedule has come never goes back.
     one.decided(&[], &[("a", at(2))]).unwrap();
-    let progress = two.progress().unwrap().remove(0);
-    assert_eq!((progress.decided, progress.definition), (at(3), daily()));
+    let mut told = 0;
+    two.progress(None, &mut |progress| {
+        assert_eq!((progress.schedule, progress.decided, progress.definition), ("a", at(3), DAILY));
+        told += 1;
+    })
+    .unwrap();
+    two.progress(Some("b"), &mut |progress| panic!("{progress:?} was never taken in")).unwrap();
+    assert_eq!(told, 1);
     assert_eq!(two.find("b", at(1)).unwrap(), None);
 }
 
@@ -141,39 +145,58 @@ fn an_outcome_changes_only_from_the_expected_one(open: Open<'_>) {
     let waiting = record("a", 1, Outcome::Waiting);
     one.decided(std::slice::from_ref(&waiting), &[]).unwrap();
     let starts = promised("a", 1).outcome;
-    assert!(one.settle(&waiting, &starts, "first").unwrap());
-    assert!(!two.settle(&waiting, &Outcome::NotStarted { why: Why::Overlap }, "second").unwrap());
+    let change = |second, outcome: &Outcome, note: &str| Change {
+        record: record("a", second, Outcome::Waiting),
+        outcome: outcome.clone(),
+        note: note.into(),
+    };
+    assert_eq!(one.settle(&[change(1, &starts, "first")]).unwrap(), [true]);
+    let overlap = Outcome::NotStarted { why: Why::Overlap };
+    one.decided(&[record("a", 2, Outcome::Waiting)], &[]).unwrap();
+    let both = [change(1, &overlap, "second"), change(2, &overlap, "second")];
+    assert_eq!(two.settle(&both).unwrap(), [false, true]);
     let found = two.find("a", at(1)).unwrap().unwrap();
     assert_eq!((found.outcome, found.note.as_str()), (starts, "first"));
 }
 
 fn an_end_is_noted_once_and_failures_are_counted(open: Open<'_>) {
     let (one, two) = (open(), open());
-    one.define(&[("a", daily(), at(0))]).unwrap();
+    one.define(&[("a", DAILY, at(0))]).unwrap();
     one.decided(&[promised("a", 1), promised("a", 2), promised("a", 3)], &[]).unwrap();
-    assert_eq!(one.ended("a", at(1), Verdict::Failed).unwrap(), Some(1));
-    assert_eq!(two.ended("a", at(1), Verdict::Failed).unwrap(), None, "somebody was quicker");
-    assert_eq!(two.ended("a", at(2), Verdict::Failed).unwrap(), Some(2));
+    let end = |second, verdict| Ended { schedule: "a", instant: at(second), verdict };
+    assert_eq!(one.ended(&[end(1, Verdict::Failed)]).unwrap(), [Some(1)]);
+    // Of several that are noted together each counts, in their order; what somebody noted before does not.
+    let both = [end(1, Verdict::Succeeded), end(2, Verdict::Failed)];
+    assert_eq!(two.ended(&both).unwrap(), [None, Some(2)]);
     assert_eq!(two.open().unwrap(), [promised("a", 3)]);
-    assert_eq!(one.ended("a", at(3), Verdict::Succeeded).unwrap(), Some(0));
+    assert_eq!(one.ended(&[end(3, Verdict::Succeeded)]).unwrap(), [Some(0)]);
     assert!(one.open().unwrap().is_empty());
+    one.decided(&(4..8).map(|second| promised("a", second)).collect::<Vec<_>>(), &[]).unwrap();
+    let verdicts = [Verdict::Failed, Verdict::Succeeded, Verdict::Failed, Verdict::Cancelled];
+    let all: Vec<Ended<'_>> = (4..8).zip(verdicts).map(|(second, verdict)| end(second, verdict)).collect();
+    assert_eq!(two.ended(&all).unwrap(), [Some(1), Some(0), Some(1), Some(1)]);
 }
 
 fn news_are_what_others_did(open: Open<'_>) {
     let (one, two) = (open(), open());
-    one.define(&[("a", daily(), at(0))]).unwrap();
+    one.define(&[("a", DAILY, at(0))]).unwrap();
     one.decided(&[promised("a", 1)], &[("a", at(1))]).unwrap();
-    let news = two.news(None).unwrap();
-    assert!(news.whole);
-    assert_eq!((news.progress.len(), news.records), (1, vec![promised("a", 1)]));
+    let news = |since| {
+        let mut pauses = Vec::new();
+        let news = two.news(since, &mut |progress| pauses.push(progress.pause)).unwrap();
+        (news, pauses)
+    };
+    let (first, pauses) = news(None);
+    assert!(first.whole);
+    assert_eq!((pauses, first.records), (vec![None], vec![promised("a", 1)]));
     let pause = Pause { person: Person("kim".into()), reason: "why not".into(), at: at(5) };
     one.set_pause("a", Some(&pause)).unwrap();
     one.changed().unwrap();
-    let news = two.news(Some(news.cursor)).unwrap();
-    assert_eq!(news.progress[0].pause, Some(pause));
-    one.ended("a", at(1), Verdict::Succeeded).unwrap();
+    let (second, pauses) = news(Some(first.cursor));
+    assert_eq!(pauses, [Some(pause)]);
+    one.ended(&[Ended { schedule: "a", instant: at(1), verdict: Verdict::Succeeded }]).unwrap();
     one.changed().unwrap();
-    let news = two.news(Some(news.cursor)).unwrap();
+    let (news, _) = news(Some(second.cursor));
     let ended = |record: &Record| matches!(record.outcome, Outcome::Started { verdict: Some(_), .. });
     assert!(if news.whole { news.records.is_empty() } else { news.records.iter().any(ended) });
 }
@@ -192,25 +215,35 @@ fn a_promised_run_is_taken_once(open: Open<'_>) {
             Vec::new()
         })
         .unwrap();
-    store.keep("one", Timestamp::now(), &[&run(1)]).unwrap();
-    store.put_back("one", &run(2), Timestamp::now(), Rest::After(Duration::ZERO)).unwrap();
+    store.keep("one", Timestamp::now(), &[("a", at(1))]).unwrap();
+    let free = |engine, second| {
+        let back = [(("a", at(second)), Rest::After(Duration::ZERO))];
+        store.put_back(engine, Timestamp::now(), &back).unwrap();
+    };
+    free("one", 2);
     // Only who has it gives it back.
-    store.put_back("two", &run(3), Timestamp::now(), Rest::After(Duration::ZERO)).unwrap();
+    free("two", 3);
     assert_eq!(take(&*store, "one", 9), [run(2)]);
-    store.ended("a", at(3), Verdict::Succeeded).unwrap();
-    store.put_back("one", &run(3), Timestamp::now(), Rest::After(Duration::ZERO)).unwrap();
+    store.ended(&[Ended { schedule: "a", instant: at(3), verdict: Verdict::Succeeded }]).unwrap();
+    free("one", 3);
     assert!(take(&*store, "one", 9).is_empty(), "it has ended");
 }
 
 fn what_is_parked_waits_until_it_is_woken(open: Open<'_>) {
     let store = open();
-    store.decided(&[promised("a", 1)], &[]).unwrap();
-    assert_eq!(take(&*store, "one", 9), [run(1)]);
-    store.put_back("one", &run(1), Timestamp::now(), Rest::Parked).unwrap();
-    assert!(take(&*open(), "two", 9).is_empty());
-    assert_eq!(store.open().unwrap().len(), 1);
-    store.wake(&run(1)).unwrap();
-    assert_eq!(take(&*open(), "two", 9), [run(1)]);
+    store.decided(&[promised("a", 1), promised("a", 2), promised("a", 3)], &[]).unwrap();
+    assert_eq!(take(&*store, "one", 9).len(), 3);
+    // Of several that are given back together each rests as it is said.
+    let back = [
+        (("a", at(1)), Rest::Parked),
+        (("a", at(2)), Rest::After(Duration::ZERO)),
+        (("a", at(3)), Rest::Parked),
+    ];
+    store.put_back("one", Timestamp::now(), &back).unwrap();
+    assert_eq!(take(&*open(), "two", 9), [run(2)]);
+    assert_eq!(store.open().unwrap().len(), 3);
+    store.wake(&[("a", at(3)), ("a", at(9))]).unwrap();
+    assert_eq!(take(&*open(), "two", 9), [run(3)]);
 }
 
 fn a_run_started_by_hand_is_left_to_the_person_for_a_while(open: Open<'_>) {

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::oracle::{Oracle, Wants};
-use crate::world::{at, schedule};
+use crate::world::{at, policy, schedule};
 
 /// Expressions, and the same once more as a rule over the clock on the wall.
 const WANTED: [(&str, Wants); 7] = [
@@ -70,7 +70,8 @@ fn through(zone: &TimeZone, change: Timestamp) -> (usize, usize) {
         let mut schedule = schedule("a", text, "UTC");
         schedule.zone = zone.clone();
         for (skipped, doubled) in POLICIES {
-            (schedule.policy.skipped, schedule.policy.doubled) = (skipped, doubled);
+            let policy = policy(&mut schedule);
+            (policy.skipped, policy.doubled) = (skipped, doubled);
             let found = walked(&schedule, stretch.0, stretch.1);
             let wanted = oracle.instants(wants, skipped, doubled);
             assert_eq!(
@@ -148,7 +149,7 @@ fn what_is_on_no_clock_moves_by_the_gap_and_what_is_there_twice_runs_once() {
 #[test]
 fn intervals_and_single_instants_do_not_ask_the_clock_on_the_wall() {
     let mut every = schedule("a", "every 90m", "Europe/Berlin");
-    every.from = Some(at("2026-10-24T22:10:00Z"));
+    policy(&mut every).from = Some(at("2026-10-24T22:10:00Z"));
     assert_eq!(every.next_after(at("2026-10-01T00:00:00Z")).unwrap().instant, at("2026-10-24T22:10:00Z"));
     assert_eq!(every.next_after(at("2026-10-24T22:10:00Z")).unwrap().instant, at("2026-10-24T23:40:00Z"));
     let once = schedule("a", "2027-03-28T02:30", "Europe/Berlin");
@@ -161,10 +162,11 @@ fn intervals_and_single_instants_do_not_ask_the_clock_on_the_wall() {
 #[test]
 fn dates_of_a_schedule_bound_it_and_its_jitter_is_always_the_same() {
     let mut daily = schedule("a", "0 2 * * *", "UTC");
-    (daily.from, daily.until) = (Some(at("2026-12-01T02:00:00Z")), Some(at("2026-12-03T02:00:00Z")));
+    let (from, until) = (Some(at("2026-12-01T02:00:00Z")), Some(at("2026-12-03T02:00:00Z")));
+    (policy(&mut daily).from, policy(&mut daily).until) = (from, until);
     let found = walked(&daily, at("2026-11-01T00:00:00Z"), at("2027-01-01T00:00:00Z"));
     assert_eq!(found.len(), 2);
-    daily.policy.jitter = std::time::Duration::from_secs(600);
+    policy(&mut daily).jitter = std::time::Duration::from_secs(600);
     let other = Schedule { name: "b".into(), ..daily.clone() };
     assert_eq!(daily.delay(), daily.clone().delay());
     assert!(daily.delay() != other.delay() && daily.delay() < daily.policy.jitter);

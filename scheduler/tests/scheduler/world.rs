@@ -6,7 +6,7 @@ use std::time::Duration;
 use aegis_engine::journal::{SqliteStore, Verdict};
 use aegis_engine::runbook::{AtWindowEnd, Risk};
 use aegis_scheduler::keeper::{Launch, Order};
-use aegis_scheduler::store::{RecordStore, SqliteRecords};
+use aegis_scheduler::store::{Ended, RecordStore, SqliteRecords};
 use aegis_scheduler::{
     Doubled, Expression, Gates, Keeper, Missed, Overlap, Policy, Record, Schedule, Skipped, zone,
 };
@@ -29,10 +29,10 @@ pub(crate) fn schedule(name: &str, when: &str, zone_name: &str) -> Schedule {
         params: Arc::default(),
         when: Arc::new(when),
         zone: zone::find(zone_name).unwrap(),
-        from: None,
-        until: None,
         paused: None,
-        policy: Policy {
+        policy: Arc::new(Policy {
+            from: None,
+            until: None,
             overlap: Overlap::Skip,
             missed: Missed::Last,
             catch_up: Duration::from_secs(3600),
@@ -41,9 +41,19 @@ pub(crate) fn schedule(name: &str, when: &str, zone_name: &str) -> Schedule {
             doubled,
             pause_after: None,
             priority: 0,
-        },
+        }),
         place: None,
     }
+}
+
+/// A schedule's policy, to be changed.
+pub(crate) fn policy(schedule: &mut Schedule) -> &mut Policy {
+    Arc::make_mut(&mut schedule.policy)
+}
+
+/// As keepers take them.
+pub(crate) fn shared(schedules: Vec<Schedule>) -> Vec<Arc<Schedule>> {
+    schedules.into_iter().map(Arc::new).collect()
 }
 
 /// An instant.
@@ -69,7 +79,7 @@ impl World {
         drop(SqliteStore::open(directory.path()).unwrap());
         let store = Arc::new(SqliteRecords::open(directory.path()).unwrap());
         let mut keeper = Keeper::new(Arc::clone(&store) as Arc<dyn RecordStore>);
-        keeper.load(schedules, gates, at(now)).unwrap();
+        keeper.load(shared(schedules), gates, at(now)).unwrap();
         let path = directory.path().to_owned();
         Self { store, keeper, _directory: directory, directory: path }
     }
@@ -78,7 +88,7 @@ impl World {
     pub(crate) fn restart(&mut self, schedules: Vec<Schedule>, now: Timestamp) {
         self.store = Arc::new(SqliteRecords::open(&self.directory).unwrap());
         self.keeper = Keeper::new(Arc::clone(&self.store) as Arc<dyn RecordStore>);
-        self.keeper.load(schedules, Gates::default(), now).unwrap();
+        self.keeper.load(shared(schedules), Gates::default(), now).unwrap();
     }
 
     /// Runs that are to be started at a time.
@@ -88,7 +98,10 @@ impl World {
 
     /// The run of an instant succeeds.
     pub(crate) fn end(&mut self, launch: &Launch, verdict: Verdict, now: Timestamp) -> Vec<Launch> {
-        started(self.keeper.ended(&launch.schedule.name, launch.instant, verdict, now).unwrap().unwrap())
+        let (schedule, instant) = launch.key();
+        let (news, orders) = self.keeper.ended(&[Ended { schedule, instant, verdict }], now).unwrap();
+        assert_eq!(news, [true]);
+        started(orders.unwrap())
     }
 
     /// Ticks, and lets every run end at once, until nothing is left to start.

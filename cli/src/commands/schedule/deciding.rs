@@ -35,7 +35,7 @@ fn known(context: &Context, name: &str) -> Result<(Arc<Schedule>, Arc<dyn Record
     let plan = context.plan(false)?;
     let schedule = find(context, &plan, name)?;
     let store: Arc<dyn RecordStore> = context.records()?;
-    if store.progress()?.iter().all(|progress| progress.schedule != name) {
+    if !store.knows(name)? {
         // Nobody has served it yet: it begins now.
         store.define(&[(&schedule.name, schedule.definition(), SystemClock.now())])?;
     }

@@ -7,7 +7,6 @@ use aegis_engine::error::CallError;
 use aegis_engine::journal::Verdict;
 use aegis_engine::{Period, codes};
 use aegis_scheduler::explain::{self, Change, Told};
-use aegis_scheduler::store::Progress;
 use aegis_scheduler::{Outcome, Record, Schedule};
 use clap::Args;
 use jiff::Timestamp;
@@ -35,11 +34,13 @@ struct Line {
 /// Every schedule of the project.
 pub(super) fn ls(context: &Context) -> Result<Exit, Failure> {
     let (plan, store, now) = (context.plan(false)?, context.records()?, SystemClock.now());
-    let known: HashMap<String, Progress> =
-        store.progress()?.into_iter().map(|progress| (progress.schedule.clone(), progress)).collect();
+    let mut pauses = HashMap::new();
+    store.progress(None, &mut |progress| {
+        pauses.extend(progress.pause.map(|pause| (progress.schedule.to_owned(), pause)));
+    })?;
     let mut lines = Vec::new();
     for schedule in &plan.schedules {
-        let pause = known.get(&*schedule.name).and_then(|progress| progress.pause.as_ref());
+        let pause = pauses.get(&*schedule.name);
         let written = schedule.paused.as_deref().map(str::to_owned);
         let next = schedule.next_after(now);
         lines.push(Line {
@@ -155,7 +156,7 @@ pub(super) fn instant(text: &str, schedule: &Schedule) -> Result<Timestamp, Fail
 }
 
 fn policy(schedule: &Schedule) -> Vec<(&'static str, String)> {
-    let policy = schedule.policy;
+    let policy = &schedule.policy;
     let mut lines = vec![
         ("overlap", policy.overlap.word().to_owned()),
         ("missed", format!("{}, up to {} late", policy.missed.word(), Period(policy.catch_up))),
@@ -165,8 +166,8 @@ fn policy(schedule: &Schedule) -> Vec<(&'static str, String)> {
     if !policy.jitter.is_zero() {
         lines.push(("jitter", format!("always {} of {}", Period(schedule.delay()), Period(policy.jitter))));
     }
-    lines.extend(schedule.from.map(|from| ("from", from.to_string())));
-    lines.extend(schedule.until.map(|until| ("until", until.to_string())));
+    lines.extend(schedule.policy.from.map(|from| ("from", from.to_string())));
+    lines.extend(schedule.policy.until.map(|until| ("until", until.to_string())));
     lines.extend(policy.pause_after.map(|runs| ("paused", format!("after {runs} failed runs in a row"))));
     lines.extend(schedule.paused.as_ref().map(|why| ("paused", why.to_string())));
     lines
@@ -218,7 +219,7 @@ impl History {
         let store = context.records()?;
         let records = store.history(self.schedule.as_deref(), self.limit)?;
         if let (true, Some(name)) = (records.is_empty(), &self.schedule)
-            && store.progress()?.iter().all(|progress| progress.schedule != *name)
+            && !store.knows(name)?
         {
             find(context, &context.plan(false)?, name)?;
         }

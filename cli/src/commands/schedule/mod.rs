@@ -79,7 +79,7 @@ pub(super) fn tell_problems(context: &Context, plan: &Plan) -> usize {
 /// A schedule by its name; one that was refused says why.
 fn find(context: &Context, plan: &Plan, name: &str) -> Result<Arc<Planned>, Failure> {
     if let Some(found) = plan.schedules.iter().find(|schedule| &*schedule.name == name) {
-        return Ok(Arc::new(found.clone()));
+        return Ok(Arc::clone(found));
     }
     tell_problems(context, plan);
     let names: Vec<&str> = plan.schedules.iter().map(|schedule| &*schedule.name).collect();

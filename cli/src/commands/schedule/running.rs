@@ -11,8 +11,8 @@ use aegis_engine::run::{Mode, Occasion, Start};
 use aegis_engine::runbook::{Params, Runbook};
 use aegis_engine::text::count;
 use aegis_scheduler::record::run_id;
-use aegis_scheduler::store::RecordStore;
-use aegis_scheduler::{Kind, Outcome, Record, Schedule};
+use aegis_scheduler::store::{Ended, RecordStore};
+use aegis_scheduler::{Kind, Outcome, Policy, Record, Schedule};
 use clap::Args;
 use jiff::Timestamp;
 
@@ -103,7 +103,8 @@ fn missing(
     to: Timestamp,
 ) -> Result<Vec<(Timestamp, Option<Record>)>, Failure> {
     // A schedule's own dates bound what it starts by itself, not what people want of it.
-    let schedule = Schedule { from: None, until: None, ..schedule.clone() };
+    let policy = Arc::new(Policy { from: None, until: None, ..*schedule.policy });
+    let schedule = Schedule { policy, ..schedule.clone() };
     let before = from.checked_sub(jiff::SignedDuration::from_nanos(1)).unwrap_or(from);
     let mut found = Vec::new();
     let mut due = schedule.next_after(before);
@@ -200,7 +201,7 @@ impl ByHand<'_> {
     }
 
     fn ended(&self, instant: Timestamp, verdict: Verdict) -> Result<(), Failure> {
-        self.store.ended(&self.schedule.name, instant, verdict)?;
+        self.store.ended(&[Ended { schedule: &self.schedule.name, instant, verdict }])?;
         self.store.changed()?;
         Ok(())
     }

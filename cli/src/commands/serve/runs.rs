@@ -8,7 +8,7 @@ use aegis_engine::codes;
 use aegis_engine::diagnostic::{Problems, Severity};
 use aegis_engine::error::CallError;
 use aegis_engine::journal::Scheduled;
-use aegis_engine::journal::{Body, Entry, Person, Status, Store, StoreError, Wait};
+use aegis_engine::journal::{Body, Entry, Person, Status, Store, StoreError, Verdict, Wait};
 use aegis_engine::run::engine::EngineError;
 use aegis_engine::run::{Engine, Handle, Mode, Occasion, Resume, Start, stored};
 use aegis_engine::runbook::{BUILTINS, Runbook, check};
@@ -164,31 +164,19 @@ impl Launcher for Runs {
     }
 
     fn look(&self, run: &str) -> Result<Look, StoreError> {
-        let entries = match self.store.entries(run, 0) {
-            Ok(entries) => entries,
-            Err(StoreError::NoRun(_)) => return Ok(Look::Missing),
-            Err(error) => return Err(error),
+        let Some(standing) = self.store.standing(run)? else { return Ok(Look::Missing) };
+        let wait = match (standing.status, standing.wait) {
+            (Status::Succeeded, _) => return Ok(Look::Ended(Verdict::Succeeded)),
+            (Status::Failed, _) => return Ok(Look::Ended(Verdict::Failed)),
+            (Status::Cancelled, _) => return Ok(Look::Ended(Verdict::Cancelled)),
+            _ if standing.executed => return Ok(Look::Executed),
+            (Status::Waiting, wait) => wait,
+            (Status::Running | Status::Interrupted, _) => return Ok(Look::Interrupted),
         };
-        if let Some(verdict) = stored::verdict(&entries) {
-            return Ok(Look::Ended(verdict));
-        }
-        if self.store.executed(run)? {
-            return Ok(Look::Executed);
-        }
-        let status = entries.iter().rev().find_map(|entry| Status::after(&entry.body));
-        let newest = entries.iter().rev().find(|entry| {
-            matches!(entry.body, Body::Decided { .. } | Body::Waiting { .. } | Body::Resumed { .. })
-        });
-        let decided = newest.is_some_and(|entry| matches!(entry.body, Body::Decided { .. }));
-        let halt = entries.iter().rev().find_map(|entry| match &entry.body {
-            Body::Waiting { wait, .. } => Some(matches!(wait, Wait::Halt { .. })),
-            _ => None,
-        });
-        Ok(match status {
+        Ok(match wait {
             // Nobody has to say anything once effects are allowed again.
-            Some(Status::Waiting) if halt == Some(true) && self.store.halt()?.is_none() => Look::Interrupted,
-            Some(Status::Waiting) => Look::Waiting(decided),
-            _ => Look::Interrupted,
+            Some(Wait::Halt { .. }) if self.store.halt()?.is_none() => Look::Interrupted,
+            _ => Look::Waiting(standing.decided),
         })
     }
 

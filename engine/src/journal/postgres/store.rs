@@ -12,8 +12,10 @@ use sqlx::{Connection as _, Row as _};
 use super::claims::{Claims, certain};
 use super::database::{Connection, Database, Failed, Patience};
 use super::tables::JOURNAL;
-use crate::journal::stored::{self, DECIDED, StoredEntry, content_hash};
-use crate::journal::{Body, Claim, Entry, Fence, Halt, Lease, Person, RunRecord, Status, Store, StoreError};
+use crate::journal::stored::{self, DECIDED, StoredEntry, WAITING, content_hash};
+use crate::journal::{
+    Body, Claim, Entry, Fence, Halt, Lease, Person, RunRecord, Standing, Status, Store, StoreError,
+};
 
 /// Journals in a database that several engines share.
 pub struct PostgresStore {
@@ -244,6 +246,29 @@ impl Store for PostgresStore {
             Ok(rows.iter().map(entry).collect::<Result<Vec<_>, _>>()?)
         })?;
         entries.iter().map(|entry| entry.parsed(run)).collect()
+    }
+
+    fn standing(&self, run: &str) -> Result<Option<Standing>, StoreError> {
+        let found = self.read(async |connection, _| {
+            // One question: it is asked of thousands of runs, one after the other.
+            let rows = sqlx::query(
+                "SELECT seq, at, body, hash, status,
+                   EXISTS (SELECT FROM claims WHERE run = id AND expires > clock_timestamp())
+                 FROM runs LEFT JOIN entries ON entries.run = id AND status = $3 AND seq >=
+                   (SELECT seq FROM entries WHERE run = $1 AND body LIKE $2 ORDER BY seq DESC LIMIT 1)
+                 WHERE id = $1 ORDER BY seq",
+            )
+            .bind(run)
+            .bind(WAITING)
+            .bind(Status::Waiting.word())
+            .fetch_all(connection)
+            .await?;
+            let Some(first) = rows.first() else { return Ok(None) };
+            let (status, executed) = (Status::of(first.try_get(4)?), first.try_get::<bool, _>(5)?);
+            let since = rows.iter().filter(|row| row.try_get::<i64, _>(0).is_ok());
+            Ok(Some((status, executed, since.map(entry).collect::<Result<Vec<_>, _>>()?)))
+        })?;
+        found.map(|(status, executed, since)| stored::standing(run, status, executed, &since)).transpose()
     }
 
     fn runs(&self) -> Result<Vec<RunRecord>, StoreError> {

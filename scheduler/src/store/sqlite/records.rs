@@ -1,0 +1,199 @@
+//! Instants and what became of them, and how far schedules have come.
+
+use aegis_engine::journal::{StoreError, Verdict};
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, Params, Transaction, params};
+
+use super::{CHANGED, COLUMNS, SqliteRecords, record};
+use crate::record::Record;
+use crate::schedule::Definition;
+use crate::store::stored::{Stored, given_of, instant, nanoseconds, word};
+use crate::store::{Change, Each, Ended, News, Pause, Progress, RecordStore};
+
+const SCHEDULES: &str = "SELECT name, whens, zone, decided, pause, failures FROM schedules";
+
+impl SqliteRecords {
+    fn each_schedule(&self, sql: &str, given: impl Params, each: Each<'_>) -> Result<(), StoreError> {
+        let connection = self.connection();
+        let read = || {
+            let mut statement = connection.prepare_cached(sql)?;
+            let mut rows = statement.query(given)?;
+            while let Some(row) = rows.next()? {
+                let pause: Option<String> = row.get(4)?;
+                each(Progress {
+                    schedule: row.get_ref(0)?.as_str()?,
+                    definition: Definition {
+                        when: row.get_ref(1)?.as_str()?,
+                        zone: row.get_ref(2)?.as_str()?,
+                    },
+                    decided: instant(row.get(3)?),
+                    pause: pause.and_then(|text| serde_json::from_str(&text).ok()),
+                    failures: row.get(5)?,
+                });
+            }
+            Ok(())
+        };
+        read().map_err(|error: rusqlite::Error| self.error(error))
+    }
+}
+
+impl RecordStore for SqliteRecords {
+    fn news(&self, since: Option<u64>, each: Each<'_>) -> Result<News, StoreError> {
+        let cursor = self.version()?;
+        if since == Some(cursor) {
+            return Ok(News { cursor, ..News::default() });
+        }
+        self.progress(None, each)?;
+        Ok(News { whole: true, records: self.open()?, cursor })
+    }
+
+    fn progress(&self, of: Option<&str>, each: Each<'_>) -> Result<(), StoreError> {
+        match of {
+            Some(name) => self.each_schedule(&format!("{SCHEDULES} WHERE name = ?1"), params![name], each),
+            None => self.each_schedule(SCHEDULES, [], each),
+        }
+    }
+
+    fn define(&self, schedules: &[(&str, Definition<'_>, Timestamp)]) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            let mut define = transaction.prepare_cached(
+                "INSERT INTO schedules (name, whens, zone, decided) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (name) DO UPDATE SET whens = ?2, zone = ?3, decided = max(decided, ?4)",
+            )?;
+            for (name, definition, at) in schedules {
+                define.execute(params![name, definition.when, definition.zone, nanoseconds(*at)])?;
+            }
+            Ok(())
+        })
+    }
+
+    fn decided(&self, records: &[Record], until: &[(&str, Timestamp)]) -> Result<Vec<bool>, StoreError> {
+        self.write(|transaction| {
+            let mut insert = transaction.prepare_cached(&format!(
+                "INSERT OR IGNORE INTO records ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
+            ))?;
+            let mut new = Vec::with_capacity(records.len());
+            for record in records {
+                let stored = Stored::of(&record.outcome);
+                let changed = insert.execute(params![
+                    record.schedule,
+                    nanoseconds(record.instant),
+                    nanoseconds(record.decided),
+                    stored.outcome,
+                    stored.run,
+                    stored.verdict,
+                    stored.why,
+                    record.note,
+                    given_of(record)
+                ])?;
+                new.push(changed == 1);
+            }
+            let mut advance = transaction
+                .prepare_cached("UPDATE schedules SET decided = max(decided, ?2) WHERE name = ?1")?;
+            for (name, at) in until {
+                advance.execute(params![name, nanoseconds(*at)])?;
+            }
+            Ok(new)
+        })
+    }
+
+    fn settle(&self, changes: &[Change]) -> Result<Vec<bool>, StoreError> {
+        self.write(|transaction| {
+            let mut settle = transaction.prepare_cached(
+                "UPDATE records SET outcome = ?5, run = ?6, verdict = ?7, why = ?8, note = ?9
+                 WHERE schedule = ?1 AND instant = ?2 AND outcome = ?3 AND run IS ?4",
+            )?;
+            let settle = |Change { record, outcome, note }: &Change| {
+                let (before, after) = (Stored::of(&record.outcome), Stored::of(outcome));
+                let changed = settle.execute(params![
+                    record.schedule,
+                    nanoseconds(record.instant),
+                    before.outcome,
+                    before.run,
+                    after.outcome,
+                    after.run,
+                    after.verdict,
+                    after.why,
+                    note
+                ])?;
+                Ok(changed == 1)
+            };
+            changes.iter().map(settle).collect()
+        })
+    }
+
+    fn ended(&self, ended: &[Ended<'_>]) -> Result<Vec<Option<u32>>, StoreError> {
+        self.write(|transaction| ended.iter().map(|ended| end(transaction, ended)).collect())
+    }
+
+    fn changed(&self) -> Result<(), StoreError> {
+        self.write(|transaction| transaction.execute(CHANGED, [])).map(drop)
+    }
+
+    fn set_pause(&self, schedule: &str, pause: Option<&Pause>) -> Result<(), StoreError> {
+        let text = pause.map(|pause| serde_json::to_string(pause).unwrap_or_default());
+        self.write(|transaction| {
+            transaction.execute(
+                "UPDATE schedules SET pause = ?2, failures = 0 WHERE name = ?1",
+                params![schedule, text],
+            )?;
+            transaction.execute(CHANGED, [])
+        })
+        .map(drop)
+    }
+
+    fn open(&self) -> Result<Vec<Record>, StoreError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM records
+             WHERE outcome = 'waiting' OR (outcome = 'started' AND verdict IS NULL) ORDER BY instant"
+        );
+        self.rows(&sql, [], record)
+    }
+
+    fn history(&self, schedule: Option<&str>, most: usize) -> Result<Vec<Record>, StoreError> {
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        match schedule {
+            Some(name) => {
+                let sql = format!(
+                    "SELECT {COLUMNS} FROM records WHERE schedule = ?1 ORDER BY instant DESC LIMIT ?2"
+                );
+                self.rows(&sql, params![name, most], record)
+            }
+            None => {
+                let sql = format!("SELECT {COLUMNS} FROM records ORDER BY instant DESC, schedule LIMIT ?1");
+                self.rows(&sql, params![most], record)
+            }
+        }
+    }
+
+    fn find(&self, schedule: &str, at: Timestamp) -> Result<Option<Record>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM records WHERE schedule = ?1 AND instant = ?2");
+        Ok(self.rows(&sql, params![schedule, nanoseconds(at)], record)?.pop())
+    }
+}
+
+/// Notes an end. A schedule whose count stays as it is is not written: its page need not reach the disk.
+fn end(transaction: &Transaction<'_>, ended: &Ended<'_>) -> rusqlite::Result<Option<u32>> {
+    let Ended { schedule, instant, verdict } = ended;
+    let noted = transaction
+        .prepare_cached(
+            "UPDATE records SET verdict = ?3 WHERE schedule = ?1 AND instant = ?2 AND verdict IS NULL",
+        )?
+        .execute(params![schedule, nanoseconds(*instant), word(*verdict)])?;
+    if noted == 0 {
+        return Ok(None);
+    }
+    let counted = match verdict {
+        Verdict::Succeeded => Some("UPDATE schedules SET failures = 0 WHERE name = ?1 AND failures > 0"),
+        Verdict::Failed => Some("UPDATE schedules SET failures = failures + 1 WHERE name = ?1"),
+        Verdict::Cancelled => None,
+    };
+    if let Some(sql) = counted {
+        transaction.prepare_cached(sql)?.execute(params![schedule])?;
+    }
+    let failures = transaction
+        .prepare_cached("SELECT failures FROM schedules WHERE name = ?1")?
+        .query_row(params![schedule], |row| row.get(0))
+        .optional()?;
+    Ok(Some(failures.unwrap_or_default()))
+}
