@@ -5,6 +5,7 @@
 
 mod calendars;
 mod files;
+mod interrupted;
 mod oracle;
 mod outages;
 mod queueing;
