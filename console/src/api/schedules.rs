@@ -136,6 +136,7 @@ pub(super) async fn run_now(
             key: person(holder).0,
             instant: Some(console.clock.now()),
             given: std::collections::BTreeMap::new(),
+            rate: None,
             hindered: None,
         };
         Ok(Json(console.intake.fire(event)?))

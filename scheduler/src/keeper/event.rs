@@ -7,6 +7,7 @@ use super::{Keeper, Order};
 use crate::decide::{Choice, decide};
 use crate::instants::{Due, Kind};
 use crate::record::{Outcome, Record, Why};
+use crate::store::{Admission, Limit};
 use crate::trigger::Event;
 
 impl Keeper {
@@ -31,13 +32,43 @@ impl Keeper {
         };
         let mut record = self.records(index, &[due], std::slice::from_ref(&choice), now).remove(0);
         record.given.clone_from(&event.given);
-        if self.store.decided(std::slice::from_ref(&record), &[])?.first() != Some(&true) {
-            let known = self.store.find(&record.schedule, instant)?;
-            return Ok((known.unwrap_or(record), Vec::new()));
+        let choice = match self.admit(event, &record, choice)? {
+            Some(choice) => choice,
+            None => {
+                let known = self.store.find(&record.schedule, instant)?;
+                return Ok((known.unwrap_or(record), Vec::new()));
+            }
+        };
+        if let Choice::Not(why, note) = &choice {
+            (record.outcome, record.note) = (Outcome::NotStarted { why: *why }, note.clone());
         }
         let mut orders = Vec::new();
         self.carry_out(index, choice, record.clone(), &mut orders)?;
         Ok((record, orders))
+    }
+
+    /// Keeps the record of an event, unless its trigger has started as many runs as it may: then one that says so.
+    /// `None`: its instant has one already.
+    fn admit(&self, event: &Event, record: &Record, choice: Choice) -> Result<Option<Choice>, StoreError> {
+        let Some(rate) = event.rate.filter(|_| record.why().is_none()) else {
+            return Ok(self.keep(record)?.then_some(choice));
+        };
+        let since = record.decided.checked_sub(rate.per).unwrap_or(Timestamp::MIN);
+        match self.store.admit(record, Limit { most: rate.most, since })? {
+            Admission::Kept => Ok(Some(choice)),
+            Admission::Known => Ok(None),
+            Admission::Full => {
+                let (why, most) = (Why::RateLimited, rate.most);
+                let note = format!("it has started {most} runs in {}", aegis_engine::Period(rate.per));
+                let full =
+                    Record { outcome: Outcome::NotStarted { why }, note: note.clone(), ..record.clone() };
+                Ok(self.keep(&full)?.then_some(Choice::Not(why, note)))
+            }
+        }
+    }
+
+    fn keep(&self, record: &Record) -> Result<bool, StoreError> {
+        Ok(self.store.decided(std::slice::from_ref(record), &[])?.contains(&true))
     }
 
     /// Its trigger has just been taken out of the project.

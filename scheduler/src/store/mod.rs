@@ -86,6 +86,26 @@ pub struct Ended<'a> {
     pub verdict: Verdict,
 }
 
+/// How many runs a trigger may have started since a time, whichever engine started them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// This many.
+    pub most: u32,
+    /// Decided after this.
+    pub since: Timestamp,
+}
+
+/// What became of the record of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// It is kept.
+    Kept,
+    /// Its instant has one already.
+    Known,
+    /// It is not kept: its trigger has started as many runs as it may.
+    Full,
+}
+
 /// Records and standings. Where a time is handed in, a store that several machines share goes by its own clock instead.
 pub trait RecordStore: Queue {
     /// What changed since the last time, or everything that is open: schedules one by one, records in the answer.
@@ -112,6 +132,13 @@ pub trait RecordStore: Queue {
     /// # Errors
     /// When it could not be made durable; then nothing of it was stored.
     fn decided(&self, records: &[Record], until: &[(&str, Timestamp)]) -> Result<Vec<bool>, StoreError>;
+
+    /// Keeps the record of an event that starts a run, if its trigger may start another. Engines decide on the events
+    /// of a trigger one after the other.
+    ///
+    /// # Errors
+    /// When it could not be made durable; then it was not stored.
+    fn admit(&self, record: &Record, limit: Limit) -> Result<Admission, StoreError>;
 
     /// Changes the outcomes of records that still have the expected ones; answers for each whether it had.
     ///

@@ -10,19 +10,18 @@
 //!                                    it has none (who held it died): a record at the holder's instant
 //! ```
 
-use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::sync::mpsc;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aegis_engine::clock::Clock;
 use aegis_engine::codes;
 use aegis_engine::error::CallError;
 use aegis_engine::journal::{Store, StoreError};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
-use super::{Event, Rate, Trigger};
-use crate::record::{Outcome, Record, Why};
+use super::{Event, Trigger};
+use crate::record::{Record, Why};
 use crate::service::Handle;
 use crate::store::RecordStore;
 
@@ -54,8 +53,6 @@ pub struct Intake {
     records: Arc<dyn RecordStore>,
     clock: Arc<dyn Clock>,
     service: Handle,
-    /// When each trigger started its runs, as far as its rate asks.
-    started: Mutex<HashMap<Arc<str>, VecDeque<Timestamp>>>,
 }
 
 impl Intake {
@@ -67,7 +64,7 @@ impl Intake {
         clock: Arc<dyn Clock>,
         service: Handle,
     ) -> Self {
-        Self { journals, records, clock, service, started: Mutex::default() }
+        Self { journals, records, clock, service }
     }
 
     /// Decides on an event.
@@ -90,16 +87,11 @@ impl Intake {
         };
         let hindered =
             event.hindered.clone().or_else(|| first.map(|at| (Why::Duplicate, format!("the same as {at}"))));
-        let hindered = hindered.or_else(|| self.limited(trigger, now));
         let duplicate = hindered.as_ref().is_some_and(|(why, _)| *why == Why::Duplicate);
         let record = self.fire(Event { instant: Some(instant), hindered, ..event })?;
-        match record.outcome {
-            Outcome::Started { .. } | Outcome::Waiting => self.count(trigger, now),
-            // What was not started does not keep the next one from it.
-            Outcome::NotStarted { .. } if !duplicate => {
-                self.journals.release(&lease, &instant.to_string(), None).map_err(stored)?;
-            }
-            Outcome::NotStarted { .. } => {}
+        // What was not started does not keep the next one from it.
+        if !duplicate && record.why().is_some() {
+            self.journals.release(&lease, &instant.to_string(), None).map_err(stored)?;
         }
         Ok(Answer::Decided(record))
     }
@@ -127,26 +119,6 @@ impl Intake {
             Some(_) => Ok((instant, Some(first))),
             None => Ok((first, None)),
         }
-    }
-
-    fn limited(&self, trigger: &Trigger, now: Timestamp) -> Option<(Why, String)> {
-        let Rate { most, per } = trigger.rate;
-        let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
-        let times = started.entry(Arc::clone(&trigger.name)).or_default();
-        let per = SignedDuration::try_from(per).unwrap_or(SignedDuration::MAX);
-        times.retain(|at| now.duration_since(*at) < per);
-        let full = times.len() >= usize::try_from(most).unwrap_or(usize::MAX);
-        full.then(|| {
-            (
-                Why::RateLimited,
-                format!("it has started {most} runs in {}", aegis_engine::Period(trigger.rate.per)),
-            )
-        })
-    }
-
-    fn count(&self, trigger: &Trigger, now: Timestamp) {
-        let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
-        started.entry(Arc::clone(&trigger.name)).or_default().push_back(now);
     }
 }
 

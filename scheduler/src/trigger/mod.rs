@@ -117,6 +117,8 @@ pub struct Event {
     pub instant: Option<Timestamp>,
     /// Parameters from it.
     pub given: BTreeMap<String, Value>,
+    /// How many runs of its trigger all engines together may start.
+    pub rate: Option<Rate>,
     /// Why it starts nothing, as far as it says so itself.
     pub hindered: Option<(Why, String)>,
 }
@@ -134,7 +136,7 @@ impl Trigger {
         let (given, hindered) = self.filled(&part.value);
         let key = if self.key.is_empty() { part.key.clone() } else { self.key_of(&part.value) };
         let trigger = Arc::clone(&self.name);
-        Some(Event { trigger, key, instant: part.instant, given, hindered })
+        Some(Event { trigger, key, instant: part.instant, given, rate: Some(self.rate), hindered })
     }
 
     fn key_of(&self, value: &Value) -> String {

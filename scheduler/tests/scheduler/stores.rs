@@ -9,7 +9,9 @@ use aegis_engine::testing::PostgresServer;
 use aegis_engine::testing::postgres::opened;
 use aegis_scheduler::record::run_id;
 use aegis_scheduler::schedule::Definition;
-use aegis_scheduler::store::{Change, Ended, Pause, PostgresRecords, RecordStore, Rest, SqliteRecords};
+use aegis_scheduler::store::{
+    Admission, Change, Ended, Limit, Pause, PostgresRecords, RecordStore, Rest, SqliteRecords,
+};
 use aegis_scheduler::{Outcome, Record, Why};
 use jiff::Timestamp;
 
@@ -34,6 +36,7 @@ promises! {
     a_promised_run_is_taken_once,
     what_is_parked_waits_until_it_is_woken,
     a_run_started_by_hand_is_left_to_the_person_for_a_while,
+    a_trigger_starts_as_many_runs_as_it_may,
     history_is_newest_first,
 }
 
@@ -54,6 +57,35 @@ fn postgres_keeps_every_promise() {
         drop(PostgresStore::open(&open()).unwrap());
         promise(&|| Arc::new(PostgresRecords::open(&open()).unwrap()));
     }
+}
+
+#[test]
+fn engines_that_decide_on_events_at_the_same_time_keep_to_the_rate_together() {
+    let server = PostgresServer::start();
+    let url = server.create("rate");
+    let open = || opened(&url, Duration::from_secs(90));
+    drop(PostgresStore::open(&open()).unwrap());
+    PostgresRecords::open(&open())
+        .unwrap()
+        .define(&[("a", Definition { when: "on webhook", zone: "UTC" }, at(0))])
+        .unwrap();
+    let kept: usize = std::thread::scope(|scope| {
+        let engines: Vec<_> = (0..6)
+            .map(|engine| {
+                scope.spawn(move || {
+                    let store = PostgresRecords::open(&open()).unwrap();
+                    let admitted = (0..20).map(|n| {
+                        store
+                            .admit(&promised("a", engine * 100 + n), Limit { most: 7, since: at(-1) })
+                            .unwrap()
+                    });
+                    admitted.filter(|admission| *admission == Admission::Kept).count()
+                })
+            })
+            .collect();
+        engines.into_iter().map(|engine| engine.join().unwrap()).sum()
+    });
+    assert_eq!(kept, 7);
 }
 
 #[test]
@@ -256,6 +288,29 @@ fn a_run_started_by_hand_is_left_to_the_person_for_a_while(open: Open<'_>) {
     assert!(store.promise(&promised("a", 2), Some(&missed), Timestamp::now()).unwrap());
     assert!(!store.promise(&promised("a", 2), Some(&missed), Timestamp::now()).unwrap());
     assert_eq!(store.find("a", at(2)).unwrap(), Some(promised("a", 2)));
+}
+
+fn a_trigger_starts_as_many_runs_as_it_may(open: Open<'_>) {
+    let (one, two) = (open(), open());
+    one.define(&[("a", Definition { when: "on webhook", zone: "UTC" }, at(0))]).unwrap();
+    let limit = |since| Limit { most: 2, since: at(since) };
+    let mut none = record("a", 1, Outcome::NotStarted { why: Why::Duplicate });
+    none.decided = at(5);
+    one.decided(&[none], &[]).unwrap();
+    assert_eq!(
+        one.admit(&promised("a", 2), limit(0)).unwrap(),
+        Admission::Kept,
+        "what starts nothing does not count"
+    );
+    assert_eq!(two.admit(&promised("a", 2), limit(0)).unwrap(), Admission::Known);
+    assert_eq!(two.admit(&promised("a", 3), limit(0)).unwrap(), Admission::Kept);
+    for store in [&one, &two] {
+        assert_eq!(store.admit(&promised("a", 4), limit(0)).unwrap(), Admission::Full);
+        assert_eq!(store.find("a", at(4)).unwrap(), None);
+    }
+    assert_eq!(two.admit(&promised("b", 4), limit(0)).unwrap(), Admission::Kept, "each trigger for itself");
+    // Time goes by: the first is too long ago.
+    assert_eq!(two.admit(&promised("a", 4), limit(2)).unwrap(), Admission::Kept);
 }
 
 fn history_is_newest_first(open: Open<'_>) {

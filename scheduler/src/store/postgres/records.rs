@@ -13,7 +13,7 @@ use super::{PostgresRecords, record, select_records};
 use crate::record::Record;
 use crate::schedule::Definition;
 use crate::store::stored::{Stored, given_of, instant, nanoseconds, word};
-use crate::store::{Change, Each, Ended, News, Pause, Progress, RecordStore};
+use crate::store::{Admission, Change, Each, Ended, Limit, News, Pause, Progress, RecordStore};
 
 const OPEN: &str = select_records!(
     "WHERE outcome = 'waiting' OR (outcome = 'started' AND verdict IS NULL) ORDER BY instant"
@@ -80,7 +80,6 @@ impl RecordStore for PostgresRecords {
     }
 
     fn decided(&self, records: &[Record], until: &[(&str, Timestamp)]) -> Result<Vec<bool>, StoreError> {
-        let stored: Vec<Stored<'_>> = records.iter().map(|record| Stored::of(&record.outcome)).collect();
         let mut until = until.to_vec();
         until.sort_unstable();
         self.ask(async |connection, _| {
@@ -96,27 +95,36 @@ impl RecordStore for PostgresRecords {
             .bind(until.iter().map(|(_, at)| nanoseconds(*at)).collect::<Vec<_>>())
             .execute(&mut *transaction)
             .await?;
-            let rows: Vec<(String, i64)> = sqlx::query_as(
-                "INSERT INTO records (schedule, instant, decided, outcome, run, verdict, why, note, given)
-                 SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[],
-                   $7::text[], $8::text[], $9::text[])
-                 ON CONFLICT DO NOTHING RETURNING schedule, instant",
-            )
-            .bind(records.iter().map(|record| record.schedule.as_str()).collect::<Vec<_>>())
-            .bind(records.iter().map(|record| nanoseconds(record.instant)).collect::<Vec<_>>())
-            .bind(records.iter().map(|record| nanoseconds(record.decided)).collect::<Vec<_>>())
-            .bind(stored.iter().map(|stored| stored.outcome).collect::<Vec<_>>())
-            .bind(stored.iter().map(|stored| stored.run).collect::<Vec<_>>())
-            .bind(stored.iter().map(|stored| stored.verdict).collect::<Vec<_>>())
-            .bind(stored.iter().map(|stored| stored.why).collect::<Vec<_>>())
-            .bind(records.iter().map(|record| record.note.as_str()).collect::<Vec<_>>())
-            .bind(records.iter().map(given_of).collect::<Vec<_>>())
-            .fetch_all(&mut *transaction)
-            .await?;
+            let new = inserted(&mut transaction, records).await?;
             transaction.commit().await?;
-            let new: std::collections::HashSet<(String, i64)> = rows.into_iter().collect();
-            let is_new = |record: &Record| new.contains(&(record.schedule.clone(), nanoseconds(record.instant)));
+            let is_new =
+                |record: &Record| new.contains(&(record.schedule.clone(), nanoseconds(record.instant)));
             Ok(records.iter().map(is_new).collect())
+        })
+    }
+
+    fn admit(&self, record: &Record, limit: Limit) -> Result<Admission, StoreError> {
+        self.ask(async |connection, _| {
+            let mut transaction = connection.begin().await?;
+            // Whoever has the trigger's row decides; the others wait.
+            sqlx::query("SELECT FROM schedules WHERE name = $1 FOR UPDATE")
+                .bind(&record.schedule)
+                .execute(&mut *transaction)
+                .await?;
+            let started: i64 = sqlx::query_scalar(
+                "SELECT count(*) FROM records
+                 WHERE schedule = $1 AND outcome IN ('started', 'waiting') AND decided > $2",
+            )
+            .bind(&record.schedule)
+            .bind(nanoseconds(limit.since))
+            .fetch_one(&mut *transaction)
+            .await?;
+            if started >= i64::from(limit.most) {
+                return Ok(Admission::Full);
+            }
+            let new = inserted(&mut transaction, std::slice::from_ref(record)).await?;
+            transaction.commit().await?;
+            Ok(if new.is_empty() { Admission::Known } else { Admission::Kept })
         })
     }
 
@@ -246,6 +254,29 @@ fn progress(row: &PgRow) -> Result<Progress<'_>, sqlx::Error> {
         pause: pause.and_then(|text| serde_json::from_str(text).ok()),
         failures: u32::try_from(row.try_get::<i32, _>(5)?).unwrap_or_default(),
     })
+}
+
+/// Keeps records whose instants have none; answers which.
+async fn inserted(connection: &mut Connection, records: &[Record]) -> Result<HashSet<(String, i64)>, Failed> {
+    let stored: Vec<Stored<'_>> = records.iter().map(|record| Stored::of(&record.outcome)).collect();
+    let rows: Vec<(String, i64)> = sqlx::query_as(
+                "INSERT INTO records (schedule, instant, decided, outcome, run, verdict, why, note, given)
+                 SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[],
+                   $7::text[], $8::text[], $9::text[])
+                 ON CONFLICT DO NOTHING RETURNING schedule, instant",
+            )
+            .bind(records.iter().map(|record| record.schedule.as_str()).collect::<Vec<_>>())
+            .bind(records.iter().map(|record| nanoseconds(record.instant)).collect::<Vec<_>>())
+            .bind(records.iter().map(|record| nanoseconds(record.decided)).collect::<Vec<_>>())
+            .bind(stored.iter().map(|stored| stored.outcome).collect::<Vec<_>>())
+            .bind(stored.iter().map(|stored| stored.run).collect::<Vec<_>>())
+            .bind(stored.iter().map(|stored| stored.verdict).collect::<Vec<_>>())
+            .bind(stored.iter().map(|stored| stored.why).collect::<Vec<_>>())
+            .bind(records.iter().map(|record| record.note.as_str()).collect::<Vec<_>>())
+            .bind(records.iter().map(given_of).collect::<Vec<_>>())
+            .fetch_all(connection)
+            .await?;
+    Ok(rows.into_iter().collect())
 }
 
 async fn settle(

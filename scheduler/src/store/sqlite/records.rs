@@ -8,7 +8,7 @@ use super::{CHANGED, COLUMNS, SqliteRecords, record};
 use crate::record::Record;
 use crate::schedule::Definition;
 use crate::store::stored::{Stored, given_of, instant, nanoseconds, word};
-use crate::store::{Change, Each, Ended, News, Pause, Progress, RecordStore};
+use crate::store::{Admission, Change, Each, Ended, Limit, News, Pause, Progress, RecordStore};
 
 const SCHEDULES: &str = "SELECT name, whens, zone, decided, pause, failures FROM schedules";
 
@@ -69,31 +69,28 @@ impl RecordStore for SqliteRecords {
 
     fn decided(&self, records: &[Record], until: &[(&str, Timestamp)]) -> Result<Vec<bool>, StoreError> {
         self.write(|transaction| {
-            let mut insert = transaction.prepare_cached(&format!(
-                "INSERT OR IGNORE INTO records ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
-            ))?;
-            let mut new = Vec::with_capacity(records.len());
-            for record in records {
-                let stored = Stored::of(&record.outcome);
-                let changed = insert.execute(params![
-                    record.schedule,
-                    nanoseconds(record.instant),
-                    nanoseconds(record.decided),
-                    stored.outcome,
-                    stored.run,
-                    stored.verdict,
-                    stored.why,
-                    record.note,
-                    given_of(record)
-                ])?;
-                new.push(changed == 1);
-            }
+            let new = records.iter().map(|record| insert(transaction, record)).collect::<Result<_, _>>()?;
             let mut advance = transaction
                 .prepare_cached("UPDATE schedules SET decided = max(decided, ?2) WHERE name = ?1")?;
             for (name, at) in until {
                 advance.execute(params![name, nanoseconds(*at)])?;
             }
             Ok(new)
+        })
+    }
+
+    fn admit(&self, record: &Record, limit: Limit) -> Result<Admission, StoreError> {
+        self.write(|transaction| {
+            let started: u32 = transaction
+                .prepare_cached(
+                    "SELECT count(*) FROM records
+                     WHERE schedule = ?1 AND outcome IN ('started', 'waiting') AND decided > ?2",
+                )?
+                .query_row(params![record.schedule, nanoseconds(limit.since)], |row| row.get(0))?;
+            if started >= limit.most {
+                return Ok(Admission::Full);
+            }
+            Ok(if insert(transaction, record)? { Admission::Kept } else { Admission::Known })
         })
     }
 
@@ -170,6 +167,26 @@ impl RecordStore for SqliteRecords {
         let sql = format!("SELECT {COLUMNS} FROM records WHERE schedule = ?1 AND instant = ?2");
         Ok(self.rows(&sql, params![schedule, nanoseconds(at)], record)?.pop())
     }
+}
+
+/// Keeps a record unless its instant has one; answers whether it is new.
+fn insert(transaction: &Transaction<'_>, record: &Record) -> rusqlite::Result<bool> {
+    const INSERT: &str = "INSERT OR IGNORE INTO records
+        (schedule, instant, decided, outcome, run, verdict, why, note, given)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    let stored = Stored::of(&record.outcome);
+    let changed = transaction.prepare_cached(INSERT)?.execute(params![
+        record.schedule,
+        nanoseconds(record.instant),
+        nanoseconds(record.decided),
+        stored.outcome,
+        stored.run,
+        stored.verdict,
+        stored.why,
+        record.note,
+        given_of(record)
+    ])?;
+    Ok(changed == 1)
 }
 
 /// Notes an end. A schedule whose count stays as it is is not written: its page need not reach the disk.
