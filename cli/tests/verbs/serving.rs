@@ -37,6 +37,30 @@ impl Answered {
     }
 }
 
+/// One request to whoever listens there.
+pub(crate) fn ask(
+    address: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> std::io::Result<Answered> {
+    let mut stream = TcpStream::connect(address)?;
+    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let length = body.len();
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {length}\r\n"
+    );
+    write!(stream, "{head}Content-Type: application/json\r\n{headers}\r\n{body}")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    let head = head.to_ascii_lowercase();
+    let body = if head.contains("transfer-encoding: chunked") { whole(body) } else { body.to_owned() };
+    Ok(Answered { status, head, body })
+}
+
 impl Serving {
     pub(crate) fn start(project: &Project, more: &[&str]) -> Self {
         Self::spawn(project.command(&[&["serve", "--output", "json"], more].concat()))
@@ -86,21 +110,7 @@ impl Serving {
 
     /// One request.
     pub(crate) fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answered {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-        let address = &self.address;
-        let length = body.len();
-        let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {length}\r\n"
-        );
-        write!(stream, "{head}Content-Type: application/json\r\n{headers}\r\n{body}").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        let head = head.to_ascii_lowercase();
-        let body = if head.contains("transfer-encoding: chunked") { whole(body) } else { body.to_owned() };
-        Answered { status, head, body }
+        ask(&self.address, method, path, headers, body).unwrap()
     }
 
     /// SIGTERM: drains.

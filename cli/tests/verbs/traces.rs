@@ -1,6 +1,10 @@
 //! Traces of runs in OpenTelemetry's own protocol: run, step and call as spans, without secrets, in one trace however many
 //! processes the run took.
 
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
 use serde_json::Value;
 
 use crate::listener::Listener;
@@ -24,6 +28,24 @@ fn attribute<'a>(span: &'a Value, key: &str) -> &'a str {
     found.and_then(|pair| pair["value"]["stringValue"].as_str()).unwrap_or_default()
 }
 
+/// What OpenTelemetry's own types make of a request.
+fn officially(body: &str) -> Value {
+    const READ: &str = "import json, sys\n\
+        from opentelemetry.proto_json.collector.trace.v1.trace_service import ExportTraceServiceRequest as Request\n\
+        print(Request.from_json(sys.stdin.read()).to_json())";
+    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools/python/bin/python");
+    let mut reader = Command::new(python)
+        .args(["-c", READ])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("`.ci/tools opentelemetry` installs what this test talks to");
+    reader.stdin.take().unwrap().write_all(body.as_bytes()).unwrap();
+    let read = finished(reader);
+    serde_json::from_str(&read.ended(0).out).unwrap()
+}
+
 #[test]
 fn a_run_its_steps_and_their_calls_are_spans_of_one_trace_without_secrets() {
     let (project, collector) = (Project::new(&[("runbooks/traced.rhai", BOOK)]), Listener::start());
@@ -36,6 +58,7 @@ fn a_run_its_steps_and_their_calls_are_spans_of_one_trace_without_secrets() {
     );
     assert!(!came.body.contains("hunter2"), "{}", came.body);
     let body: Value = serde_json::from_str(&came.body).unwrap();
+    assert_eq!(officially(&came.body), body, "every field is one of the protocol, as it is written there");
     let resource = &body["resourceSpans"][0]["resource"]["attributes"];
     assert_eq!(resource[0]["value"]["stringValue"], "night", "{resource}");
     let mut spans = body["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array().unwrap().clone();

@@ -9,16 +9,17 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use crate::project::Project;
+use crate::project::{Done, Project, finished};
 use crate::serving::{Answered, Serving};
 
 /// Long enough for any machine that is not broken.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(180);
 
-const GROW: &str = "runbook(#{ title: \"Grows\", needs: [], params: #{ volume: #{ type: \"string\", pattern: \"^[a-z-]+$\" },\n  \
+pub(crate) const GROW: &str = "runbook(#{ title: \"Grows\", needs: [], params: #{ volume: #{ type: \"string\", pattern: \"^[a-z-]+$\" },\n  \
                     by: #{ type: \"int\", default: 10 } } });\nlog(`grows ${params.volume} by ${params.by}`);\n";
 
-const SENDER: &str = "sender-token";
+/// Who tells of alerts has this.
+pub(crate) const SENDER: &str = "sender-token";
 const READER: &str = "reader-token";
 
 fn token(name: &str, token: &str, role: &str) -> String {
@@ -26,12 +27,19 @@ fn token(name: &str, token: &str, role: &str) -> String {
     format!("[serve.tokens.{name}]\nsha256 = \"{}\"\nrole = \"{role}\"\n", hex::encode(Sha256::digest(token)))
 }
 
-fn project(triggers: &str) -> Project {
-    let aegis = format!("{}{}", token("alertmanager", SENDER, "trigger"), token("grafana", READER, "viewer"));
+/// What `aegis.toml` says of who may tell of events and who may only look.
+pub(crate) fn tokens() -> String {
+    format!("{}{}", token("alertmanager", SENDER, "trigger"), token("grafana", READER, "viewer"))
+}
+
+/// A project with triggers, and tokens for who tells of events and who only looks.
+pub(crate) fn project(triggers: &str) -> Project {
+    let aegis = tokens();
     Project::new(&[("runbooks/grow.rhai", GROW), ("aegis.toml", &aegis), ("schedules.toml", triggers)])
 }
 
-fn history(project: &Project, trigger: &str) -> Vec<Value> {
+/// Records of a trigger, newest first.
+pub(crate) fn history(project: &Project, trigger: &str) -> Vec<Value> {
     let done = project.aegis(&["trigger", "history", trigger, "-n", "1000", "--output", "json"]).ended(0);
     done.json().remove(0).as_array().unwrap().clone()
 }
@@ -46,7 +54,7 @@ fn whys(project: &Project, trigger: &str) -> Vec<String> {
 }
 
 /// A notification as Alertmanager 0.2x sends it (webhook payload version 4).
-fn notification(alerts: &[Value]) -> String {
+pub(crate) fn notification(alerts: &[Value]) -> String {
     json!({
         "version": "4", "groupKey": "{}:{alertname=\"DiskFull\"}", "truncatedAlerts": 0, "status": "firing",
         "receiver": "aegis", "groupLabels": { "alertname": "DiskFull" }, "commonLabels": { "alertname": "DiskFull" },
@@ -55,7 +63,7 @@ fn notification(alerts: &[Value]) -> String {
     .to_string()
 }
 
-fn alert(name: &str, volume: &str, status: &str) -> Value {
+pub(crate) fn alert(name: &str, volume: &str, status: &str) -> Value {
     json!({
         "status": status, "labels": { "alertname": name, "volume": volume }, "annotations": { "summary": "full" },
         "startsAt": "2026-11-23T10:00:00.000Z", "endsAt": "0001-01-01T00:00:00Z",
@@ -189,7 +197,7 @@ fn mac(key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
     mac.finalize().into_bytes().to_vec()
 }
 
-fn standard(serving: &Serving, id: &str, at: i64, body: &str, key: &[u8]) -> Answered {
+pub(crate) fn standard(serving: &Serving, id: &str, at: i64, body: &str, key: &[u8]) -> Answered {
     let at = at.to_string();
     let mac = mac(key, &[id.as_bytes(), b".", at.as_bytes(), b".", body.as_bytes()]);
     let signature = format!("v1,{}", STANDARD.encode(mac));
@@ -197,7 +205,7 @@ fn standard(serving: &Serving, id: &str, at: i64, body: &str, key: &[u8]) -> Ans
     serving.ask("POST", "/v1/triggers/hook", &headers, body)
 }
 
-fn seconds() -> i64 {
+pub(crate) fn seconds() -> i64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     i64::try_from(now.as_secs()).unwrap()
 }
@@ -252,26 +260,33 @@ fn a_webhook_is_believed_by_its_signature_and_once() {
 }
 
 /// Clusters and buckets tell whole seconds: what happened in the one before is before.
-fn next_second() {
+pub(crate) fn next_second() {
     let now = seconds();
     while seconds() <= now {
         std::thread::park_timeout(Duration::from_millis(20));
     }
 }
 
-/// Waits until a trigger has so many records.
-fn records(project: &Project, trigger: &str, number: usize) -> Vec<Value> {
+/// Waits until something holds.
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let began = Instant::now();
-    loop {
-        let records = history(project, trigger);
-        if records.len() >= number {
-            return records;
-        }
-        assert!(began.elapsed() < PATIENCE, "{records:?}");
+    while !holds() {
+        assert!(began.elapsed() < PATIENCE, "{what} does not come");
+        std::thread::park_timeout(Duration::from_millis(50));
     }
 }
 
-const EVENT: &str = "runbook(#{ title: \"Event\", needs: [\"k8s:change\"], params: #{ name: #{ type: \"string\" }, reason: #{ type: \"string\" } } });\n\
+/// Waits until a trigger has so many records.
+fn records(project: &Project, trigger: &str, number: usize) -> Vec<Value> {
+    let mut records = Vec::new();
+    until(trigger, || {
+        records = history(project, trigger);
+        records.len() >= number
+    });
+    records
+}
+
+pub(crate) const EVENT: &str = "runbook(#{ title: \"Event\", needs: [\"k8s:change\"], params: #{ name: #{ type: \"string\" }, reason: #{ type: \"string\" } } });\n\
     k8s::apply(`apiVersion: v1\nkind: Event\nmetadata:\n  name: ${params.name}\n  namespace: default\ninvolvedObject:\n  kind: Pod\n  name: web\n  \
     namespace: default\n  uid: ${params.name}\nreason: ${params.reason}\nmessage: it fell over\ntype: Warning\nlastTimestamp: \"${time::now()}\"\ncount: 1\n`);\n";
 
@@ -309,16 +324,23 @@ fn an_event_of_the_cluster_starts_a_run_and_a_restart_starts_none_again() {
     assert_eq!(history(&project, "crash").len(), 3);
 }
 
-const LOGIN: [(&str, &str); 3] = [
+pub(crate) const LOGIN: [(&str, &str); 3] = [
     ("AWS_ACCESS_KEY_ID", "AKIAAEGISTEST0000002"),
     ("AWS_SECRET_ACCESS_KEY", "test-secret-of-the-seaweed-server"),
     ("AWS_EC2_METADATA_DISABLED", "true"),
 ];
 
-const PUT: &str = "runbook(#{ title: \"Puts\", needs: [\"storage:change\"], params: #{ url: #{ type: \"string\" }, text: #{ type: \"string\" } } });\n\
+pub(crate) const PUT: &str = "runbook(#{ title: \"Puts\", needs: [\"storage:change\"], params: #{ url: #{ type: \"string\" }, text: #{ type: \"string\" } } });\n\
                    storage::put(params.url, params.text);\n";
-const IMPORT: &str = "runbook(#{ title: \"Imports\", needs: [], params: #{ url: #{ type: \"string\" }, size: #{ type: \"int\" } } });\n\
+pub(crate) const IMPORT: &str = "runbook(#{ title: \"Imports\", needs: [], params: #{ url: #{ type: \"string\" }, size: #{ type: \"int\" } } });\n\
                       log(`imports ${params.size} bytes of ${params.url}`);\n";
+
+/// Puts an object into the bucket.
+pub(crate) fn put(project: &Project, name: &str, text: &str) -> Done {
+    let (url, text) = (format!("url=s3://incoming/{name}"), format!("text={text}"));
+    let mut command = project.command(&["run", "runbooks/put.rhai", "-p", &url, "-p", &text]);
+    finished(command.envs(LOGIN).spawn().unwrap())
+}
 
 #[test]
 fn an_object_that_comes_to_be_starts_a_run_and_written_anew_another() {
@@ -339,15 +361,8 @@ fn an_object_that_comes_to_be_starts_a_run_and_written_anew_another() {
              runbook = \"runbooks/import.rhai\"\nfill = { url = \"/url\", size = \"/size\" }\n",
         ),
     ]);
-    let put = |name: &str, text: &str| {
-        let (url, text) = (format!("url=s3://incoming/{name}"), format!("text={text}"));
-        let mut command = project.command(&["run", "runbooks/put.rhai", "-p", &url, "-p", &text]);
-        crate::project::finished(command.envs(LOGIN).spawn().unwrap())
-    };
-    let began = Instant::now();
-    while put("reports/before.csv", "old").exit != 0 {
-        assert!(began.elapsed() < PATIENCE, "the bucket does not come");
-    }
+    let put = |name: &str, text: &str| put(&project, name, text);
+    until("the bucket", || put("reports/before.csv", "old").exit == 0);
     next_second();
     let mut serving = Serving::listening(&project, &LOGIN);
     serving.hears("serving");
