@@ -12,7 +12,7 @@ use aegis_engine::codes;
 use aegis_engine::error::CallError;
 use aegis_engine::function::{Registry, Services};
 use aegis_engine::journal::postgres::{self, Database};
-use aegis_engine::journal::{Person, PostgresStore, SqliteStore, Store, StoreError};
+use aegis_engine::journal::{Location, Person, PostgresStore, SqliteStore, Store, StoreError};
 use aegis_engine::run::engine::Execution;
 use aegis_engine::run::handle::Listener;
 use aegis_engine::run::{Engine, Limits, TargetFacts};
@@ -159,6 +159,11 @@ impl Context {
         named.or_else(|| self.environment.get("USER").or_else(|| self.environment.get("LOGNAME")).cloned())
     }
 
+    /// Where this process is, when it is in a Job.
+    pub(crate) fn location(&self) -> Option<Location> {
+        Location::of(&self.environment)
+    }
+
     /// Every module a script can use.
     pub(crate) fn registry() -> Result<Registry, Failure> {
         let modules = aegis_engine::builtin::modules().into_iter().chain(aegis_stdlib::modules()).collect();
@@ -179,6 +184,7 @@ impl Context {
         let options = postgres::Options {
             url: config.address(&self.project, &self.environment)?,
             takeover_after: config.takeover_after()?,
+            watched: self.location().is_some(),
         };
         let database = Database::new(&options)?;
         Ok(Some(self.database.get_or_init(|| database).clone()))

@@ -1,12 +1,16 @@
 //! A target: the cluster, storage and people a run works on, as `aegis.toml` names it. Host modules build
 //! their clients from it; nothing here opens a connection.
 
+mod executor;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use aegis_engine::Secret;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use executor::{ExecutorTarget, SecretKey};
 
 /// One `[targets.NAME]` table.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -29,6 +33,9 @@ pub struct Target {
     pub storage: StorageTarget,
     /// People and systems to notify, by channel name.
     pub notify: BTreeMap<String, Channel>,
+    /// Runs that schedules and triggers start on it execute as Jobs; empty: inside the engine that starts them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub executor: Option<ExecutorTarget>,
 }
 
 /// Which cluster, through which credentials.

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::proxy::{Proxy, Shared};
 
 /// Long enough for any machine that is not broken.
-const PATIENCE: Duration = Duration::from_secs(300);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A project that acts on a server, and its database.
 pub(crate) struct Project {
@@ -31,6 +31,10 @@ impl Project {
 
     pub(crate) fn path(&self) -> &Path {
         self.folder.path()
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.path().join(name), text).unwrap();
     }
 
     /// The address of the database by another way.
@@ -157,7 +161,7 @@ pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 /// Cargo puts the binary beside the test's folder when the tests of the whole workspace are built.
-fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let binary = test.parent().and_then(Path::parent).unwrap().join("aegis");
     assert!(binary.exists(), "`{}` is missing: run the tests of the whole workspace", binary.display());

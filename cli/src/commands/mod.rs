@@ -9,6 +9,7 @@ mod completions;
 mod config;
 mod deciding;
 mod docs;
+mod execute;
 mod explain;
 mod fork;
 mod halt;
@@ -84,6 +85,8 @@ verbs! {
         "aegis resume last --step",
         "aegis resume last --script current",
     ];
+    /// Take a run up inside the pod of its Job: what the Jobs of `aegis serve` do.
+    Execute = execute, ["aegis execute nightly-20261123-020000-k3f9"];
     /// Perform what failed again, and go on.
     Retry = retry, [
         "aegis retry last",

@@ -82,7 +82,7 @@ pub(crate) fn resume(context: &Arc<Context>, run: &str, going: &Going) -> Result
         context.execution(&record.target, Some(&shown), watcher.listener(), interactive())?;
     execution.confirm = going.step.then(|| Stepping::at(&watcher));
     let break_glass = admitted.broken.clone();
-    let resume = aegis_engine::run::Resume { run: record.id, script: current, break_glass };
+    let resume = aegis_engine::run::Resume { run: record.id, script: current, break_glass, location: None };
     let handle = engine.resume(resume, execution)?;
     let (notify, broken) = (&shown.header.notify, admitted.broken.as_deref());
     let bulletin = Bulletin::of(context, &engine, notify, &record.target, handle.run(), broken);

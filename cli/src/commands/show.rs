@@ -5,7 +5,7 @@ use std::fmt::Write;
 use aegis_engine::journal::{Entry, Status};
 use aegis_engine::report::Report;
 use aegis_engine::run::operate::pending;
-use aegis_engine::run::stored;
+use aegis_engine::run::stored::{self, Placed};
 use clap::Args;
 use serde_json::json;
 
@@ -15,7 +15,7 @@ use crate::exit::Exit;
 use crate::view::failure::Failure;
 use crate::view::table;
 use crate::view::tables;
-use crate::view::tree::{seconds, tree, waiting};
+use crate::view::tree::{self, seconds, tree, waiting};
 
 #[derive(Debug, Args)]
 pub(crate) struct Show {
@@ -29,15 +29,19 @@ impl Show {
         let case = Case::open(global, &self.run)?;
         let entries = case.store.entries(&case.record.id, 0)?;
         let report = Report::of(&entries);
+        let placed = stored::placed(&entries);
         if global.json() {
             let waits: Vec<_> = pending(&entries)
                 .into_iter()
                 .map(|wait| json!({ "call": wait.call, "wait": wait.wait, "since": wait.since }))
                 .collect();
-            table::json(&json!({ "run": case.record, "report": report, "waits": waits }));
+            let place = placed.map(|placed| {
+                json!({ "location": placed.location, "placement": placed.placement, "note": placed.note })
+            });
+            table::json(&json!({ "run": case.record, "report": report, "waits": waits, "place": place }));
             return Ok(Exit::Ok);
         }
-        table::text(&head(&case, &report));
+        table::text(&head(&case, &report, placed.as_ref()));
         table::text(&tree(&report.tree, case.record.status, 0));
         tables::show(&report, global);
         ending(&case, &entries, &report)?;
@@ -45,17 +49,22 @@ impl Show {
     }
 }
 
-fn head(case: &Case, report: &Report) -> String {
+fn head(case: &Case, report: &Report, placed: Option<&Placed>) -> String {
     let record = &case.record;
     let updated = report.updated.unwrap_or(record.updated);
     let took = updated.duration_since(record.started).as_millis().try_into().unwrap_or(0);
     let mut status = record.status.word().to_owned();
     if record.status == Status::Interrupted {
-        let _ = write!(status, ": no process runs it (next: aegis resume {})", record.id);
+        let _ = match placed {
+            Some(placed) if placed.placement.is_expected() => {
+                write!(status, ": its job has to go on with it")
+            }
+            _ => write!(status, ": no process runs it (next: aegis resume {})", record.id),
+        };
     }
     let by = &record.person.0;
     let plan = if report.changes.is_empty() { "none" } else { &report.plan_hash };
-    let rows = [
+    let mut rows = vec![
         ("run", record.id.clone()),
         ("title", record.title.clone()),
         ("status", status),
@@ -66,7 +75,9 @@ fn head(case: &Case, report: &Report) -> String {
         ),
         ("changes", format!("{} (hash {plan})", report.changes.len())),
     ];
-    table::aligned(&rows.map(|(name, value)| vec![name.to_owned(), value])) + "\n"
+    rows.extend(placed.map(|placed| ("place", tree::place(placed))));
+    let rows: Vec<_> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
+    table::aligned(&rows) + "\n"
 }
 
 fn ending(case: &Case, entries: &[Entry], report: &Report) -> Result<(), Failure> {

@@ -17,6 +17,8 @@ struct Line {
     default: bool,
     kind: &'static str,
     protected: bool,
+    /// The image that scheduled runs execute in, and where; `None`: in the engine.
+    executor: Option<String>,
     description: String,
 }
 
@@ -29,13 +31,18 @@ impl Targets {
             default: *name == config.target,
             kind: if target.sandbox { "sandbox" } else { "cluster" },
             protected: target.protected,
+            executor: target.executor.as_ref().map(|executor| {
+                let cluster = executor.cluster.as_ref().unwrap_or(name);
+                format!("jobs in {cluster} ({})", executor.image)
+            }),
             description: target.description.clone(),
         };
         let lines: Vec<Line> = config.targets.iter().map(line).collect();
-        table::list(global, &lines, &["TARGET", "KIND", "PROTECTED", "DESCRIPTION"], |line| {
+        table::list(global, &lines, &["TARGET", "KIND", "PROTECTED", "EXECUTES", "DESCRIPTION"], |line| {
             let name = if line.default { format!("{} (default)", line.name) } else { line.name.clone() };
             let protected = if line.protected { "yes" } else { "no" };
-            vec![name, line.kind.to_owned(), protected.to_owned(), line.description.clone()]
+            let executes = line.executor.clone().unwrap_or_else(|| "here".to_owned());
+            vec![name, line.kind.to_owned(), protected.to_owned(), executes, line.description.clone()]
         });
         Ok(Exit::Ok)
     }

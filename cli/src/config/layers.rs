@@ -122,7 +122,7 @@ fn parsed(path: &Path, text: &str) -> Result<Table, Failure> {
     toml::from_str::<Table>(text).map_err(wrong)
 }
 
-fn place(name: &str, text: &str, span: std::ops::Range<usize>) -> Place {
+pub(super) fn place(name: &str, text: &str, span: std::ops::Range<usize>) -> Place {
     let before = &text[..span.start.min(text.len())];
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;

@@ -8,6 +8,7 @@
 //! layers are laid over each other key by key.
 
 mod database;
+mod executors;
 mod layers;
 
 use std::collections::BTreeMap;

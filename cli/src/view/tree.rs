@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
-use aegis_engine::journal::{Act, Body, Entry, Outcome, Status, Verdict, Wait};
+use aegis_engine::journal::{Act, Body, Entry, Outcome, Placement, Status, Verdict, Wait};
 use aegis_engine::report::Node;
+use aegis_engine::run::stored::Placed;
 use aegis_engine::text::printable;
 
 /// The step tree with timings; what is open is under way in a run that somebody executes.
@@ -37,8 +38,13 @@ fn told(body: &Body) -> String {
             started.scheduled.as_ref().map(|of| format!(" for {}", of.instant)).unwrap_or_default(),
             broken(started.break_glass.as_deref())
         ),
-        Body::Resumed { person, break_glass, .. } => {
-            format!("resumed by {}{}", person.0, broken(break_glass.as_deref()))
+        Body::Resumed { person, break_glass, location, .. } => {
+            let inside = location.as_ref().map(|location| format!(" in {location}")).unwrap_or_default();
+            format!("resumed by {}{inside}{}", person.0, broken(break_glass.as_deref()))
+        }
+        Body::Placed { location, placement, note } => {
+            let note = if note.is_empty() { String::new() } else { format!(": {note}") };
+            format!("{:9} {location}{note}", placement.word())
         }
         Body::Asked { call, function, summary, .. } => {
             let summary = if summary.is_empty() { function } else { summary };
@@ -63,6 +69,16 @@ fn told(body: &Body) -> String {
             format!("{}{why}", verdict_word(*verdict))
         }
     }
+}
+
+/// Where a run executes, or why it does not there.
+pub(crate) fn place(placed: &Placed) -> String {
+    let note = if placed.note.is_empty() { String::new() } else { format!(": {}", placed.note) };
+    let text = match placed.placement {
+        Placement::Expected | Placement::Hindered => format!("{}{note}", placed.location),
+        placement => format!("{} {}{note}", placement.word(), placed.location),
+    };
+    printable(&text).into_owned()
 }
 
 /// Why a run went on where a window or freeze held it back.

@@ -43,7 +43,7 @@ fn the_chart_is_installed_by_real_helm_where_nothing_may_be_root() {
     let kubeconfig = project.aegis(&["sandbox", "kubeconfig"]).ended(0).out;
     project.write("kubeconfig", &kubeconfig);
     let kubectl = |arguments: &[&str]| tool(&project, "kubectl", arguments).ended(0);
-    for namespace in ["night", "shop"] {
+    for namespace in ["night", "shop", "runs"] {
         kubectl(&["create", "namespace", namespace]);
     }
     kubectl(&["label", "namespace", "night", "pod-security.kubernetes.io/enforce=restricted"]);
@@ -58,6 +58,8 @@ fn the_chart_is_installed_by_real_helm_where_nothing_may_be_root() {
         ACCESS,
         "--set-json",
         files,
+        "--set-json",
+        r#"jobs={"namespaces":["runs"]}"#,
         "--wait",
         "--timeout",
         "120s",
@@ -89,6 +91,31 @@ fn the_chart_is_installed_by_real_helm_where_nothing_may_be_root() {
     };
     assert_eq!((may("list", "deployments").as_str(), may("delete", "deployments").as_str()), ("yes", "no"));
     assert_eq!(may("get", "secrets"), "no");
+    // What an engine needs of Jobs (docs/jobs.md), where they are made.
+    let may = |verb: &str, what: &str| {
+        let subject = "--as=system:serviceaccount:night:night";
+        let (what, part) = what.split_once('/').unwrap_or((what, ""));
+        let part = format!("--subresource={part}");
+        let asked = ["auth", "can-i", verb, what, &part, "-n", "runs", subject];
+        tool(&project, "kubectl", &asked).out.trim().to_owned()
+    };
+    for (verb, what) in [
+        ("create", "jobs.batch"),
+        ("get", "jobs.batch"),
+        ("list", "jobs.batch"),
+        ("watch", "jobs.batch"),
+        ("delete", "jobs.batch"),
+        ("list", "pods"),
+        ("watch", "pods"),
+        ("get", "pods/log"),
+        ("list", "events"),
+    ] {
+        assert_eq!(may(verb, what), "yes", "{verb} {what}");
+    }
+    for (verb, what) in [("get", "secrets"), ("create", "pods"), ("delete", "pods"), ("patch", "jobs.batch")]
+    {
+        assert_eq!(may(verb, what), "no", "{verb} {what}");
+    }
     tool(&project, "helm4", &["uninstall", "night", "-n", "night"]).ended(0);
 }
 

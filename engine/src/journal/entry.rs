@@ -1,4 +1,4 @@
-//! The entry kinds. Few enough to recite: a run is started and resumed; a call is asked and happened; a
+//! The entry kinds. Few enough to recite: a run is started, placed and resumed; a call is asked and happened; a
 //! step is entered and left; something waits; a person decided; an effect was undone; a script noted
 //! something; the run ended.
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::Format;
+use super::{Format, Location, Placement};
 use crate::error::CallError;
 use crate::function::{Effect, UndoCall};
 use crate::run::Mode;
@@ -56,8 +56,21 @@ pub enum Body {
         /// Why it may go on outside its maintenance window or inside a freeze.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         break_glass: Option<String>,
+        /// Where the process is, when it is in a Job.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        location: Option<Location>,
         /// Version of aegis.
         engine: String,
+    },
+    /// Whoever watches the run's Job told how it stands with that. Says nothing about what a resume does.
+    Placed {
+        /// The Job.
+        location: Location,
+        /// How it stands.
+        placement: Placement,
+        /// More for people: what keeps it from executing the run.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        note: String,
     },
     /// A call is about to be made. Durable before any effect.
     Asked {

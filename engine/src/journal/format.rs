@@ -1,6 +1,7 @@
 //! Version of what is stored. Increase it when an older aegis could misread what this one writes: a new
 //! entry kind that changes what a resume must do, a changed meaning of a field, another hash input.
-//! Added optional fields do not count. One sample per version is kept in `engine/tests/formats/`.
+//! Added optional fields do not count, nor does a kind that only tells something (`placed`): an older aegis
+//! refuses a run that has one, it does not misread it. One sample per version is kept in `engine/tests/formats/`.
 
 use serde::{Deserialize, Serialize};
 

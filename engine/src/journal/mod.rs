@@ -3,6 +3,7 @@
 //! - [`entry`]: the few kinds of entries and the hash chain
 //! - [`format`]: the version of the stored form
 //! - [`store`]: where journals live, as a trait; [`sqlite`] is the default, [`postgres`] is for several engines
+//! - [`location`]: where a run executes that is in a Job
 //! - [`fence`]: the right to write a run's journal, and how it is lost
 //! - [`writer`]: prefix durability: entries ride along until one must be durable
 //!
@@ -11,6 +12,7 @@
 pub mod entry;
 pub mod fence;
 pub mod format;
+pub mod location;
 pub mod postgres;
 mod recovery;
 pub mod sqlite;
@@ -21,6 +23,7 @@ pub mod writer;
 pub use entry::{Act, Body, Entry, Outcome, Person, Place, Scheduled, Started, Verdict, Wait};
 pub use fence::{Claim, Fence};
 pub use format::Format;
+pub use location::{Location, Placement};
 pub use postgres::PostgresStore;
 pub use recovery::{Broken, verify};
 pub use sqlite::SqliteStore;

@@ -42,6 +42,7 @@ impl Control {
             person: self.session.person.clone(),
             sources: None,
             break_glass: None,
+            location: None,
             engine: crate::VERSION.to_owned(),
         };
         self.session.journal.commit(resumed).map_err(|error| stored(&error))

@@ -26,7 +26,8 @@ use crate::diagnostic::{Diagnostic, Problems};
 use crate::error::CallError;
 use crate::function::{Registry, Services};
 use crate::journal::{
-    Act, Body, Claim, Format, Person, Place, Scheduled, SqliteStore, Started, Store, Verdict,
+    Act, Body, Claim, Format, Location, Person, Place, Scheduled, SqliteStore, Started, Store, StoreError,
+    Verdict,
 };
 use crate::runbook::{Header, Params, Risk, Runbook, Sources};
 use crate::script::errors;
@@ -110,6 +111,8 @@ pub struct Resume {
     pub script: Option<Runbook>,
     /// Why it may go on outside its maintenance window or inside a freeze.
     pub break_glass: Option<String>,
+    /// Where this process is, when it is in a Job.
+    pub location: Option<Location>,
 }
 
 /// Why a run could not be taken up.
@@ -148,33 +151,27 @@ impl Engine {
     /// When the start cannot be journaled.
     pub fn start(&self, start: Start, execution: Execution) -> Result<Handle, EngineError> {
         let store = self.store_for(start.mode)?;
-        let occasion = start.occasion.clone();
-        let run = occasion.run.unwrap_or_else(|| self.new_id(&start.name));
+        let run = start.occasion.run.clone().unwrap_or_else(|| self.new_id(&start.name));
+        let started = first(&*store, &run, &start, &execution.target.name, &execution.person)?;
         let vault = Vault::new(&run);
-        let sources = keep(&*store, &start.runbook.sources)?;
-        let started = Started {
-            format: Format::CURRENT,
-            runbook: start.name.clone(),
-            project: start.project.display().to_string(),
-            title: start.runbook.header.title.clone(),
-            risk: start.runbook.header.risk,
-            drill: start.runbook.header.drill,
-            sources,
-            main: start.runbook.sources.main().to_owned(),
-            parameters: sealed(&start.params, &vault),
-            target: execution.target.name.clone(),
-            person: execution.person.clone(),
-            mode: start.mode,
-            scheduled: occasion.scheduled.clone(),
-            break_glass: occasion.break_glass,
-            forked: None,
-            engine: crate::VERSION.to_owned(),
-        };
         let claim = claimed(&*store, &run)?;
-        let Start { runbook, project, params, mode, .. } = start;
+        let Start { runbook, project, params, mode, occasion, .. } = start;
         let (entries, scheduled) = (Vec::new(), occasion.scheduled);
         let making = Making { run, mode, store, runbook, params, project, entries, vault, claim, scheduled };
         self.execute(making, execution, Body::Started(started))
+    }
+
+    /// Journals the start of a run that another process will take up. One that has begun stays as it is.
+    ///
+    /// # Errors
+    /// When the start cannot be journaled.
+    pub fn register(&self, start: &Start, target: &str, person: &Person) -> Result<String, EngineError> {
+        let run = start.occasion.run.clone().unwrap_or_else(|| self.new_id(&start.name));
+        let started = first(&*self.store, &run, start, target, person)?;
+        match self.store.append(&run, &[(self.clock.now(), Body::Started(started))]) {
+            Ok(_) | Err(StoreError::Begun(_)) => Ok(run),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Takes a run up where it stands.
@@ -193,7 +190,8 @@ impl Engine {
         let making = stored.making(&*self.store, resume.script, &execution)?;
         let sources = edited.then(|| keep(&*self.store, &making.runbook.sources)).transpose()?;
         let (person, engine) = (execution.person.clone(), crate::VERSION.to_owned());
-        let resumed = Body::Resumed { person, sources, break_glass: resume.break_glass, engine };
+        let Resume { break_glass, location, .. } = resume;
+        let resumed = Body::Resumed { person, sources, break_glass, location, engine };
         self.execute(making, execution, resumed)
     }
 
@@ -299,6 +297,35 @@ impl Engine {
             .map_err(|error| CallError::new(codes::LIMIT, "no thread could be started").because(error))?;
         Ok(handle)
     }
+}
+
+/// The first entry of a run, whose texts are kept.
+fn first(
+    store: &dyn Store,
+    run: &str,
+    start: &Start,
+    target: &str,
+    person: &Person,
+) -> Result<Started, EngineError> {
+    let (header, occasion) = (&start.runbook.header, &start.occasion);
+    Ok(Started {
+        format: Format::CURRENT,
+        runbook: start.name.clone(),
+        project: start.project.display().to_string(),
+        title: header.title.clone(),
+        risk: header.risk,
+        drill: header.drill,
+        sources: keep(store, &start.runbook.sources)?,
+        main: start.runbook.sources.main().to_owned(),
+        parameters: sealed(&start.params, &Vault::new(run)),
+        target: target.to_owned(),
+        person: person.clone(),
+        mode: start.mode,
+        scheduled: occasion.scheduled.clone(),
+        break_glass: occasion.break_glass.clone(),
+        forked: None,
+        engine: crate::VERSION.to_owned(),
+    })
 }
 
 /// Runs the script and concludes; `over` ends what looks around meanwhile.

@@ -177,6 +177,7 @@ impl Desk<'_> {
                 person: by.person.clone(),
                 sources: None,
                 break_glass: None,
+                location: None,
                 engine: crate::VERSION.to_owned(),
             };
             self.append(run, resumed)?;

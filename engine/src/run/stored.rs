@@ -8,11 +8,12 @@ use serde_json::Map;
 
 use super::Mode;
 use super::engine::{EngineError, Execution};
+use super::recorded::Recorded;
 use super::session::{Decision, Making};
 use crate::codes;
 use crate::diagnostic::Problems;
 use crate::error::CallError;
-use crate::journal::{Body, Claim, Entry, Started, Store, Verdict};
+use crate::journal::{Body, Claim, Entry, Location, Placement, Started, Store, Verdict};
 use crate::runbook::{Params, Runbook, Sources};
 use crate::secret::Vault;
 
@@ -45,7 +46,10 @@ impl Stored {
 }
 
 /// The first entry of a run.
-pub(crate) fn started(entries: &[Entry]) -> Result<&Started, CallError> {
+///
+/// # Errors
+/// When the journal begins with something else.
+pub fn started(entries: &[Entry]) -> Result<&Started, CallError> {
     match entries.first().map(|entry| &entry.body) {
         Some(Body::Started(started)) => Ok(started),
         _ => Err(CallError::new(codes::CORRUPT, "the journal does not begin with the start of a run")),
@@ -60,6 +64,50 @@ pub fn verdict(entries: &[Entry]) -> Option<Verdict> {
         Body::Ended { verdict, .. } => Some(Some(*verdict)),
         _ => None,
     })?
+}
+
+/// Whether somebody cancelled a run, and nobody took that back.
+#[must_use]
+pub fn is_cancelled(entries: &[Entry]) -> bool {
+    Recorded::of(entries).cancelled.is_some()
+}
+
+/// The Job that a run was last put into.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    /// Where; with the pod, once a process is in it.
+    pub location: Location,
+    /// How it stands with it.
+    pub placement: Placement,
+    /// What keeps it from executing the run.
+    pub note: String,
+    /// True when somebody decided something, or took the run up outside of its Job, since.
+    pub is_past: bool,
+}
+
+/// Where a run was last put; `None`: it was never in a Job.
+#[must_use]
+pub fn placed(entries: &[Entry]) -> Option<Placed> {
+    let mut placed: Option<Placed> = None;
+    for entry in entries {
+        match (&entry.body, &mut placed) {
+            (Body::Placed { location, placement, note }, placed) => {
+                let known = placed.take().filter(|known| known.location.job == location.job);
+                let location = known.map_or_else(|| location.clone(), |known| known.location);
+                *placed =
+                    Some(Placed { location, placement: *placement, note: note.clone(), is_past: false });
+            }
+            (Body::Resumed { location: Some(inside), .. }, Some(placed))
+                if inside.job == placed.location.job =>
+            {
+                placed.location = inside.clone();
+                placed.note = String::new();
+            }
+            (Body::Resumed { .. } | Body::Decided { .. }, Some(placed)) => placed.is_past = true,
+            _ => {}
+        }
+    }
+    placed
 }
 
 /// The texts of a run as they were last run.

@@ -129,7 +129,7 @@ impl Drop for PostgresServer {
 /// When it is not an address.
 #[must_use]
 pub fn opened(url: &str, takeover_after: Duration) -> Database {
-    Database::new(&Options { url: Secret::new(url), takeover_after })
+    Database::new(&Options { url: Secret::new(url), takeover_after, watched: false })
         .unwrap_or_else(|error| panic!("{error}"))
 }
 

@@ -53,7 +53,13 @@ pub(crate) fn waiting() -> Body {
 }
 
 pub(crate) fn resumed() -> Body {
-    Body::Resumed { person: Person("ada".into()), sources: None, break_glass: None, engine: "test".into() }
+    Body::Resumed {
+        person: Person("ada".into()),
+        sources: None,
+        break_glass: None,
+        location: None,
+        engine: "test".into(),
+    }
 }
 
 pub(crate) fn at(second: i64) -> Timestamp {

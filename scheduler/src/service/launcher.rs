@@ -31,6 +31,9 @@ pub trait Launcher: Send + Sync + 'static {
     /// Leaves a run where it stands.
     fn leave(&self, run: &str);
 
+    /// The process will end: runs that go on without it are let go of.
+    fn stopping(&self) {}
+
     /// Why effects are halted.
     ///
     /// # Errors
@@ -48,6 +51,10 @@ pub enum Look {
     Missing,
     /// Some process executes it.
     Executed,
+    /// It is in a Job, which somebody has to watch.
+    Placed,
+    /// Its Job was given up: a person has to look.
+    GivenUp,
     /// Nobody executes it; it can be resumed.
     Interrupted,
     /// It waits for people; true when they have decided something since.

@@ -278,6 +278,7 @@ impl Service {
             }
             Message::Event(event, decided) => self.fire(&event, decided),
             Message::Stop { leave } => {
+                self.launcher.stopping();
                 let wait = if leave || self.stopping.is_some() { Duration::ZERO } else { self.options.drain };
                 self.stopping = Some(Instant::now() + wait);
                 self.tell(&Told::Draining(self.executing.len()));

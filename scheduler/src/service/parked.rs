@@ -35,8 +35,8 @@ impl Service {
         for launch in runs {
             match self.launcher.look(&launch.run) {
                 Ok(Look::Ended(verdict)) => ended.push((launch, verdict)),
-                Ok(Look::Interrupted | Look::Waiting(true)) => awake.push(launch),
-                Ok(Look::Missing | Look::Executed | Look::Waiting(false)) => {}
+                Ok(Look::Interrupted | Look::GivenUp | Look::Waiting(true)) => awake.push(launch),
+                Ok(Look::Missing | Look::Executed | Look::Placed | Look::Waiting(false)) => {}
                 Err(error) => self.tell(&Told::Trouble(error.to_string())),
             }
         }

@@ -53,12 +53,15 @@ impl Service {
             }
             match self.launcher.look(&launch.run) {
                 Ok(Look::Missing) => back.extend(self.begin_first(launch, at, now)),
-                Ok(Look::Interrupted | Look::Waiting(true)) if self.is_admitted(&launch, now) => {
+                Ok(Look::Interrupted | Look::GivenUp | Look::Waiting(true))
+                    if self.is_admitted(&launch, now) =>
+                {
                     back.extend(self.start(launch, now));
                 }
+                Ok(Look::Placed) => back.extend(self.start(launch, now)),
                 Ok(Look::Waiting(false)) => back.push((launch, Rest::Parked)),
                 Ok(Look::Ended(verdict)) => ended.push((launch, verdict)),
-                Ok(Look::Executed | Look::Interrupted | Look::Waiting(true)) => {
+                Ok(Look::Executed | Look::Interrupted | Look::GivenUp | Look::Waiting(true)) => {
                     back.push((launch, Rest::After(SOON)));
                 }
                 Err(error) => {
@@ -135,6 +138,10 @@ impl Service {
                 Ok(Look::Waiting(decided)) => {
                     self.tell(&Told::Waiting(launch.clone()));
                     back.push((launch, if decided { Rest::After(Duration::ZERO) } else { Rest::Parked }));
+                }
+                Ok(Look::GivenUp) => {
+                    self.tell(&Told::Waiting(launch.clone()));
+                    back.push((launch, Rest::Parked));
                 }
                 _ => {
                     let again = if self.stopping.is_some() { Duration::ZERO } else { SOON };

@@ -165,6 +165,12 @@ pub trait RecordStore: Queue {
     /// When it could not be made durable.
     fn set_pause(&self, schedule: &str, pause: Option<&Pause>) -> Result<(), StoreError>;
 
+    /// Says more for people about the run of an instant.
+    ///
+    /// # Errors
+    /// When it could not be made durable.
+    fn note(&self, run: Key<'_>, note: &str) -> Result<(), StoreError>;
+
     /// Every record that is not at its end: waiting, or started and not ended. Oldest first.
     ///
     /// # Errors

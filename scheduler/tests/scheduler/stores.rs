@@ -38,6 +38,7 @@ promises! {
     a_run_started_by_hand_is_left_to_the_person_for_a_while,
     a_trigger_starts_as_many_runs_as_it_may,
     history_is_newest_first,
+    a_run_can_be_said_more_about,
 }
 
 fn on_sqlite(promise: Promise) {
@@ -311,6 +312,21 @@ fn a_trigger_starts_as_many_runs_as_it_may(open: Open<'_>) {
     assert_eq!(two.admit(&promised("b", 4), limit(0)).unwrap(), Admission::Kept, "each trigger for itself");
     // Time goes by: the first is too long ago.
     assert_eq!(two.admit(&promised("a", 4), limit(2)).unwrap(), Admission::Kept);
+}
+
+fn a_run_can_be_said_more_about(open: Open<'_>) {
+    let store = open();
+    let record = promised("a", 1);
+    store.decided(std::slice::from_ref(&record), &[]).unwrap();
+    store.note(("a", record.instant), "job aegis/a-1").unwrap();
+    store.note(("nobody", record.instant), "nothing").unwrap();
+    store.ended(&[Ended { schedule: "a", instant: record.instant, verdict: Verdict::Succeeded }]).unwrap();
+    let found = open().find("a", record.instant).unwrap().unwrap();
+    assert_eq!(found.note, "job aegis/a-1");
+    assert_eq!(
+        found.outcome,
+        Outcome::Started { run: run_id("a", record.instant), verdict: Some(Verdict::Succeeded) }
+    );
 }
 
 fn history_is_newest_first(open: Open<'_>) {

@@ -1,7 +1,8 @@
 //! The cluster of a target: this file and those of its folder are the only ones of this module that do IO.
 //! Connects at the first call, bounds the requests under way, repeats what is safe to repeat, and keeps what
 //! discovery said. `source` reads kubeconfigs, `exec` runs commands in containers, `stream` follows objects and
-//! logs, `feed` follows the cluster's events for those who wait for one, `files` reads manifests.
+//! logs, `feed` follows the cluster's events for those who wait for one, `jobs` makes and watches the Jobs of runs, `files`
+//! reads manifests.
 //!
 //! ```text
 //! functions -> World -> Cluster::send -> slot -> kube::Client
@@ -12,6 +13,7 @@
 mod exec;
 mod feed;
 mod files;
+mod jobs;
 mod source;
 mod stream;
 

@@ -11,6 +11,7 @@
 //! | `manifest.rs`, `preview.rs`, `diagnose.rs`, `revision.rs` | what apply is given; what it would do; why a wait fails; what can be rolled back to |
 //! | `bell.rs` | what wakes up a wait |
 //! | `objects.rs` | the cluster for other host modules |
+//! | `executor/` | runs as Jobs, for those who start runs |
 //! | the rest | the functions, a family a file |
 
 mod apply;
@@ -26,6 +27,7 @@ mod errors;
 mod events;
 mod evict;
 mod exec;
+mod executor;
 mod expression;
 mod image;
 mod kinds;
@@ -54,6 +56,7 @@ mod world;
 use aegis_engine::function::{Function, Module};
 
 pub use client::{Cluster, Position};
+pub use executor::{Executor, Seen, Work, job_name};
 
 /// The module and its table of functions.
 #[must_use]

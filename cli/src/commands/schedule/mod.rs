@@ -4,9 +4,10 @@
 //! |---|---|
 //! | `looking` | `ls`, `explain`, `history` |
 //! | `deciding` | `pause`, `resume` |
-//! | `running` | `run-now`, `backfill` |
+//! | `running` | `run-now`, `backfill`; `following` shows those that engines execute |
 
 mod deciding;
+mod following;
 mod looking;
 mod running;
 

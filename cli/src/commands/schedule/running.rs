@@ -1,6 +1,8 @@
-//! `schedule run-now` and `backfill`: runs of a schedule that people start here, with the records of any other.
+//! `schedule run-now` and `backfill`: runs of a schedule that people start here, or hand to the engines where they execute
+//! as Jobs, with the records of any other.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aegis_engine::clock::{Clock, SystemClock};
 use aegis_engine::codes;
@@ -11,12 +13,13 @@ use aegis_engine::run::{Mode, Occasion, Start};
 use aegis_engine::runbook::{Params, Runbook};
 use aegis_engine::text::count;
 use aegis_scheduler::record::run_id;
-use aegis_scheduler::store::{Ended, RecordStore};
+use aegis_scheduler::store::{Ended, RecordStore, Rest};
 use aegis_scheduler::{Kind, Outcome, Policy, Record, Schedule};
 use clap::Args;
 use jiff::Timestamp;
 
 use super::find;
+use super::following::follow;
 use super::looking::instant;
 use crate::commands::admission::Glass;
 use crate::commands::running::{Watcher, checked, conclude, interactive, wait};
@@ -61,6 +64,9 @@ impl RunNow {
             say(&format!("a run of `{}` is under way: {run}", self.schedule));
         }
         let by_hand = ByHand { context, store, schedule, glass: &self.glass };
+        if by_hand.executes_elsewhere()? {
+            return by_hand.hand_over(SystemClock.now(), None);
+        }
         by_hand.run(SystemClock.now(), None)
     }
 }
@@ -86,7 +92,10 @@ impl Backfill {
         let by_hand = ByHand { context, store, schedule, glass: &self.glass };
         for (done, (instant, record)) in missing.into_iter().enumerate() {
             say(&format!("{instant} ({} of {})", done + 1, count(number, "instant")));
-            let exit = by_hand.run(instant, record)?;
+            let exit = match by_hand.executes_elsewhere()? {
+                true => by_hand.hand_over(instant, record)?,
+                false => by_hand.run(instant, record)?,
+            };
             if exit != Exit::Ok {
                 return Ok(exit);
             }
@@ -120,14 +129,37 @@ fn missing(
 }
 
 /// A schedule whose runs a person starts here.
-struct ByHand<'a> {
-    context: &'a Arc<Context>,
-    store: Arc<dyn RecordStore>,
-    schedule: Arc<Schedule>,
+pub(super) struct ByHand<'a> {
+    pub(super) context: &'a Arc<Context>,
+    pub(super) store: Arc<dyn RecordStore>,
+    pub(super) schedule: Arc<Schedule>,
     glass: &'a Glass,
 }
 
 impl ByHand<'_> {
+    /// Whether its runs execute as Jobs. Who breaks the glass takes it into their own hands: here.
+    fn executes_elsewhere(&self) -> Result<bool, Failure> {
+        let target = self.context.settings.config.target(&self.schedule.target)?;
+        Ok(target.executor.is_some() && !self.glass.is_broken())
+    }
+
+    /// Promises a run, of which an engine makes a Job, and shows it to its end.
+    fn hand_over(&self, instant: Timestamp, record: Option<Record>) -> Result<Exit, Failure> {
+        let (runbook, _) = self.load()?;
+        self.context.guard(&self.schedule.target)?;
+        self.glass.admit(self.context, &runbook, &self.schedule.target)?;
+        let run = self.promise(instant, record)?;
+        // Nobody begins it here: an engine need not wait whether somebody does.
+        self.store.put_back(
+            "",
+            SystemClock.now(),
+            &[((&self.schedule.name, instant), Rest::After(Duration::ZERO))],
+        )?;
+        self.store.changed()?;
+        say(&format!("promised: {run}; an engine puts it into a job"));
+        follow(self, &run, instant)
+    }
+
     /// Runs one instant here, to its end.
     fn run(&self, instant: Timestamp, record: Option<Record>) -> Result<Exit, Failure> {
         let (context, schedule) = (self.context, &self.schedule);

@@ -1,12 +1,13 @@
 //! `aegis serve`: the scheduler as a process. Starts runs when they are due, takes up what an earlier process left,
 //! and drains when it is told to stop.
 //!
-//! - `runs`: starts runs and knows how they stand
+//! - `runs`: starts runs and knows how they stand; `jobs`: those that execute in a management cluster
 //! - `screen`: what people and programs see; `supervisor`: what systemd is told
 //! - `notices`: what people are told through their channels
 //! - `listening`: the address it answers at; `watching`: who looks for events; `heartbeat`: a URL that is asked
 
 mod heartbeat;
+mod jobs;
 mod listening;
 mod notices;
 mod runs;
@@ -54,6 +55,7 @@ pub(crate) struct Serve {
 impl Serve {
     pub(crate) fn run(self, global: &Global) -> Result<Exit, Failure> {
         let context = Arc::new(Context::new(global, None)?);
+        context.settings.check_executors()?;
         let _alone = alone(&context.state)?;
         let plan = context.plan(true)?;
         let refused = tell_problems(&context, &plan);

@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use aegis_engine::codes;
 use aegis_engine::diagnostic::{Problems, Severity};
 use aegis_engine::error::CallError;
-use aegis_engine::journal::Scheduled;
-use aegis_engine::journal::{Body, Entry, Person, Status, Store, StoreError, Verdict, Wait};
-use aegis_engine::run::engine::EngineError;
+use aegis_engine::journal::{
+    Body, Entry, Person, Placement, Scheduled, Status, Store, StoreError, Verdict, Wait,
+};
+use aegis_engine::run::engine::{EngineError, Execution};
 use aegis_engine::run::{Engine, Handle, Mode, Occasion, Resume, Start, stored};
 use aegis_engine::runbook::{BUILTINS, Runbook, check};
 use aegis_sandbox::serve::Sandbox;
@@ -18,6 +19,7 @@ use aegis_scheduler::service::{Launcher, Left, Look};
 use aegis_scheduler::store::RecordStore;
 use serde_json::Value;
 
+use super::jobs::Jobs;
 use crate::context::Context;
 use crate::view::failure::Failure;
 
@@ -30,6 +32,8 @@ pub(crate) struct Runs {
     handles: Arc<Mutex<BTreeMap<String, Handle>>>,
     /// How far it has heard of what others did to runs.
     seen: Mutex<Option<u64>>,
+    /// Runs that execute as Jobs.
+    jobs: Arc<Jobs>,
     /// Clusters that runs share, as long as one of them is under way.
     sandboxes: Mutex<BTreeMap<String, Weak<Sandbox>>>,
 }
@@ -38,7 +42,7 @@ impl Runs {
     pub(crate) fn new(context: &Arc<Context>) -> Result<Arc<Self>, Failure> {
         let (store, records) = (context.store()?, context.records()?);
         let engine = Engine { store: Arc::clone(&store), ..context.engine()? };
-        let context = Arc::clone(context);
+        let (context, jobs) = (Arc::clone(context), Jobs::new(context, &engine, &store, &records));
         Ok(Arc::new(Self {
             context,
             engine,
@@ -46,6 +50,7 @@ impl Runs {
             records,
             handles: Arc::default(),
             seen: Mutex::default(),
+            jobs,
             sandboxes: Mutex::default(),
         }))
     }
@@ -59,6 +64,13 @@ impl Runs {
     }
 
     fn started(&self, launch: &Launch) -> Result<(Handle, Option<Arc<Sandbox>>), CallError> {
+        let start = self.start_of(launch)?;
+        let (execution, sandbox) = self.execution(&launch.schedule.target, &start.runbook, launch)?;
+        Ok((self.engine.start(start, execution).map_err(told)?, sandbox))
+    }
+
+    /// The run of an instant, as the project has it now.
+    fn start_of(&self, launch: &Launch) -> Result<Start, CallError> {
         let schedule = &launch.schedule;
         let path = self.context.project.join(&*schedule.runbook);
         let runbook =
@@ -70,19 +82,46 @@ impl Runs {
         let bound = runbook.header.bind(&self.given(launch)?, &self.context.environment);
         let params = bound
             .map_err(|diagnostics| first(&Problems { diagnostics, sources: runbook.sources.clone() }))?;
-        let (execution, sandbox) = self.execution(&schedule.target, &runbook, launch)?;
         let scheduled = Scheduled { schedule: schedule.name.to_string(), instant: launch.instant };
         let occasion =
             Occasion { run: Some(launch.run.clone()), scheduled: Some(scheduled), break_glass: None };
-        let start = Start {
-            runbook,
-            name: schedule.name.to_string(),
-            project: self.context.project.clone(),
-            params,
-            mode: Mode::Run,
-            occasion,
+        let (name, project) = (schedule.name.to_string(), self.context.project.clone());
+        Ok(Start { runbook, name, project, params, mode: Mode::Run, occasion })
+    }
+
+    /// Puts a run into a Job where its target wants that. What has begun stays on the target it began on.
+    fn placed(&self, launch: &Launch, left: Left) -> Result<Option<Left>, CallError> {
+        let entries = match self.store.entries(&launch.run, 0) {
+            Ok(entries) => entries,
+            Err(StoreError::NoRun(_)) => Vec::new(),
+            Err(error) => return Err(aegis_engine::run::Stop::Store(error).error()),
         };
-        Ok((self.engine.start(start, execution).map_err(told)?, sandbox))
+        let target = match entries.is_empty() {
+            true => launch.schedule.target.to_string(),
+            false => stored::started(&entries)?.target.clone(),
+        };
+        let Some(executor) = self.jobs.target(&target) else { return Ok(Some(left)) };
+        if entries.is_empty() {
+            let start = self.start_of(launch)?;
+            self.engine.register(&start, &target, &scheduler(&launch.schedule.name)).map_err(told)?;
+        }
+        self.jobs.watch(launch, &target, executor, left).map(|()| None)
+    }
+
+    /// How a run stands that somebody executes, or should. Only where runs can be in Jobs is its journal read for that.
+    fn place(&self, run: &str, executed: bool) -> Result<Look, StoreError> {
+        let placed = match self.jobs.are_made() {
+            true => stored::placed(&self.store.entries(run, 0)?),
+            false => None,
+        };
+        Ok(match placed {
+            Some(placed) if placed.placement.is_expected() => Look::Placed,
+            Some(placed) if placed.placement == Placement::GivenUp && !placed.is_past && !executed => {
+                Look::GivenUp
+            }
+            _ if executed => Look::Executed,
+            _ => Look::Interrupted,
+        })
     }
 
     /// Parameters of the schedule, and those that came with the event.
@@ -109,7 +148,7 @@ impl Runs {
         });
         let target = target.unwrap_or_else(|| launch.schedule.target.to_string());
         let (execution, sandbox) = self.execution(&target, &runbook, launch)?;
-        let resume = Resume { run: launch.run.clone(), script: None, break_glass: None };
+        let resume = Resume { run: launch.run.clone(), script: None, break_glass: None, location: None };
         Ok((self.engine.resume(resume, execution).map_err(told)?, sandbox))
     }
 
@@ -118,14 +157,8 @@ impl Runs {
         target: &str,
         runbook: &Runbook,
         launch: &Launch,
-    ) -> Result<(aegis_engine::run::engine::Execution, Option<Arc<Sandbox>>), CallError> {
-        let quiet = Arc::new(|_: &aegis_engine::run::Event| {});
-        let (mut execution, joined) =
-            self.context.execution(target, Some(runbook), quiet, false).map_err(|failure| match failure {
-                Failure::Call(error) => error,
-                Failure::Problems(problems) => first(&problems),
-            })?;
-        execution.person = Person(format!("schedule {}", launch.schedule.name));
+    ) -> Result<(Execution, Option<Arc<Sandbox>>), CallError> {
+        let (execution, joined) = quiet(&self.context, target, Some(runbook), &launch.schedule.name)?;
         Ok((execution, joined.map(|sandbox| self.shared(target, sandbox))))
     }
 
@@ -147,6 +180,7 @@ impl Runs {
 
 impl Launcher for Runs {
     fn launch(&self, launch: &Launch, left: Left) -> Result<(), CallError> {
+        let Some(left) = self.placed(launch, left)? else { return Ok(()) };
         let (handle, sandbox) = self.begun(launch)?;
         let (handles, run) = (Arc::clone(&self.handles), launch.run.clone());
         handles.lock().unwrap_or_else(PoisonError::into_inner).insert(run.clone(), handle.clone());
@@ -169,9 +203,8 @@ impl Launcher for Runs {
             (Status::Succeeded, _) => return Ok(Look::Ended(Verdict::Succeeded)),
             (Status::Failed, _) => return Ok(Look::Ended(Verdict::Failed)),
             (Status::Cancelled, _) => return Ok(Look::Ended(Verdict::Cancelled)),
-            _ if standing.executed => return Ok(Look::Executed),
-            (Status::Waiting, wait) => wait,
-            (Status::Running | Status::Interrupted, _) => return Ok(Look::Interrupted),
+            (Status::Waiting, wait) if !standing.executed => wait,
+            _ => return self.place(run, standing.executed),
         };
         Ok(match wait {
             // Nobody has to say anything once effects are allowed again.
@@ -206,9 +239,16 @@ impl Launcher for Runs {
     }
 
     fn leave(&self, run: &str) {
+        if self.jobs.leave(run) {
+            return;
+        }
         if let Some(handle) = self.handle(run) {
             handle.abandon();
         }
+    }
+
+    fn stopping(&self) {
+        self.jobs.stopping();
     }
 
     fn halted(&self) -> Result<Option<String>, StoreError> {
@@ -216,8 +256,30 @@ impl Launcher for Runs {
     }
 }
 
+/// In whose name a schedule's runs are executed.
+fn scheduler(schedule: &str) -> Person {
+    Person(format!("schedule {schedule}"))
+}
+
+/// The execution of a scheduled run, which nobody looks at.
+pub(super) fn quiet(
+    context: &Context,
+    target: &str,
+    runbook: Option<&Runbook>,
+    schedule: &str,
+) -> Result<(Execution, Option<Sandbox>), CallError> {
+    let nobody = Arc::new(|_: &aegis_engine::run::Event| {});
+    let made = context.execution(target, runbook, nobody, false).map_err(|failure| match failure {
+        Failure::Call(error) => error,
+        Failure::Problems(problems) => first(&problems),
+    });
+    let (mut execution, sandbox) = made?;
+    execution.person = scheduler(schedule);
+    Ok((execution, sandbox))
+}
+
 /// The first thing that is wrong, as the error of one run.
-fn first(problems: &Problems) -> CallError {
+pub(super) fn first(problems: &Problems) -> CallError {
     let wrong = problems.diagnostics.iter().find(|diagnostic| diagnostic.severity == Severity::Error);
     let Some(wrong) = wrong else { return CallError::new(codes::SCRIPT, problems.to_string()) };
     let place = wrong.place.as_ref().map(|place| format!(" ({})", place.address())).unwrap_or_default();
@@ -226,7 +288,7 @@ fn first(problems: &Problems) -> CallError {
     wrong.hint.as_ref().map_or_else(|| error.clone(), |hint| error.clone().hint(hint))
 }
 
-fn told(error: EngineError) -> CallError {
+pub(super) fn told(error: EngineError) -> CallError {
     match error {
         EngineError::Call(error) => error,
         EngineError::Problems(problems) => first(&problems),

@@ -12,6 +12,10 @@ use std::time::{Duration, Instant};
 use super::database::{Connection, Database, Failed, Patience};
 use crate::journal::{Claim, Fence, StoreError};
 
+/// How the holder of a claim begins whose run an engine watches: the scheduler's queue looks for it, because such a run
+/// may be taken by an engine while its claim holds.
+const WATCHED: &str = "watched:";
+
 /// The claims of one engine.
 pub(super) struct Claims {
     /// Tells this engine's claims from those of others, and its first from its second.
@@ -54,7 +58,8 @@ impl Claims {
     pub(super) fn take(self: &Arc<Self>, run: &str) -> Result<Option<Box<dyn Claim>>, StoreError> {
         self.keep_renewing()?;
         let length = self.database.takeover_after();
-        let holder = format!("{:x}/{:x}", self.engine, rand::random::<u64>());
+        let prefix = if self.database.is_watched() { WATCHED } else { "" };
+        let holder = format!("{prefix}{:x}/{:x}", self.engine, rand::random::<u64>());
         let until = certain(length);
         let token: Option<i64> = self.database.ask(&Patience::Short, async |connection, _| {
             // Asked again, it may be ours already.

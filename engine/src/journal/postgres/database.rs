@@ -45,6 +45,8 @@ pub struct Options {
     pub url: Secret,
     /// An engine that was not heard of for this long has lost its runs to the others.
     pub takeover_after: Duration,
+    /// True in the pod of a Job: what this process claims, the engine that watches its Job has as well.
+    pub watched: bool,
 }
 
 /// How long a question is asked again while the server is away.
@@ -91,6 +93,7 @@ struct Inner {
     name: String,
     pool: PgPool,
     takeover_after: Duration,
+    watched: bool,
     runtime: Option<tokio::runtime::Runtime>,
 }
 
@@ -134,8 +137,8 @@ impl Database {
                 .test_before_acquire(false)
                 .connect_lazy_with(connect)
         };
-        let takeover_after = options.takeover_after;
-        Ok(Self { inner: Arc::new(Inner { name, pool, takeover_after, runtime: Some(runtime) }) })
+        let Options { takeover_after, watched, .. } = *options;
+        Ok(Self { inner: Arc::new(Inner { name, pool, takeover_after, watched, runtime: Some(runtime) }) })
     }
 
     /// `host:port/database`: nothing secret.
@@ -148,6 +151,11 @@ impl Database {
     #[must_use]
     pub fn takeover_after(&self) -> Duration {
         self.inner.takeover_after
+    }
+
+    /// Whether an engine watches over what this process claims.
+    pub(super) fn is_watched(&self) -> bool {
+        self.inner.watched
     }
 
     /// Asks, again and again while the server is away. The question is told whether it was asked before: what it

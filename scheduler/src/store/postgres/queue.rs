@@ -30,7 +30,8 @@ impl Queue for PostgresRecords {
                 select_records!(
                     "WHERE outcome = 'started' AND verdict IS NULL AND NOT parked
                    AND (holder IS NULL OR held_until <= clock_timestamp())
-                   AND NOT EXISTS (SELECT FROM claims WHERE claims.run = records.run AND expires > clock_timestamp())
+                   AND NOT EXISTS (SELECT FROM claims WHERE claims.run = records.run AND expires > clock_timestamp()
+                     AND claims.holder NOT LIKE 'watched:%')
                  ORDER BY instant LIMIT $1 FOR UPDATE SKIP LOCKED"
                 ),
             )

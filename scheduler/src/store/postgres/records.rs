@@ -13,7 +13,7 @@ use super::{PostgresRecords, record, select_records};
 use crate::record::Record;
 use crate::schedule::Definition;
 use crate::store::stored::{Stored, given_of, instant, nanoseconds, word};
-use crate::store::{Admission, Change, Each, Ended, Limit, News, Pause, Progress, RecordStore};
+use crate::store::{Admission, Change, Each, Ended, Key, Limit, News, Pause, Progress, RecordStore};
 
 const OPEN: &str = select_records!(
     "WHERE outcome = 'waiting' OR (outcome = 'started' AND verdict IS NULL) ORDER BY instant"
@@ -184,6 +184,20 @@ impl RecordStore for PostgresRecords {
     fn changed(&self) -> Result<(), StoreError> {
         // Every row says itself when it changed.
         Ok(())
+    }
+
+    fn note(&self, (schedule, instant): Key<'_>, note: &str) -> Result<(), StoreError> {
+        self.ask(async |connection, _| {
+            let said =
+                "UPDATE records SET note = $3 WHERE schedule = $1 AND instant = $2 AND outcome = 'started'";
+            sqlx::query(said)
+                .bind(schedule)
+                .bind(nanoseconds(instant))
+                .bind(note)
+                .execute(connection)
+                .await?;
+            Ok(())
+        })
     }
 
     fn set_pause(&self, schedule: &str, pause: Option<&Pause>) -> Result<(), StoreError> {

@@ -8,7 +8,7 @@ use super::{CHANGED, COLUMNS, SqliteRecords, record};
 use crate::record::Record;
 use crate::schedule::Definition;
 use crate::store::stored::{Stored, given_of, instant, nanoseconds, word};
-use crate::store::{Admission, Change, Each, Ended, Limit, News, Pause, Progress, RecordStore};
+use crate::store::{Admission, Change, Each, Ended, Key, Limit, News, Pause, Progress, RecordStore};
 
 const SCHEDULES: &str = "SELECT name, whens, zone, decided, pause, failures FROM schedules";
 
@@ -125,6 +125,14 @@ impl RecordStore for SqliteRecords {
 
     fn changed(&self) -> Result<(), StoreError> {
         self.write(|transaction| transaction.execute(CHANGED, [])).map(drop)
+    }
+
+    fn note(&self, (schedule, instant): Key<'_>, note: &str) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            let said =
+                "UPDATE records SET note = ?3 WHERE schedule = ?1 AND instant = ?2 AND outcome = 'started'";
+            transaction.execute(said, params![schedule, nanoseconds(instant), note]).map(drop)
+        })
     }
 
     fn set_pause(&self, schedule: &str, pause: Option<&Pause>) -> Result<(), StoreError> {

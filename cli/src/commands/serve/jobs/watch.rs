@@ -1,0 +1,299 @@
+//! One run and its Job, from the moment an engine has taken the run until somebody else has to look at it.
+//!
+//! What keeps the Job from executing the run is recorded as soon as it is seen, once, in the run's journal and in the
+//! record of its instant. It may pass by itself (an image that is still being pushed, a full cluster that grows), so the
+//! Job is given up only when it has lasted for the executor's patience.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use aegis_engine::clock::{Clock, SystemClock};
+use aegis_engine::journal::{Body, Entry, Location, Placement, StoreError, Verdict};
+use aegis_engine::run::stored;
+use aegis_scheduler::keeper::Launch;
+use aegis_stdlib::k8s::{Seen, Work, job_name};
+use aegis_stdlib::target::ExecutorTarget;
+use jiff::Timestamp;
+
+use super::super::runs::quiet;
+use super::{Door, Jobs, Shared};
+use crate::view::say;
+
+/// How often it looks while no pod executes the run.
+const SOON: Duration = Duration::from_secs(2);
+
+/// How often it looks, called by nothing, while a pod does.
+const NOW_AND_AGAIN: Duration = Duration::from_secs(20);
+
+/// One run and its Job.
+pub(super) struct Watch {
+    jobs: Arc<Jobs>,
+    run: String,
+    target: String,
+    schedule: String,
+    instant: Timestamp,
+    executor: ExecutorTarget,
+    door: Arc<Door>,
+    /// The Job, once it is certainly there.
+    location: Option<Location>,
+    /// Since when something keeps it from executing the run.
+    hindered: Option<Instant>,
+    /// What was said about that last.
+    said: String,
+    /// When the journal was read last.
+    read: Option<Instant>,
+}
+
+/// What follows from a look.
+enum Next {
+    Wait(Duration),
+    Over(Option<Verdict>),
+}
+
+impl Watch {
+    pub(super) fn new(
+        jobs: &Arc<Jobs>,
+        launch: &Launch,
+        target: &str,
+        executor: ExecutorTarget,
+        door: &Arc<Door>,
+    ) -> Self {
+        Self {
+            jobs: Arc::clone(jobs),
+            run: launch.run.clone(),
+            target: target.to_owned(),
+            schedule: launch.schedule.name.to_string(),
+            instant: launch.instant,
+            executor,
+            door: Arc::clone(door),
+            location: None,
+            hindered: None,
+            said: String::new(),
+            read: None,
+        }
+    }
+
+    /// Watches until the run has ended (how), or this engine has nothing to do with its Job any more.
+    pub(super) fn over(mut self) -> Option<Verdict> {
+        loop {
+            if self.door.let_go.load(Ordering::Acquire) {
+                return None;
+            }
+            let next = match self.jobs.executor(&self.target, &self.executor) {
+                Ok(shared) => (self.look(&shared), Some(shared)),
+                Err(error) => (self.hindered(None, &error.message), None),
+            };
+            match next {
+                (Ok(Next::Over(verdict)), _) => return verdict,
+                (Ok(Next::Wait(longest)), shared) => self.wait(shared.as_deref(), longest),
+                // The store: nothing can be decided without it.
+                (Err(_), _) => self.wait(None, SOON),
+            }
+        }
+    }
+
+    fn wait(&self, shared: Option<&Shared>, longest: Duration) {
+        self.jobs.context.runtime.block_on(async {
+            let changed = async {
+                match shared {
+                    Some(shared) => shared.executor.changed(longest).await,
+                    None => tokio::time::sleep(longest).await,
+                }
+            };
+            tokio::select! {
+                () = changed => {}
+                () = self.door.told.notified() => {}
+            }
+        });
+    }
+
+    fn look(&mut self, shared: &Shared) -> Result<Next, StoreError> {
+        let Some(location) = self.location.clone() else { return self.place(shared) };
+        let seen = self.jobs.context.runtime.block_on(shared.executor.seen(&location.job));
+        let leaves = self.door.leave.load(Ordering::Acquire);
+        let executes = matches!(seen, Seen::Running(_));
+        if executes {
+            self.runs_again();
+        }
+        if executes && !leaves && self.read.is_some_and(|at| at.elapsed() < NOW_AND_AGAIN) {
+            return Ok(Next::Wait(NOW_AND_AGAIN));
+        }
+        self.read = Some(Instant::now());
+        let entries = self.jobs.store.entries(&self.run, 0)?;
+        if let Some(verdict) = stored::verdict(&entries) {
+            // A pod that comes yet finds that it is not needed; one that cannot come would be tried for ever.
+            if matches!(seen, Seen::Coming(Some(_))) {
+                self.remove(shared, &location.job);
+            }
+            return Ok(Next::Over(Some(verdict)));
+        }
+        if leaves {
+            self.say(&location, Placement::Left, "its maintenance window closed")?;
+            self.remove(shared, &location.job);
+            return Ok(Next::Over(None));
+        }
+        match seen {
+            Seen::Running(_) | Seen::Unknown(_) => Ok(Next::Wait(NOW_AND_AGAIN)),
+            // What it came to is in the journal: it waits for people, or goes on in another Job.
+            Seen::Complete => Ok(Next::Over(None)),
+            Seen::Coming(_) if stored::is_cancelled(&entries) => self.cancelled(shared, &location.job),
+            Seen::Coming(None) => Ok(Next::Wait(SOON)),
+            Seen::Coming(Some(why)) => self.hindered(Some(&location), &why),
+            Seen::Failed(why) => self.give_up(shared, &location, &why),
+            Seen::Nothing => self.gone(shared, &location),
+        }
+    }
+
+    /// Journals where the run will execute, then makes the Job; both may have been done by an engine before.
+    fn place(&mut self, shared: &Shared) -> Result<Next, StoreError> {
+        let entries = self.jobs.store.entries(&self.run, 0)?;
+        if let Some(verdict) = stored::verdict(&entries) {
+            return Ok(Next::Over(Some(verdict)));
+        }
+        let known: BTreeSet<&str> = entries.iter().filter_map(job_of).collect();
+        let last = stored::placed(&entries)
+            .filter(|placed| placed.placement.is_expected() && !placed.location.job.is_empty());
+        let over = |job: &str| self.jobs.context.runtime.block_on(shared.executor.is_over(job));
+        let location = match last {
+            Some(last) => match over(&last.location.job) {
+                Ok(Some(true)) => self.next(shared, known.len() + 1),
+                // There, or not made yet by whoever said that it would be.
+                Ok(_) => Location { pod: String::new(), node: String::new(), ..last.location },
+                Err(error) => return self.hindered(Some(&last.location), &error.message),
+            },
+            None => self.next(shared, known.len() + 1),
+        };
+        if !known.contains(location.job.as_str()) {
+            self.say(&location, Placement::Expected, "")?;
+        }
+        let work = Work { run: self.run.clone(), target: self.target.clone(), location: location.clone() };
+        match self.jobs.context.runtime.block_on(shared.executor.make(&work)) {
+            Ok(()) => {
+                self.location = Some(location);
+                Ok(Next::Wait(SOON))
+            }
+            Err(_) if stored::is_cancelled(&entries) => self.cancelled(shared, &location.job),
+            Err(error) => self.hindered(Some(&location), &error.message),
+        }
+    }
+
+    fn next(&self, shared: &Shared, number: usize) -> Location {
+        let cluster = self.executor.cluster.clone().unwrap_or_else(|| self.target.clone());
+        let namespace = shared.executor.namespace().to_owned();
+        Location { cluster, namespace, job: job_name(&self.run, number), ..Location::default() }
+    }
+
+    /// Something keeps the run from executing: said once, and endured for a while.
+    fn hindered(&mut self, location: Option<&Location>, why: &str) -> Result<Next, StoreError> {
+        let since = *self.hindered.get_or_insert_with(Instant::now);
+        let location = location.cloned().unwrap_or_else(|| Location {
+            cluster: self.executor.cluster.clone().unwrap_or_else(|| self.target.clone()),
+            namespace: self.executor.namespace.clone().unwrap_or_default(),
+            ..Location::default()
+        });
+        if since.elapsed() >= self.executor.patience() {
+            let shared = self.jobs.executor(&self.target, &self.executor).ok();
+            return match shared {
+                Some(shared) => self.give_up(&shared, &location, why),
+                None => self.say(&location, Placement::GivenUp, why).map(|()| Next::Over(None)),
+            };
+        }
+        if gist(&self.said) != gist(why) {
+            self.say(&location, Placement::Hindered, why)?;
+        }
+        Ok(Next::Wait(SOON))
+    }
+
+    fn runs_again(&mut self) {
+        if self.hindered.take().is_some()
+            && let Some(location) = &self.location
+        {
+            self.said.clear();
+            self.note(&location.to_string());
+        }
+    }
+
+    /// People have to look: said before the Job is taken away, so that nobody puts the run into it again.
+    fn give_up(&mut self, shared: &Shared, location: &Location, why: &str) -> Result<Next, StoreError> {
+        self.say(location, Placement::GivenUp, why)?;
+        if !location.job.is_empty() {
+            self.remove(shared, &location.job);
+        }
+        Ok(Next::Over(None))
+    }
+
+    /// The last look did not see the Job: it may be newer than that.
+    fn gone(&mut self, shared: &Shared, location: &Location) -> Result<Next, StoreError> {
+        match self.jobs.context.runtime.block_on(shared.executor.is_over(&location.job)) {
+            Ok(None | Some(true)) => self.give_up(shared, location, "somebody took its job away"),
+            Ok(Some(false)) | Err(_) => Ok(Next::Wait(SOON)),
+        }
+    }
+
+    /// Somebody cancelled the run and no process hears of it: what can be undone is undone here, and the Job goes.
+    fn cancelled(&self, shared: &Shared, job: &str) -> Result<Next, StoreError> {
+        let undone = quiet(&self.jobs.context, &self.target, None, &self.schedule).and_then(
+            |(execution, _sandbox)| {
+                let note = "no pod executed it";
+                self.jobs.engine.undo(&self.run, execution, note).map_err(super::super::runs::told)
+            },
+        );
+        Ok(match undone {
+            Ok(conclusion) => {
+                self.remove(shared, job);
+                Next::Over(conclusion.verdict)
+            }
+            // A pod was quicker, and hears of it.
+            Err(_) => Next::Wait(SOON),
+        })
+    }
+
+    /// What cannot be taken away finds that its run does not need it.
+    fn remove(&self, shared: &Shared, job: &str) {
+        if let Err(error) = self.jobs.context.runtime.block_on(shared.executor.remove(job)) {
+            say(&format!("trouble: the job `{job}` cannot be taken away: {}", error.message));
+        }
+    }
+
+    /// Says how it stands, in the journal and in the record.
+    fn say(&mut self, location: &Location, placement: Placement, why: &str) -> Result<(), StoreError> {
+        let body = Body::Placed { location: location.clone(), placement, note: why.to_owned() };
+        self.jobs.store.append(&self.run, &[(SystemClock.now(), body)])?;
+        why.clone_into(&mut self.said);
+        let place = if location.job.is_empty() { "no job".to_owned() } else { location.to_string() };
+        self.note(&match placement {
+            Placement::Expected => place,
+            Placement::Hindered => format!("{place}: {why}"),
+            Placement::Left | Placement::GivenUp => format!("{}: {why} ({place})", placement.word()),
+        });
+        Ok(())
+    }
+
+    /// Lists of instants show where a run is, after who started it.
+    fn note(&self, text: &str) {
+        let before = self.jobs.records.find(&self.schedule, self.instant).ok().flatten();
+        let by = before.map(|record| record.note).unwrap_or_default();
+        let by = by.split("; ").next().filter(|by| by.starts_with("by ")).unwrap_or_default();
+        let note = if by.is_empty() { text.to_owned() } else { format!("{by}; {text}") };
+        if let Err(error) = self.jobs.records.note((&self.schedule, self.instant), &note) {
+            say(&format!(
+                "trouble: the record of `{}` misses a note that its journal has: {error}",
+                self.run
+            ));
+        }
+    }
+}
+
+fn job_of(entry: &Entry) -> Option<&str> {
+    match &entry.body {
+        Body::Placed { location, .. } => Some(location.job.as_str()).filter(|job| !job.is_empty()),
+        _ => None,
+    }
+}
+
+/// What a sentence is about: kubelets word the rest of it anew with each attempt.
+fn gist(sentence: &str) -> &str {
+    sentence.split(": ").next().unwrap_or_default()
+}
