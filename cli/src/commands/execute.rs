@@ -8,7 +8,7 @@ use std::time::Duration;
 use aegis_engine::codes;
 use aegis_engine::error::CallError;
 use aegis_engine::journal::{Entry, Store, StoreError};
-use aegis_engine::run::{Conclusion, Engine, Handle, Resume, Stop, stored};
+use aegis_engine::run::{Engine, Handle, Resume, Stop, stored};
 use aegis_engine::runbook::Runbook;
 use aegis_sandbox::serve::Sandbox;
 use clap::Args;
@@ -31,6 +31,16 @@ pub(crate) struct Execute {
     run: String,
 }
 
+/// The process of a pod.
+struct Pod {
+    context: Arc<Context>,
+    watcher: Arc<Watcher>,
+    run: String,
+    /// Set when the pod is told to end.
+    told: CancellationToken,
+    engine: Option<Engine>,
+}
+
 /// A run that this process has taken up.
 struct Taken {
     handle: Handle,
@@ -46,29 +56,78 @@ impl Execute {
             let problem = CallError::new(codes::CONFIG, "a run in a pod needs the database of its engine");
             return Err(problem.hint("give its address in AEGIS_DATABASE_URL").into());
         }
-        let told = told_to_end(&context);
-        let engine = context.engine()?;
-        let watcher = Watcher::new(&context.global);
-        let taken = loop {
-            let entries = entries(&*engine.store, &self.run)?;
-            if let Some(verdict) = stored::verdict(&entries) {
-                say(&format!("{} has ended already: {}", self.run, verdict_word(verdict)));
-                return Ok(Exit::Ok);
-            }
-            if !engine.store.executed(&self.run)? {
-                match take(&context, &engine, &watcher, &entries, &self.run) {
-                    Ok(taken) => break taken,
-                    // Somebody was quicker.
-                    Err(Failure::Call(error)) if is_passing(&error) => {}
-                    Err(failure) => return Err(failure),
+        let (told, watcher) = (told_to_end(&context), Watcher::new(&context.global));
+        Pod { context, watcher, run: self.run, told, engine: None }.stays()
+    }
+}
+
+impl Pod {
+    /// Tries until there is nothing more to do here. A database that is away is waited for: another pod would have to
+    /// wait as well, and the Job has only so many.
+    fn stays(mut self) -> Result<Exit, Failure> {
+        let mut said = String::new();
+        loop {
+            match self.attempt() {
+                Ok(Some(exit)) => return Ok(exit),
+                Ok(None) => {}
+                Err(Failure::Call(error)) if is_passing(&error) => {
+                    if said != error.message {
+                        say(&format!("waiting: {}", error.message));
+                    }
+                    said = error.message;
                 }
+                Err(failure) => return Err(failure),
             }
-            if context.runtime.block_on(async { timeout(LOOK, told.cancelled()).await }).is_ok() {
+            let told = self.told.clone();
+            if self.context.runtime.block_on(async { timeout(LOOK, told.cancelled()).await }).is_ok() {
                 return Ok(Exit::Cancelled);
             }
+        }
+    }
+
+    /// Executes the run if nobody else does. `None`: not now.
+    fn attempt(&mut self) -> Result<Option<Exit>, Failure> {
+        let engine = match &self.engine {
+            Some(engine) => engine.clone(),
+            None => self.engine.insert(self.context.engine()?).clone(),
         };
-        let (handle, store, run) = (taken.handle.clone(), engine.store, self.run);
-        context.runtime.spawn(async move {
+        let entries = entries(&*engine.store, &self.run)?;
+        if let Some(verdict) = stored::verdict(&entries) {
+            say(&format!("{} has ended already: {}", self.run, verdict_word(verdict)));
+            return Ok(Some(Exit::Ok));
+        }
+        if engine.store.executed(&self.run)? {
+            return Ok(None);
+        }
+        let taken = self.take(&engine, &entries)?;
+        self.leave_when_told(&taken.handle, engine.store);
+        let conclusion = taken.handle.wait();
+        self.watcher.close();
+        let exit = conclude(&self.context, &conclusion, &taken.runbook);
+        Ok(match (&conclusion.verdict, &conclusion.stop) {
+            // Another pod could do no more: the run has ended, or waits for people.
+            (Some(_), _) | (None, Some(Stop::Waiting(_))) => Some(Exit::Ok),
+            (None, Some(stop)) if is_passing(&stop.error()) => None,
+            (None, _) => Some(exit),
+        })
+    }
+
+    fn take(&self, engine: &Engine, entries: &[Entry]) -> Result<Taken, Failure> {
+        let started = stored::started(entries)?;
+        let runbook = Runbook::from_sources(stored::sources(&*engine.store, entries)?)?;
+        let listener = self.watcher.listener();
+        let (mut execution, sandbox) =
+            self.context.execution(&started.target, Some(&runbook), listener, false)?;
+        execution.person = started.person.clone();
+        let (run, location) = (self.run.clone(), self.context.location());
+        self.watcher.know(entries);
+        let handle = engine.resume(Resume { run, script: None, break_glass: None, location }, execution)?;
+        Ok(Taken { handle, runbook, _sandbox: sandbox })
+    }
+
+    fn leave_when_told(&self, handle: &Handle, store: Arc<dyn Store>) {
+        let (handle, told, run) = (handle.clone(), self.told.clone(), self.run.clone());
+        self.context.runtime.spawn(async move {
             told.cancelled().await;
             let leave = move || {
                 // A cancelled run goes on taking back what it did; the next pod goes on with that.
@@ -79,10 +138,6 @@ impl Execute {
             };
             let _ = tokio::task::spawn_blocking(leave).await;
         });
-        let conclusion = taken.handle.wait();
-        watcher.close();
-        let exit = conclude(&context, &conclusion, &taken.runbook);
-        Ok(if is_left_in_order(&conclusion) { Exit::Ok } else { exit })
     }
 }
 
@@ -95,33 +150,9 @@ fn entries(store: &dyn Store, run: &str) -> Result<Vec<Entry>, Failure> {
     })
 }
 
-fn take(
-    context: &Context,
-    engine: &Engine,
-    watcher: &Arc<Watcher>,
-    entries: &[Entry],
-    run: &str,
-) -> Result<Taken, Failure> {
-    let started = stored::started(entries)?;
-    let runbook = Runbook::from_sources(stored::sources(&*engine.store, entries)?)?;
-    let (mut execution, sandbox) =
-        context.execution(&started.target, Some(&runbook), watcher.listener(), false)?;
-    execution.person = started.person.clone();
-    let resume =
-        Resume { run: run.to_owned(), script: None, break_glass: None, location: context.location() };
-    watcher.know(entries);
-    let handle = engine.resume(resume, execution)?;
-    Ok(Taken { handle, runbook, _sandbox: sandbox })
-}
-
-/// Another process has it, or has just ended it.
+/// Another process has the run, or has just ended it, or the database is away.
 fn is_passing(error: &CallError) -> bool {
-    [codes::CLAIMED, codes::NOT_POSSIBLE].iter().any(|code| code.0 == error.code)
-}
-
-/// Another pod could do no more: the run has ended, or waits for people.
-fn is_left_in_order(conclusion: &Conclusion) -> bool {
-    conclusion.verdict.is_some() || matches!(conclusion.stop, Some(Stop::Waiting(_)))
+    [codes::CLAIMED, codes::NOT_POSSIBLE, codes::UNREACHABLE].iter().any(|code| code.0 == error.code)
 }
 
 /// Set when the pod is told to end. The first process of a container hears of signals only if it listens.

@@ -199,6 +199,29 @@ fn a_job_whose_window_has_closed_is_taken_away_and_the_run_goes_on_in_the_next_o
 }
 
 #[test]
+fn a_pod_waits_for_its_database_and_goes_on() {
+    let world = World::new();
+    world.schedule("book.rhai", "work", YEARLY);
+    let mut engine = world.engine(0);
+    let (run, _shown) = world.promised();
+    world.waits();
+    world.postgres.stop();
+    // Longer than its claim holds: the run stops where it stands.
+    let before = std::time::Instant::now();
+    until("the end of the claim", || before.elapsed() > std::time::Duration::from_secs(5));
+    world.postgres.go_on();
+    until("the same pod again", || world.of_kind(&run, "resumed").len() > 1);
+    world.open();
+    let record = world.record("the end", |record| !record["verdict"].is_null());
+    assert_eq!(record["verdict"], "succeeded", "{record}");
+    assert_eq!(world.counts(), ONCE_EACH);
+    let pods: std::collections::BTreeSet<String> =
+        world.of_kind(&run, "resumed").iter().map(|entry| text(entry, "/location/pod").to_owned()).collect();
+    assert_eq!((pods.len(), world.objects("jobs", "runs").len()), (1, 1), "{pods:?}");
+    engine.end();
+}
+
+#[test]
 fn a_cancel_reaches_the_pod() {
     let world = World::new();
     world.schedule("book.rhai", "work", YEARLY);

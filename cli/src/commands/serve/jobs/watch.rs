@@ -27,6 +27,9 @@ const SOON: Duration = Duration::from_secs(2);
 /// How often it looks, called by nothing, while a pod does.
 const NOW_AND_AGAIN: Duration = Duration::from_secs(20);
 
+/// A cluster that cannot be looked at for so long is told of.
+const BLIND: Duration = Duration::from_secs(60);
+
 /// One run and its Job.
 pub(super) struct Watch {
     jobs: Arc<Jobs>,
@@ -110,15 +113,16 @@ impl Watch {
     }
 
     fn look(&mut self, shared: &Shared) -> Result<Next, StoreError> {
+        if self.door.leave.load(Ordering::Acquire) {
+            return self.leave(shared);
+        }
         let Some(location) = self.location.clone() else { return self.place(shared) };
         let seen = self.jobs.context.runtime.block_on(shared.executor.seen(&location.job));
-        let leaves = self.door.leave.load(Ordering::Acquire);
-        let executes = matches!(seen, Seen::Running(_));
-        if executes {
+        if matches!(seen, Seen::Running(_)) {
             self.runs_again();
-        }
-        if executes && !leaves && self.read.is_some_and(|at| at.elapsed() < NOW_AND_AGAIN) {
-            return Ok(Next::Wait(NOW_AND_AGAIN));
+            if self.read.is_some_and(|at| at.elapsed() < NOW_AND_AGAIN) {
+                return Ok(Next::Wait(NOW_AND_AGAIN));
+            }
         }
         self.read = Some(Instant::now());
         let entries = self.jobs.store.entries(&self.run, 0)?;
@@ -129,13 +133,9 @@ impl Watch {
             }
             return Ok(Next::Over(Some(verdict)));
         }
-        if leaves {
-            self.say(&location, Placement::Left, "its maintenance window closed")?;
-            self.remove(shared, &location.job);
-            return Ok(Next::Over(None));
-        }
         match seen {
-            Seen::Running(_) | Seen::Unknown(_) => Ok(Next::Wait(NOW_AND_AGAIN)),
+            Seen::Running(_) => Ok(Next::Wait(NOW_AND_AGAIN)),
+            Seen::Unknown(why) => self.blind(&location, &why),
             // What it came to is in the journal: it waits for people, or goes on in another Job.
             Seen::Complete => Ok(Next::Over(None)),
             Seen::Coming(_) if stored::is_cancelled(&entries) => self.cancelled(shared, &location.job),
@@ -144,6 +144,29 @@ impl Watch {
             Seen::Failed(why) => self.give_up(shared, &location, &why),
             Seen::Nothing => self.gone(shared, &location),
         }
+    }
+
+    /// The run stops where it stands, and goes on in another Job when it may.
+    fn leave(&mut self, shared: &Shared) -> Result<Next, StoreError> {
+        let entries = self.jobs.store.entries(&self.run, 0)?;
+        if let Some(verdict) = stored::verdict(&entries) {
+            return Ok(Next::Over(Some(verdict)));
+        }
+        if let Some(placed) = stored::placed(&entries).filter(|placed| placed.placement.is_expected()) {
+            self.say(&placed.location, Placement::Left, "its maintenance window closed")?;
+            self.remove(shared, &placed.location.job);
+        }
+        Ok(Next::Over(None))
+    }
+
+    /// Whether the run executes nobody can tell: said when that lasts, and no reason to give anything up.
+    fn blind(&mut self, location: &Location, why: &str) -> Result<Next, StoreError> {
+        let since = *self.hindered.get_or_insert_with(Instant::now);
+        let why = format!("nobody can see its job: {why}");
+        if since.elapsed() >= BLIND && gist(&self.said) != gist(&why) {
+            self.say(location, Placement::Hindered, &why)?;
+        }
+        Ok(Next::Wait(SOON))
     }
 
     /// Journals where the run will execute, then makes the Job; both may have been done by an engine before.
@@ -218,9 +241,7 @@ impl Watch {
     /// People have to look: said before the Job is taken away, so that nobody puts the run into it again.
     fn give_up(&mut self, shared: &Shared, location: &Location, why: &str) -> Result<Next, StoreError> {
         self.say(location, Placement::GivenUp, why)?;
-        if !location.job.is_empty() {
-            self.remove(shared, &location.job);
-        }
+        self.remove(shared, &location.job);
         Ok(Next::Over(None))
     }
 
@@ -252,6 +273,9 @@ impl Watch {
 
     /// What cannot be taken away finds that its run does not need it.
     fn remove(&self, shared: &Shared, job: &str) {
+        if job.is_empty() {
+            return;
+        }
         if let Err(error) = self.jobs.context.runtime.block_on(shared.executor.remove(job)) {
             say(&format!("trouble: the job `{job}` cannot be taken away: {}", error.message));
         }
