@@ -2,7 +2,6 @@
 //! what it is part of; what is done becomes a plain line above.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,11 +10,15 @@ use aegis_engine::run::Event;
 use aegis_engine::text::printable;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::margin::Margin;
 use super::plain::{Plain, indent};
 use super::say;
 
 /// How often spinners turn.
 const TICK: Duration = Duration::from_millis(120);
+
+/// How often the screen is drawn in a second at most.
+const DRAWN: u8 = 20;
 
 /// The picture.
 pub(crate) struct Live {
@@ -25,8 +28,6 @@ pub(crate) struct Live {
     progress: Mutex<BTreeMap<String, String>>,
     lines: Plain,
     colour: bool,
-    /// A person is being asked: nothing moves, lines are written as they are.
-    paused: AtomicBool,
 }
 
 /// Something under way, in the order of the screen.
@@ -39,9 +40,14 @@ struct Moving {
 impl Live {
     /// An empty one on stderr.
     pub(crate) fn new(colour: bool) -> Self {
-        let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
-        let (under_way, lines, paused) = (Mutex::default(), Plain::default(), AtomicBool::new(false));
-        Self { bars, under_way, progress: Mutex::default(), lines, colour, paused }
+        let bars = MultiProgress::with_draw_target(screen());
+        Self {
+            bars,
+            under_way: Mutex::default(),
+            progress: Mutex::default(),
+            lines: Plain::default(),
+            colour,
+        }
     }
 
     /// Remembers what earlier processes recorded; what they left open moves again.
@@ -75,19 +81,15 @@ impl Live {
 
     /// Writes a line above what moves.
     pub(crate) fn say(&self, line: &str) {
-        if self.paused.load(Ordering::Acquire) || self.bars.println(line).is_err() {
-            say(line);
-        }
+        self.bars.suspend(|| say(line));
     }
 
     /// Lets a person be asked without spinners running over it.
     pub(crate) fn pause<T>(&self, ask: impl FnOnce() -> T) -> T {
-        self.paused.store(true, Ordering::Release);
         let _ = self.bars.clear();
         self.bars.set_draw_target(ProgressDrawTarget::hidden());
         let answer = ask();
-        self.bars.set_draw_target(ProgressDrawTarget::stderr());
-        self.paused.store(false, Ordering::Release);
+        self.bars.set_draw_target(screen());
         answer
     }
 
@@ -169,6 +171,11 @@ fn place_of(under_way: &[Moving], key: &str) -> usize {
 /// Places are paths: `/deploy#0` has the parts `/deploy#0/k8s::apply#0`, `/deploy#0@2/...`, `/each#0[3]/...`.
 fn is_part(key: &str, whole: &str) -> bool {
     key.strip_prefix(whole).is_some_and(|rest| rest.starts_with(['/', '@', '[', '~']))
+}
+
+/// Where it is drawn.
+fn screen() -> ProgressDrawTarget {
+    ProgressDrawTarget::term_like_with_hz(Box::new(Margin::stderr()), DRAWN)
 }
 
 /// Key and label of what begins with an entry.

@@ -2,6 +2,7 @@
 
 pub(crate) mod failure;
 pub(crate) mod live;
+mod margin;
 pub(crate) mod plain;
 pub(crate) mod table;
 pub(crate) mod tables;
