@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Params, Transaction, TransactionBehavior, params};
 
 use super::fence::{Claim, Fence};
 use super::store::{Halt, Lease, RunRecord, Standing, Status, Store, StoreError};
@@ -169,14 +169,14 @@ impl SqliteStore {
 
     fn stored(&self, run: &str, after: u64) -> Result<Vec<StoredEntry>, StoreError> {
         let sql = "SELECT seq, at, body, hash FROM entries WHERE run = ?1 AND seq > ?2 ORDER BY seq";
-        self.select(sql, run, after)
+        self.select(sql, params![run, after])
     }
 
-    fn select(&self, sql: &str, run: &str, after: u64) -> Result<Vec<StoredEntry>, StoreError> {
+    fn select(&self, sql: &str, given: impl Params) -> Result<Vec<StoredEntry>, StoreError> {
         let connection = self.connection();
         let mut statement = connection.prepare_cached(sql).map_err(|error| self.error(error))?;
         let rows = statement
-            .query_map(params![run, after], |row| {
+            .query_map(given, |row| {
                 Ok(StoredEntry { seq: row.get(0)?, at: row.get(1)?, body: row.get(2)?, hash: row.get(3)? })
             })
             .map_err(|error| self.error(error))?;
@@ -215,12 +215,19 @@ impl Store for SqliteStore {
         stored::checked(run, after, previous, &self.stored(run, after)?)
     }
 
-    fn decisions(&self, run: &str, after: u64) -> Result<Vec<Entry>, StoreError> {
+    fn decisions(&self, run: &str, after: u64) -> Result<(Vec<Entry>, u64), StoreError> {
+        let last: Option<u64> = self
+            .connection()
+            .prepare_cached("SELECT max(seq) FROM entries WHERE run = ?1")
+            .and_then(|mut statement| statement.query_row(params![run], |row| row.get(0)))
+            .map_err(|error| self.error(error))?;
+        let last = last.unwrap_or_default().max(after);
         let sql = format!(
             "SELECT seq, at, body, hash FROM entries
-             WHERE run = ?1 AND seq > ?2 AND body LIKE '{DECIDED}' ORDER BY seq"
+             WHERE run = ?1 AND seq > ?2 AND seq <= ?3 AND body LIKE '{DECIDED}' ORDER BY seq"
         );
-        self.select(&sql, run, after)?.iter().map(|entry| entry.parsed(run)).collect()
+        let found = if last > after { self.select(&sql, params![run, after, last])? } else { Vec::new() };
+        Ok((found.iter().map(|entry| entry.parsed(run)).collect::<Result<_, _>>()?, last))
     }
 
     fn standing(&self, run: &str) -> Result<Option<Standing>, StoreError> {
@@ -235,7 +242,7 @@ impl Store for SqliteStore {
                (SELECT seq FROM entries WHERE run = ?1 AND body LIKE '{WAITING}' ORDER BY seq DESC LIMIT 1)
              ORDER BY seq"
         );
-        let since = if status == Status::Waiting { self.select(&sql, run, 0)? } else { Vec::new() };
+        let since = if status == Status::Waiting { self.select(&sql, params![run, 0])? } else { Vec::new() };
         stored::standing(run, status, self.is_claimed(run), &since).map(Some)
     }
 

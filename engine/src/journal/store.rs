@@ -40,11 +40,12 @@ pub trait Store: Send + Sync + 'static {
     /// When there is no such run or a record is damaged.
     fn entries(&self, run: &str, after: u64) -> Result<Vec<Entry>, StoreError>;
 
-    /// What people decided about a run after a position: looked for often while a run is under way.
+    /// What people decided about a run after a position, and up to which one was looked: it is looked often while a run
+    /// is under way, and never at the same entries twice.
     ///
     /// # Errors
     /// When the store cannot be read.
-    fn decisions(&self, run: &str, after: u64) -> Result<Vec<Entry>, StoreError>;
+    fn decisions(&self, run: &str, after: u64) -> Result<(Vec<Entry>, u64), StoreError>;
 
     /// How a run stands, without reading what it did. `None`: there is none.
     ///

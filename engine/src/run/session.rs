@@ -322,8 +322,7 @@ impl Session {
         // A journal that cannot be written shows at the next durable write, with its error.
         let _ = self.journal.flush();
         self.renew_leases();
-        let Ok(entries) = self.store.decisions(&self.run, seen) else { return seen };
-        let last = entries.last().map_or(seen, |entry| entry.seq);
+        let Ok((entries, last)) = self.store.decisions(&self.run, seen) else { return seen };
         for entry in entries {
             if let Body::Decided { person, act, note, .. } = entry.body {
                 self.hear(Decision { person, act, note });

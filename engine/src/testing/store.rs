@@ -39,7 +39,7 @@ where
         self.inner.entries(run, after)
     }
 
-    fn decisions(&self, run: &str, after: u64) -> Result<Vec<Entry>, StoreError> {
+    fn decisions(&self, run: &str, after: u64) -> Result<(Vec<Entry>, u64), StoreError> {
         self.inner.decisions(run, after)
     }
 

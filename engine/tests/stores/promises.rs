@@ -102,10 +102,15 @@ pub(crate) fn decisions_are_found_behind_a_position(open: Open<'_>) {
     let bodies = [started("one"), cancel("x"), resumed(), cancel("y")];
     let bodies: Vec<_> = bodies.into_iter().map(|body| (at(0), body)).collect();
     store.append("a", &bodies).unwrap();
-    let found = |after| store.decisions("a", after).unwrap().iter().map(|e| e.seq).collect::<Vec<_>>();
-    assert_eq!(found(0), [2, 4]);
-    assert_eq!(found(2), [4]);
-    assert!(found(4).is_empty());
+    let found = |after| {
+        let (entries, last) = store.decisions("a", after).unwrap();
+        (entries.iter().map(|entry| entry.seq).collect::<Vec<_>>(), last)
+    };
+    assert_eq!(found(0), (vec![2, 4], 4));
+    assert_eq!(found(2), (vec![4], 4));
+    assert_eq!(found(4), (vec![], 4));
+    store.append("a", &[(at(1), resumed())]).unwrap();
+    assert_eq!(found(4), (vec![], 5), "nothing is looked at twice");
 }
 
 pub(crate) fn how_a_run_stands_is_known_without_reading_it(open: Open<'_>) {

@@ -232,20 +232,27 @@ impl Store for PostgresStore {
         stored::checked(run, after, previous, &entries)
     }
 
-    fn decisions(&self, run: &str, after: u64) -> Result<Vec<Entry>, StoreError> {
-        let entries = self.read(async |connection, _| {
+    fn decisions(&self, run: &str, after: u64) -> Result<(Vec<Entry>, u64), StoreError> {
+        let (entries, last) = self.read(async |connection, _| {
+            let last: Option<i64> = sqlx::query_scalar("SELECT last FROM runs WHERE id = $1")
+                .bind(run)
+                .fetch_optional(&mut *connection)
+                .await?;
+            let last = last.unwrap_or_default().max(number(after));
             let rows = sqlx::query(
                 "SELECT seq, at, body, hash FROM entries
-                 WHERE run = $1 AND seq > $2 AND body LIKE $3 ORDER BY seq",
+                 WHERE run = $1 AND seq > $2 AND seq <= $3 AND body LIKE $4 ORDER BY seq",
             )
             .bind(run)
             .bind(number(after))
+            .bind(last)
             .bind(DECIDED)
             .fetch_all(connection)
             .await?;
-            Ok(rows.iter().map(entry).collect::<Result<Vec<_>, _>>()?)
+            Ok((rows.iter().map(entry).collect::<Result<Vec<_>, _>>()?, last))
         })?;
-        entries.iter().map(|entry| entry.parsed(run)).collect()
+        let found = entries.iter().map(|entry| entry.parsed(run)).collect::<Result<_, _>>()?;
+        Ok((found, u64::try_from(last).unwrap_or(after)))
     }
 
     fn standing(&self, run: &str) -> Result<Option<Standing>, StoreError> {
