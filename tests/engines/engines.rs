@@ -70,6 +70,12 @@ impl Project {
         value.as_array().cloned().unwrap_or_default()
     }
 
+    /// How a run went, entry by entry.
+    pub(crate) fn told(&self, run: &str) -> String {
+        let output = self.output(&["logs", run]);
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    }
+
     pub(crate) fn records(&self) -> Vec<Value> {
         self.json(&["schedule", "history", "-n", "1000000"])
     }

@@ -103,7 +103,7 @@ fn check(project: &Project, seen: &Seen) {
         match record["run"].as_str() {
             Some(run) => {
                 assert!(promised.insert(run), "two instants of {run}");
-                assert_eq!(record["verdict"], "succeeded", "{record}");
+                assert_eq!(record["verdict"], "succeeded", "{record}\n{}", project.told(run));
             }
             None => *others.entry(record["why"].as_str().unwrap()).or_default() += 1,
         }
