@@ -35,10 +35,7 @@ impl Show {
                 .into_iter()
                 .map(|wait| json!({ "call": wait.call, "wait": wait.wait, "since": wait.since }))
                 .collect();
-            let place = placed.map(|placed| {
-                json!({ "location": placed.location, "placement": placed.placement, "note": placed.note })
-            });
-            table::json(&json!({ "run": case.record, "report": report, "waits": waits, "place": place }));
+            table::json(&json!({ "run": case.record, "report": report, "waits": waits, "place": placed }));
             return Ok(Exit::Ok);
         }
         table::text(&head(&case, &report, placed.as_ref()));

@@ -59,7 +59,8 @@ pub(super) async fn show(State(console): State<Arc<Console>>, Path(run): Path<St
         let waits = pending(&entries).into_iter();
         let waits: Vec<Value> =
             waits.map(|wait| json!({ "call": wait.call, "wait": wait.wait, "since": wait.since })).collect();
-        Ok(Json(json!({ "run": record, "report": Report::of(&entries), "waits": waits })))
+        let place = stored::placed(&entries);
+        Ok(Json(json!({ "run": record, "report": Report::of(&entries), "waits": waits, "place": place })))
     })
     .await
 }

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use serde::Serialize;
 use serde_json::Map;
 
 use super::Mode;
@@ -73,13 +74,14 @@ pub fn is_cancelled(entries: &[Entry]) -> bool {
 }
 
 /// The Job that a run was last put into.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Placed {
     /// Where; with the pod, once a process is in it.
     pub location: Location,
     /// How it stands with it.
     pub placement: Placement,
     /// What keeps it from executing the run.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub note: String,
     /// True when somebody decided something, or took the run up outside of its Job, since.
     pub is_past: bool,

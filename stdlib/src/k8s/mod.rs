@@ -56,7 +56,7 @@ mod world;
 use aegis_engine::function::{Function, Module};
 
 pub use client::{Cluster, Position};
-pub use executor::{Executor, Seen, Work, job_name};
+pub use executor::{Executor, JobBell, Seen, Work, job_name};
 
 /// The module and its table of functions.
 #[must_use]

@@ -43,6 +43,9 @@ fn a_due_schedule_runs_as_a_job_to_its_end() {
     assert!(pod.starts_with(&job) && !text(&resumed[0], "/location/node").is_empty(), "{resumed:?}");
     let shown = out(&world.aegis(&["show", &run]));
     assert!(shown.contains(&format!("job runs/{job}, pod {pod} on ")), "{shown}");
+    let shown = world.aegis(&["show", &run, "--output", "json"]);
+    let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
+    assert_eq!((text(&shown, "/place/location/pod"), text(&shown, "/place/placement")), (pod, "expected"));
     let targets = out(&world.aegis(&["targets"]));
     assert!(targets.contains("jobs in management (aegis:test)"), "{targets}");
 

@@ -59,6 +59,21 @@ pub struct Executor {
     watching: JoinHandle<()>,
 }
 
+/// Rings when something changes in an executor's cluster.
+pub struct JobBell {
+    board: watch::Receiver<Arc<Board>>,
+}
+
+impl JobBell {
+    /// Waits until something has changed since it rang last, at most so long.
+    pub async fn rings(&mut self, longest: Duration) {
+        if let Ok(Err(_)) = timeout(longest, self.board.changed()).await {
+            // Nobody rings any more.
+            tokio::time::sleep(longest).await;
+        }
+    }
+}
+
 impl Drop for Executor {
     fn drop(&mut self) {
         self.watching.abort();
@@ -86,12 +101,6 @@ impl Executor {
     #[must_use]
     pub fn namespace(&self) -> &str {
         &self.namespace
-    }
-
-    /// Its table in the configuration.
-    #[must_use]
-    pub const fn target(&self) -> &ExecutorTarget {
-        &self.target
     }
 
     /// Makes the Job of a run; one that is there already stays.
@@ -139,11 +148,10 @@ impl Executor {
         }
     }
 
-    /// Waits until something changes in this cluster, at most so long.
-    pub async fn changed(&self, longest: Duration) {
-        let mut board = self.board.clone();
-        board.mark_unchanged();
-        let _ = timeout(longest, board.changed()).await;
+    /// A bell for one run: it rings for every change after the first look of whoever has it.
+    #[must_use]
+    pub fn bell(&self) -> JobBell {
+        JobBell { board: self.board.clone() }
     }
 
     /// What the last pod said last belongs to why a Job failed.

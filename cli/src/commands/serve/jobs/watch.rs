@@ -13,7 +13,7 @@ use aegis_engine::clock::{Clock, SystemClock};
 use aegis_engine::journal::{Body, Entry, Location, Placement, StoreError, Verdict};
 use aegis_engine::run::stored;
 use aegis_scheduler::keeper::Launch;
-use aegis_stdlib::k8s::{Seen, Work, job_name};
+use aegis_stdlib::k8s::{JobBell, Seen, Work, job_name};
 use aegis_stdlib::target::ExecutorTarget;
 use jiff::Timestamp;
 
@@ -39,6 +39,8 @@ pub(super) struct Watch {
     instant: Timestamp,
     executor: ExecutorTarget,
     door: Arc<Door>,
+    /// Rings when something changes where the Job is.
+    bell: Option<JobBell>,
     /// The Job, once it is certainly there.
     location: Option<Location>,
     /// Since when something keeps it from executing the run.
@@ -71,6 +73,7 @@ impl Watch {
             instant: launch.instant,
             executor,
             door: Arc::clone(door),
+            bell: None,
             location: None,
             hindered: None,
             said: String::new(),
@@ -85,29 +88,34 @@ impl Watch {
                 return None;
             }
             let next = match self.jobs.executor(&self.target, &self.executor) {
-                Ok(shared) => (self.look(&shared), Some(shared)),
-                Err(error) => (self.hindered(None, &error.message), None),
+                Ok(shared) => {
+                    // Before the look, so that nothing is missed after it.
+                    self.bell.get_or_insert_with(|| shared.executor.bell());
+                    self.look(&shared)
+                }
+                Err(error) => self.hindered(None, &error.message),
             };
             match next {
-                (Ok(Next::Over(verdict)), _) => return verdict,
-                (Ok(Next::Wait(longest)), shared) => self.wait(shared.as_deref(), longest),
+                Ok(Next::Over(verdict)) => return verdict,
+                Ok(Next::Wait(longest)) => self.wait(longest),
                 // The store: nothing can be decided without it.
-                (Err(_), _) => self.wait(None, SOON),
+                Err(_) => self.wait(SOON),
             }
         }
     }
 
-    fn wait(&self, shared: Option<&Shared>, longest: Duration) {
+    fn wait(&mut self, longest: Duration) {
+        let (bell, door) = (&mut self.bell, &self.door);
         self.jobs.context.runtime.block_on(async {
             let changed = async {
-                match shared {
-                    Some(shared) => shared.executor.changed(longest).await,
+                match bell {
+                    Some(bell) => bell.rings(longest).await,
                     None => tokio::time::sleep(longest).await,
                 }
             };
             tokio::select! {
                 () = changed => {}
-                () = self.door.told.notified() => {}
+                () = door.told.notified() => {}
             }
         });
     }
