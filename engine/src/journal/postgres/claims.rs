@@ -161,3 +161,25 @@ async fn renew(
     .await?;
     Ok(renewed.into_iter().collect())
 }
+
+/// Holds the claim's row until the entries are kept, and renews it: who takes it over comes before or after.
+pub(super) async fn keep(
+    connection: &mut Connection,
+    run: &str,
+    fence: &Fence,
+    length: Duration,
+) -> Result<(), Failed> {
+    let kept = sqlx::query(
+        "UPDATE claims SET expires = clock_timestamp() + make_interval(secs => $3) WHERE run = $1 AND token = $2",
+    )
+    .bind(run)
+    .bind(fence.token())
+    .bind(length.as_secs_f64())
+    .execute(connection)
+    .await?;
+    if kept.rows_affected() == 0 {
+        fence.lose();
+        return Err(StoreError::ClaimLost(run.to_owned()).into());
+    }
+    Ok(())
+}

@@ -6,15 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sqlx::postgres::PgRow;
 use sqlx::{Connection as _, Row as _};
 
-use super::claims::{Claims, certain};
+use super::appending;
+use super::claims::{Claims, certain, keep};
 use super::database::{Connection, Database, Failed, Patience};
+use super::rows::{entry, lease, number, position, run_record};
 use super::tables::JOURNAL;
-use crate::journal::stored::{self, DECIDED, StoredEntry, WAITING, content_hash};
+use crate::journal::stored::{self, DECIDED, WAITING, content_hash};
 use crate::journal::{
-    Body, Claim, Entry, Fence, Halt, Lease, Person, RunRecord, Standing, Status, Store, StoreError,
+    Body, Claim, Entry, Fence, Halt, Lease, RunRecord, Standing, Status, Store, StoreError,
 };
 
 /// Journals in a database that several engines share.
@@ -77,121 +78,10 @@ impl PostgresStore {
         }
         let texts = stored::texts(bodies);
         let links = self.fenced(run, fence, async |connection, again| {
-            let head = head(connection, run).await?;
-            match if again { kept(connection, run, &texts).await? } else { None } {
-                Some(links) => Ok(links),
-                None => insert(connection, run, head, bodies, &texts).await,
-            }
+            appending::append(connection, run, bodies, &texts, again).await
         })?;
         Ok(stored::appended(bodies, links))
     }
-}
-
-/// Holds the claim's row until the entries are kept, and renews it: who takes it over comes before or after.
-async fn keep(connection: &mut Connection, run: &str, fence: &Fence, length: Duration) -> Result<(), Failed> {
-    let kept = sqlx::query(
-        "UPDATE claims SET expires = clock_timestamp() + make_interval(secs => $3) WHERE run = $1 AND token = $2",
-    )
-    .bind(run)
-    .bind(fence.token())
-    .bind(length.as_secs_f64())
-    .execute(connection)
-    .await?;
-    if kept.rows_affected() == 0 {
-        fence.lose();
-        return Err(StoreError::ClaimLost(run.to_owned()).into());
-    }
-    Ok(())
-}
-
-/// Where a run's chain ends; holds its row.
-async fn head(connection: &mut Connection, run: &str) -> Result<Option<(i64, String)>, Failed> {
-    let row = sqlx::query_as("SELECT last, head FROM runs WHERE id = $1 FOR UPDATE")
-        .bind(run)
-        .fetch_optional(connection)
-        .await?;
-    Ok(row)
-}
-
-/// The answer to an earlier question was lost: were these entries kept then?
-async fn kept(
-    connection: &mut Connection,
-    run: &str,
-    texts: &[(String, String)],
-) -> Result<Option<Vec<(u64, String)>>, Failed> {
-    let Some((at, body)) = texts.first() else { return Ok(None) };
-    let first: Option<i64> =
-        sqlx::query_scalar("SELECT max(seq) FROM entries WHERE run = $1 AND at = $2 AND body = $3")
-            .bind(run)
-            .bind(at)
-            .bind(body)
-            .fetch_one(&mut *connection)
-            .await?;
-    let Some(first) = first else { return Ok(None) };
-    let rows =
-        sqlx::query("SELECT seq, hash FROM entries WHERE run = $1 AND seq >= $2 ORDER BY seq LIMIT $3")
-            .bind(run)
-            .bind(first)
-            .bind(number(texts.len()))
-            .fetch_all(connection)
-            .await?;
-    rows.iter()
-        .map(|row| Ok((position(row.try_get(0)?), row.try_get(1)?)))
-        .collect::<Result<_, Failed>>()
-        .map(Some)
-}
-
-async fn insert(
-    connection: &mut Connection,
-    run: &str,
-    head: Option<(i64, String)>,
-    bodies: &[(Timestamp, Body)],
-    texts: &[(String, String)],
-) -> Result<Vec<(u64, String)>, Failed> {
-    let (last, hash) = head.unwrap_or_default();
-    stored::begins_once(run, position(last), bodies)?;
-    let entries = stored::linked(position(last), hash, texts);
-    let (last, head) =
-        entries.last().map(|entry| (number(entry.seq), entry.hash.as_str())).unwrap_or_default();
-    if let Some((_, Body::Started(started))) = bodies.first() {
-        sqlx::query("INSERT INTO runs VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9)")
-            .bind(run)
-            .bind(&started.title)
-            .bind(&started.runbook)
-            .bind(&started.target)
-            .bind(&started.person.0)
-            .bind(Status::Running.word())
-            .bind(&texts[0].0)
-            .bind(last)
-            .bind(head)
-            .execute(&mut *connection)
-            .await?;
-    }
-    let status = bodies.iter().rev().find_map(|(_, body)| Status::after(body)).map(Status::word);
-    let updated = texts.last().map(|(at, _)| at);
-    sqlx::query(
-        "WITH kept AS (
-           INSERT INTO entries
-           SELECT $1, seq, at, body, hash
-           FROM unnest($2::bigint[], $3::text[], $4::text[], $5::text[]) AS new (seq, at, body, hash))
-         UPDATE runs SET last = $6, head = $7, status = coalesce($8, status),
-           changed = CASE WHEN $10 THEN pg_current_xact_id() ELSE changed END,
-           updated = CASE WHEN $8 IS NULL THEN updated ELSE $9 END
-         WHERE id = $1",
-    )
-    .bind(run)
-    .bind(entries.iter().map(|entry| number(entry.seq)).collect::<Vec<i64>>())
-    .bind(entries.iter().map(|entry| entry.at.as_str()).collect::<Vec<_>>())
-    .bind(entries.iter().map(|entry| entry.body.as_str()).collect::<Vec<_>>())
-    .bind(entries.iter().map(|entry| entry.hash.as_str()).collect::<Vec<_>>())
-    .bind(last)
-    .bind(head)
-    .bind(status)
-    .bind(updated)
-    .bind(bodies.iter().any(|(_, body)| Status::is_news(body)))
-    .execute(connection)
-    .await?;
-    Ok(entries.into_iter().map(|entry| (entry.seq, entry.hash)).collect())
 }
 
 impl Store for PostgresStore {
@@ -419,42 +309,4 @@ impl Store for PostgresStore {
             Ok(())
         })
     }
-}
-
-fn entry(row: &PgRow) -> Result<StoredEntry, sqlx::Error> {
-    let (at, body, hash) = (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
-    Ok(StoredEntry { seq: position(row.try_get(0)?), at, body, hash })
-}
-
-fn run_record(row: &PgRow) -> Result<RunRecord, sqlx::Error> {
-    let status = Status::of(row.try_get(5)?);
-    let claimed: bool = row.try_get(8)?;
-    Ok(RunRecord {
-        id: row.try_get(0)?,
-        title: row.try_get(1)?,
-        runbook: row.try_get(2)?,
-        target: row.try_get(3)?,
-        person: Person(row.try_get(4)?),
-        status: if status == Status::Running && !claimed { Status::Interrupted } else { status },
-        started: timestamp(row, 6)?,
-        updated: timestamp(row, 7)?,
-    })
-}
-
-fn timestamp(row: &PgRow, column: usize) -> Result<Timestamp, sqlx::Error> {
-    row.try_get::<&str, _>(column)?.parse().map_err(|error: jiff::Error| sqlx::Error::Decode(error.into()))
-}
-
-fn lease(row: &PgRow) -> Result<Lease, sqlx::Error> {
-    let expires = Timestamp::from_microsecond(row.try_get(3)?).unwrap_or(Timestamp::MAX);
-    Ok(Lease { name: row.try_get(0)?, run: row.try_get(1)?, token: row.try_get(2)?, expires })
-}
-
-/// Positions are never negative, and no run has 2^63 entries.
-fn position(stored: i64) -> u64 {
-    u64::try_from(stored).unwrap_or_default()
-}
-
-fn number(position: impl TryInto<i64>) -> i64 {
-    position.try_into().unwrap_or(i64::MAX)
 }
