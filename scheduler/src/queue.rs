@@ -5,7 +5,7 @@
 //! Pure: the store hands in what waits and what is under way, in the transaction that marks what is taken.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
 
 use jiff::Timestamp;
 
@@ -35,20 +35,71 @@ impl<'a> UnderWay<'a> {
         let on_target = self.targets.get(&*schedule.target).copied().unwrap_or_default();
         alone && schedule.most_on_target.is_none_or(|most| on_target < most as usize)
     }
-
-    /// Smaller comes first.
-    fn turn(&self, schedule: &Schedule, instant: Timestamp) -> Turn {
-        let count = |counts: &HashMap<&str, usize>, name: &str| counts.get(name).copied().unwrap_or_default();
-        (
-            Reverse(schedule.policy.priority),
-            count(&self.schedules, &schedule.name),
-            count(&self.targets, &schedule.target),
-            instant,
-        )
-    }
 }
 
-type Turn = (Reverse<u32>, usize, usize, Timestamp);
+/// What waits of one schedule, the oldest first.
+struct Line<'a> {
+    schedule: &'a Schedule,
+    waiting: VecDeque<(Timestamp, usize)>,
+}
+
+/// Schedules of one priority that have as many runs under way, by target: the oldest that waits of each.
+type Rank<'a> = HashMap<&'a str, BinaryHeap<Reverse<(Timestamp, &'a str)>>>;
+
+/// Everything that waits, ordered so that the next is found without looking at all of it.
+#[derive(Default)]
+struct Lines<'a> {
+    lines: HashMap<&'a str, Line<'a>>,
+    ranks: BTreeMap<(Reverse<u32>, usize), Rank<'a>>,
+}
+
+impl<'a> Lines<'a> {
+    fn of(known: &dyn Fn(&str) -> Option<&'a Schedule>, waiting: &[Record], counts: &UnderWay<'a>) -> Self {
+        let mut lines = Self::default();
+        let mut order: Vec<usize> = (0..waiting.len()).collect();
+        order.sort_by_key(|index| waiting[*index].instant);
+        for index in order {
+            let Some(schedule) = known(&waiting[index].schedule) else { continue };
+            let line = lines.lines.entry(&schedule.name);
+            let line = line.or_insert_with(|| Line { schedule, waiting: VecDeque::new() });
+            line.waiting.push_back((waiting[index].instant, index));
+        }
+        let names: Vec<&str> = lines.lines.keys().copied().collect();
+        names.into_iter().for_each(|name| lines.line_up(name, counts));
+        lines
+    }
+
+    /// Puts the oldest of a schedule where it belongs now.
+    fn line_up(&mut self, name: &'a str, counts: &UnderWay<'a>) {
+        let Some(Line { schedule, waiting }) = self.lines.get(name) else { return };
+        let Some((instant, _)) = waiting.front() else { return };
+        let under_way = counts.schedules.get(name).copied().unwrap_or_default();
+        let rank = self.ranks.entry((Reverse(schedule.policy.priority), under_way)).or_default();
+        rank.entry(&schedule.target).or_default().push(Reverse((*instant, name)));
+    }
+
+    /// Takes out whose turn it is, with its position; whoever it belongs to has to be lined up again.
+    fn next(&mut self, counts: &UnderWay<'a>) -> Option<(&'a Schedule, usize)> {
+        let mut first = self.ranks.first_entry()?;
+        let on_target = |target: &str| counts.targets.get(target).copied().unwrap_or_default();
+        let rank = first.get_mut();
+        let target = rank
+            .iter()
+            .filter_map(|(target, heap)| Some((on_target(target), heap.peek()?.0, *target)))
+            .min()
+            .map(|(.., target)| target);
+        let heap = target.and_then(|target| rank.get_mut(target))?;
+        let name = heap.pop()?.0.1;
+        if heap.is_empty() {
+            target.map(|target| rank.remove(target));
+        }
+        if rank.is_empty() {
+            first.remove();
+        }
+        let line = self.lines.get_mut(name)?;
+        Some((line.schedule, line.waiting.pop_front()?.1))
+    }
+}
 
 /// Chooses from what waits, by position. What belongs to a schedule that is not known here waits for an engine that
 /// knows it.
@@ -61,24 +112,16 @@ pub fn choose<'a>(
 ) -> Vec<usize> {
     let mut counts = UnderWay::default();
     under_way.iter().filter_map(|name| known(name)).for_each(|schedule| counts.add(schedule));
-    let schedules: Vec<Option<&Schedule>> = waiting.iter().map(|record| known(&record.schedule)).collect();
-    let turn = |(index, schedule): (usize, &Option<&Schedule>)| {
-        Some(Reverse((counts.turn((*schedule)?, waiting[index].instant), index)))
-    };
-    let mut heap: BinaryHeap<Reverse<(Turn, usize)>> =
-        schedules.iter().enumerate().filter_map(turn).collect();
+    let mut lines = Lines::of(known, waiting, &counts);
     let mut chosen = Vec::new();
     while chosen.len() < room
-        && let Some(Reverse((turn, index))) = heap.pop()
+        && let Some((schedule, index)) = lines.next(&counts)
     {
-        let Some(schedule) = schedules[index] else { continue };
-        // Others were chosen since: its turn may have moved back.
-        let now = counts.turn(schedule, waiting[index].instant);
-        if now > turn {
-            heap.push(Reverse((now, index)));
-        } else if counts.admits(schedule) {
+        // What is not admitted now is not in this turn: counts only grow.
+        if counts.admits(schedule) {
             counts.add(schedule);
             chosen.push(index);
+            lines.line_up(&schedule.name, &counts);
         }
     }
     chosen

@@ -77,3 +77,64 @@ fn a_target_takes_as_many_as_it_says() {
 fn what_belongs_to_an_unknown_schedule_waits() {
     assert!(chosen(&[], &[("gone", 0)], &["gone"], 9).is_empty());
 }
+
+/// As it is declared, one after the other: the smallest of everything that waits and is admitted.
+fn slowly(schedules: &[Schedule], waits: &[(&str, i64)], under_way: &[&str], room: usize) -> Vec<String> {
+    let of = |name: &str| schedules.iter().find(|schedule| &*schedule.name == name).unwrap();
+    let mut busy: Vec<&Schedule> = under_way.iter().map(|name| of(name)).collect();
+    let mut left: Vec<(&str, i64)> = waits.to_vec();
+    let mut chosen = Vec::new();
+    while chosen.len() < room {
+        let turn = |(name, minute): &(&str, i64)| {
+            let schedule = of(name);
+            let runs = busy.iter().filter(|other| other.name == schedule.name).count();
+            let on_target = busy.iter().filter(|other| other.target == schedule.target).count();
+            (std::cmp::Reverse(schedule.policy.priority), runs, on_target, *minute)
+        };
+        let admitted = |(name, _): &&(&str, i64)| {
+            let schedule = of(name);
+            let alone = schedule.group.is_none() || busy.iter().all(|other| other.group != schedule.group);
+            let on_target = busy.iter().filter(|other| other.target == schedule.target).count();
+            alone && schedule.most_on_target.is_none_or(|most| on_target < most as usize)
+        };
+        let Some(next) = left.iter().filter(admitted).min_by_key(|waits| turn(waits)).copied() else { break };
+        left.retain(|waits| *waits != next);
+        busy.push(of(next.0));
+        chosen.push(format!("{} {}", next.0, next.1));
+    }
+    chosen
+}
+
+#[test]
+fn thousands_are_chosen_from_quickly_and_as_declared() {
+    let mut drawn = 1_u64;
+    let mut draw = |most: u64| {
+        drawn = drawn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (drawn >> 33) % most
+    };
+    for _ in 0..40 {
+        let names: Vec<String> = (0..12).map(|n| format!("s{n}")).collect();
+        let schedules: Vec<Schedule> = names
+            .iter()
+            .map(|name| {
+                of(name, |schedule| {
+                    schedule.target = format!("t{}", draw(3)).into();
+                    schedule.most_on_target = (&*schedule.target == "t0").then_some(5);
+                    schedule.group = (draw(4) == 0).then(|| "g".into());
+                    policy(schedule).priority = u32::try_from(draw(2)).unwrap();
+                })
+            })
+            .collect();
+        // No two at the same minute: who goes first then is not declared.
+        let waits: Vec<(&str, i64)> =
+            (0..60).map(|minute| (names[usize::try_from(draw(12)).unwrap()].as_str(), minute)).collect();
+        let under_way: Vec<&str> =
+            (0..draw(5)).map(|n| names[usize::try_from(n).unwrap()].as_str()).collect();
+        let room = usize::try_from(draw(60)).unwrap();
+        assert_eq!(
+            chosen(&schedules, &waits, &under_way, room),
+            slowly(&schedules, &waits, &under_way, room),
+            "{waits:?} {under_way:?} {room}"
+        );
+    }
+}
