@@ -1,7 +1,9 @@
 //! Records in the SQLite file of the state directory, beside the journals: tables of their own, every commit synced.
 //!
 //! - `tables`: what is kept; `records`: instants and schedules; `queue`: who executes what
+//! - `checkpoints`: keeps the log short, beside whoever writes
 
+mod checkpoints;
 mod queue;
 mod records;
 mod tables;
@@ -12,6 +14,8 @@ use std::time::Duration;
 
 use aegis_engine::journal::StoreError;
 use rusqlite::{Connection, ErrorCode, Row, Transaction, TransactionBehavior};
+
+use checkpoints::Checkpoints;
 
 use super::stored::{given, instant, outcome_of};
 use crate::record::Record;
@@ -27,6 +31,7 @@ const COLUMNS: &str = "schedule, instant, decided, outcome, run, verdict, why, n
 pub struct SqliteRecords {
     directory: PathBuf,
     connection: Mutex<Connection>,
+    checkpoints: Checkpoints,
 }
 
 impl SqliteRecords {
@@ -40,7 +45,8 @@ impl SqliteRecords {
         let connection = Connection::open(directory.join(FILE)).map_err(unusable)?;
         connection.busy_timeout(Duration::from_secs(10)).map_err(unusable)?;
         connection.set_prepared_statement_cache_capacity(32);
-        let store = Self { directory: directory.to_owned(), connection: Mutex::new(connection) };
+        let checkpoints = Checkpoints::start(directory.join(FILE));
+        let store = Self { directory: directory.to_owned(), connection: Mutex::new(connection), checkpoints };
         tables::prepare(&store.connection()).map_err(|error| store.error(error))?;
         Ok(store)
     }
@@ -71,6 +77,7 @@ impl SqliteRecords {
             .map_err(|error| self.error(error))?;
         let value = work(&transaction).map_err(|error| self.error(error))?;
         transaction.commit().map_err(|error| self.error(error))?;
+        self.checkpoints.committed();
         Ok(value)
     }
 

@@ -10,7 +10,11 @@ use crate::schedule::Definition;
 use crate::store::stored::{Stored, given_of, instant, nanoseconds, word};
 use crate::store::{Admission, Change, Each, Ended, Key, Limit, News, Pause, Progress, RecordStore};
 
-const SCHEDULES: &str = "SELECT name, whens, zone, decided, pause, failures FROM schedules";
+const SCHEDULES: &str =
+    "SELECT name, whens, zone, decided, pause, failures FROM standings JOIN progress USING (number)";
+
+/// The number of a schedule, by its name.
+const NUMBER: &str = "(SELECT number FROM standings WHERE name = ?1)";
 
 impl SqliteRecords {
     fn each_schedule(&self, sql: &str, given: impl Params, each: Each<'_>) -> Result<(), StoreError> {
@@ -57,11 +61,16 @@ impl RecordStore for SqliteRecords {
     fn define(&self, schedules: &[(&str, Definition<'_>, Timestamp)]) -> Result<(), StoreError> {
         self.write(|transaction| {
             let mut define = transaction.prepare_cached(
-                "INSERT INTO schedules (name, whens, zone, decided) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT (name) DO UPDATE SET whens = ?2, zone = ?3, decided = max(decided, ?4)",
+                "INSERT INTO standings (name, whens, zone) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (name) DO UPDATE SET whens = ?2, zone = ?3",
             )?;
+            let mut begin = transaction.prepare_cached(&format!(
+                "INSERT INTO progress (number, decided) VALUES ({NUMBER}, ?2)
+                 ON CONFLICT (number) DO UPDATE SET decided = max(decided, ?2)"
+            ))?;
             for (name, definition, at) in schedules {
-                define.execute(params![name, definition.when, definition.zone, nanoseconds(*at)])?;
+                define.execute(params![name, definition.when, definition.zone])?;
+                begin.execute(params![name, nanoseconds(*at)])?;
             }
             Ok(())
         })
@@ -70,8 +79,9 @@ impl RecordStore for SqliteRecords {
     fn decided(&self, records: &[Record], until: &[(&str, Timestamp)]) -> Result<Vec<bool>, StoreError> {
         self.write(|transaction| {
             let new = records.iter().map(|record| insert(transaction, record)).collect::<Result<_, _>>()?;
-            let mut advance = transaction
-                .prepare_cached("UPDATE schedules SET decided = max(decided, ?2) WHERE name = ?1")?;
+            let mut advance = transaction.prepare_cached(&format!(
+                "UPDATE progress SET decided = max(decided, ?2) WHERE number = {NUMBER}"
+            ))?;
             for (name, at) in until {
                 advance.execute(params![name, nanoseconds(*at)])?;
             }
@@ -138,9 +148,11 @@ impl RecordStore for SqliteRecords {
     fn set_pause(&self, schedule: &str, pause: Option<&Pause>) -> Result<(), StoreError> {
         let text = pause.map(|pause| serde_json::to_string(pause).unwrap_or_default());
         self.write(|transaction| {
+            transaction
+                .execute("UPDATE standings SET pause = ?2 WHERE name = ?1", params![schedule, text])?;
             transaction.execute(
-                "UPDATE schedules SET pause = ?2, failures = 0 WHERE name = ?1",
-                params![schedule, text],
+                &format!("UPDATE progress SET failures = 0 WHERE number = {NUMBER}"),
+                params![schedule],
             )?;
             transaction.execute(CHANGED, [])
         })
@@ -209,15 +221,16 @@ fn end(transaction: &Transaction<'_>, ended: &Ended<'_>) -> rusqlite::Result<Opt
         return Ok(None);
     }
     let counted = match verdict {
-        Verdict::Succeeded => Some("UPDATE schedules SET failures = 0 WHERE name = ?1 AND failures > 0"),
-        Verdict::Failed => Some("UPDATE schedules SET failures = failures + 1 WHERE name = ?1"),
+        Verdict::Succeeded => Some("failures = 0 WHERE failures > 0 AND"),
+        Verdict::Failed => Some("failures = failures + 1 WHERE"),
         Verdict::Cancelled => None,
     };
-    if let Some(sql) = counted {
-        transaction.prepare_cached(sql)?.execute(params![schedule])?;
+    if let Some(counted) = counted {
+        let sql = format!("UPDATE progress SET {counted} number = {NUMBER}");
+        transaction.prepare_cached(&sql)?.execute(params![schedule])?;
     }
     let failures = transaction
-        .prepare_cached("SELECT failures FROM schedules WHERE name = ?1")?
+        .prepare_cached(&format!("SELECT failures FROM progress WHERE number = {NUMBER}"))?
         .query_row(params![schedule], |row| row.get(0))
         .optional()?;
     Ok(Some(failures.unwrap_or_default()))

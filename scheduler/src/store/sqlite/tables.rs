@@ -28,9 +28,22 @@ ALTER TABLE records ADD COLUMN parked INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX queued_records ON records (instant) WHERE outcome = 'started' AND verdict IS NULL AND parked = 0;
 ";
 
+/// How far schedules have come is written with every round, so it came to stand by itself: the numbers of a thousand
+/// schedules fill a few pages, their names and expressions a thousand. An aegis of before finds no `schedules` and
+/// leaves the file alone.
+const PROGRESS: &str = "
+CREATE TABLE standings (
+  number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, whens TEXT NOT NULL, zone TEXT NOT NULL, pause TEXT);
+CREATE TABLE progress (number INTEGER PRIMARY KEY, decided INTEGER NOT NULL, failures INTEGER NOT NULL DEFAULT 0);
+INSERT INTO standings (name, whens, zone, pause) SELECT name, whens, zone, pause FROM schedules ORDER BY name;
+INSERT INTO progress SELECT number, decided, failures FROM standings JOIN schedules USING (name);
+DROP TABLE schedules;
+";
+
 /// Makes what is missing, each step in one transaction.
 pub(super) fn prepare(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;")?;
+    connection
+        .execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0;")?;
     if !has(connection, "sqlite_master WHERE name = 'schedule_changes'")? {
         step(connection, SCHEMA)?;
     }
@@ -39,6 +52,9 @@ pub(super) fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     }
     if !has(connection, "pragma_table_info('records') WHERE name = 'parked'")? {
         step(connection, QUEUE)?;
+    }
+    if !has(connection, "sqlite_master WHERE name = 'standings'")? {
+        step(connection, PROGRESS)?;
     }
     Ok(())
 }
@@ -49,8 +65,11 @@ fn has(connection: &Connection, what: &str) -> rusqlite::Result<bool> {
 
 /// Another process may just have done it.
 fn step(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+    const DONE: [&str; 2] = ["duplicate column", "already exists"];
     match connection.execute_batch(&format!("BEGIN IMMEDIATE; {sql}; COMMIT;")) {
-        Err(error) if error.to_string().contains("duplicate column") => connection.execute_batch("ROLLBACK"),
+        Err(error) if DONE.iter().any(|done| error.to_string().contains(done)) => {
+            connection.execute_batch("ROLLBACK")
+        }
         done => done,
     }
 }
