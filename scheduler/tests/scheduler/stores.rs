@@ -47,6 +47,46 @@ fn on_sqlite(promise: Promise) {
     promise(&|| Arc::new(SqliteRecords::open(directory.path()).unwrap()));
 }
 
+/// The tables as they were when how far a schedule has come stood beside its name.
+const BEFORE: &str = "
+CREATE TABLE schedules (
+  name TEXT PRIMARY KEY, whens TEXT NOT NULL, zone TEXT NOT NULL, decided INTEGER NOT NULL, pause TEXT,
+  failures INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+CREATE TABLE records (
+  schedule TEXT NOT NULL, instant INTEGER NOT NULL, decided INTEGER NOT NULL, outcome TEXT NOT NULL, run TEXT,
+  verdict TEXT, why TEXT, note TEXT NOT NULL, PRIMARY KEY (schedule, instant)) WITHOUT ROWID;
+CREATE TABLE schedule_changes (version INTEGER NOT NULL);
+INSERT INTO schedule_changes VALUES (3);
+INSERT INTO schedules VALUES ('b', '@hourly', 'Asia/Seoul', 1800000002000000000, NULL, 2);
+INSERT INTO schedules VALUES ('a', '@daily', 'UTC', 1800000001000000000,
+  '{\"person\":\"kim\",\"reason\":\"why not\",\"at\":\"2027-01-15T08:00:05Z\"}', 0);
+INSERT INTO records VALUES ('a', 1800000001000000000, 1800000001000000000, 'started', 'a-run', NULL, NULL, '');
+";
+
+#[test]
+fn a_file_of_before_is_brought_forward_once() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(SqliteStore::open(directory.path()).unwrap());
+    let file = rusqlite::Connection::open(directory.path().join("journal.db")).unwrap();
+    file.execute_batch(BEFORE).unwrap();
+    drop(file);
+    for _ in 0..2 {
+        let store = SqliteRecords::open(directory.path()).unwrap();
+        let mut told = Vec::new();
+        store
+            .progress(None, &mut |progress| {
+                let paused = progress.pause.map(|pause| pause.reason);
+                told.push((progress.schedule.to_owned(), progress.decided, progress.failures, paused));
+            })
+            .unwrap();
+        told.sort();
+        let expected =
+            [("a".to_owned(), at(1), 0, Some("why not".to_owned())), ("b".to_owned(), at(2), 2, None)];
+        assert_eq!(told, expected);
+        assert_eq!(store.open().unwrap()[0].run(), Some("a-run"));
+    }
+}
+
 /// One after the other: the server is started once.
 #[test]
 fn postgres_keeps_every_promise() {
