@@ -37,7 +37,7 @@ reference:
 fuzz inputs="1000000":
     AEGIS_FUZZ_INPUTS={{inputs}} cargo test --release -p aegis-sandbox --test fuzz -- --nocapture
 
-# Several engines on one PostgreSQL, interrupted many times; CI does it six times, killing and stopping.
+# Several engines on one PostgreSQL, interrupted many times; CI does it nine times.
 engines interruptions="1000":
     cargo build -p aegis
     AEGIS_INTERRUPTIONS={{interruptions}} AEGIS_OUTAGE=60 cargo test -p aegis-tests --test engines -- --nocapture --test-threads 1

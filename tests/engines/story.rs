@@ -51,7 +51,7 @@ fn schedules(project: &Project, end: Option<jiff::Timestamp>) {
 }
 
 fn interruptions() -> usize {
-    std::env::var("AEGIS_INTERRUPTIONS").ok().and_then(|number| number.parse().ok()).unwrap_or(6)
+    std::env::var("AEGIS_INTERRUPTIONS").ok().and_then(|number| number.parse().ok()).unwrap_or(9)
 }
 
 #[test]

@@ -119,7 +119,8 @@ impl Session {
     }
 }
 
-/// Locks that were taken and neither given back nor undone: name, token, time to live.
+/// Locks that were taken and neither given back nor undone: name, token, time to live. One that was being given back when
+/// the process died is not missed: somebody else may have it already, and the run has no more use for it.
 fn held(recorded: &Recorded) -> Vec<(String, i64, Duration)> {
     let mut calls: Vec<(&String, &RecordedCall)> = recorded
         .calls
@@ -128,17 +129,20 @@ fn held(recorded: &Recorded) -> Vec<(String, i64, Duration)> {
             [HOLD, RELEASE].contains(&call.function.as_str()) && !recorded.undone.contains(*key)
         })
         .collect();
-    calls.sort_by_key(|(_, call)| call.happened);
+    calls.sort_by_key(|(_, call)| call.happened.max(call.seq));
     let mut held = BTreeMap::new();
     for (_, call) in calls {
-        let (Some(Outcome::Ok(answer)), Some(name)) = (&call.outcome, call.arguments["name"].as_str()) else {
-            continue;
-        };
-        if call.function == HOLD {
-            let given: Option<Period> = serde_json::from_value(call.arguments["time_to_live"].clone()).ok();
-            held.insert(name, (token(answer), given.unwrap_or(TIME_TO_LIVE).0));
-        } else {
-            held.remove(name);
+        let Some(name) = call.arguments["name"].as_str() else { continue };
+        match (&*call.function, &call.outcome) {
+            (HOLD, Some(Outcome::Ok(answer))) => {
+                let given: Option<Period> =
+                    serde_json::from_value(call.arguments["time_to_live"].clone()).ok();
+                held.insert(name, (token(answer), given.unwrap_or(TIME_TO_LIVE).0));
+            }
+            (RELEASE, None | Some(Outcome::Ok(_))) => {
+                held.remove(name);
+            }
+            _ => {}
         }
     }
     held.into_iter().map(|(name, (token, length))| (name.to_owned(), token, length)).collect()

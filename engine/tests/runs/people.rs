@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aegis_engine::clock::SystemClock;
-use aegis_engine::journal::{Body, Halt, Person, Store, Verdict};
+use aegis_engine::journal::{Body, Entry, Halt, Person, Store, Verdict};
 use aegis_engine::run::confirm::{Answer, Confirm, Proposal};
 use aegis_engine::run::engine::EngineError;
 use aegis_engine::run::operate::{Decider, Desk};
@@ -109,6 +109,23 @@ fn a_lock_keeps_another_run_away_and_ends_with_its_run() {
     assert_eq!(holder.wait().verdict, Some(Verdict::Cancelled));
     let ended = bench.run(r#"lock::hold("db").token"#);
     assert_eq!(ended.value, json!(2), "{:?}", ended.failure);
+}
+
+#[test]
+fn a_lock_that_was_being_given_back_when_the_process_died_may_be_somebody_elses_since() {
+    let script = r#"lock::hold("db"); lock::release("db"); world::change("x", 1)"#;
+    let is_asked =
+        |entry: &Entry| matches!(&entry.body, Body::Asked { function, .. } if function == "lock::release");
+    let cut = (1..10).find_map(|records| {
+        let bench = Bench::new();
+        let run = bench.run_cut(script, records)?;
+        bench.entries(&run).last().is_some_and(is_asked).then_some((bench, run))
+    });
+    let (bench, run) = cut.unwrap();
+    assert_eq!(bench.run(r#"lock::hold("db").token"#).value, json!(2), "it was given back");
+    let ended = bench.resume(&run).unwrap();
+    assert_eq!(ended.verdict, Some(Verdict::Succeeded), "{:?}", ended.failure);
+    assert_eq!(bench.world.performed("change"), 1);
 }
 
 #[test]
