@@ -14,6 +14,7 @@ use aegis_scheduler::keeper::Launch;
 use aegis_scheduler::service::{Launcher, Left, Look, Options, Service};
 use aegis_scheduler::store::SqliteRecords;
 use aegis_scheduler::{Doubled, Gates, Keeper, Missed, Overlap, Policy, Schedule, Skipped, zone};
+use jiff::Timestamp;
 
 use crate::{Row, fresh, percentile};
 
@@ -39,6 +40,7 @@ pub(crate) fn all(directory: &Path) -> Vec<Row> {
     let service =
         Service::new(keeper, Arc::clone(&lags) as Arc<dyn Launcher>, Arc::new(SystemClock), quiet, options);
     let handle = service.handle();
+    let serving = SystemClock.now();
     let running = std::thread::spawn(move || service.run());
     let until = Instant::now() + Duration::from_secs(SECONDS);
     while let Some(left) = until.checked_duration_since(Instant::now()) {
@@ -46,7 +48,10 @@ pub(crate) fn all(directory: &Path) -> Vec<Row> {
     }
     handle.stop();
     let _ = running.join();
-    let mut lags = lags.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    // What came while they were being taken in is as late as that took.
+    let lags = lags.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut lags: Vec<f64> =
+        lags.iter().filter(|(instant, _)| *instant > serving).map(|(_, lag)| *lag).collect();
     let started = lags.len();
     vec![
         Row {
@@ -114,14 +119,14 @@ fn schedules() -> Vec<Arc<Schedule>> {
     (0..SCHEDULES).map(schedule).collect()
 }
 
-/// Runs that are over at once, and how late they began, in milliseconds.
+/// Runs that are over at once: when each was due, and how late it began, in milliseconds.
 #[derive(Default)]
-struct Lags(Mutex<Vec<f64>>);
+struct Lags(Mutex<Vec<(Timestamp, f64)>>);
 
 impl Launcher for Lags {
     fn launch(&self, launch: &Launch, left: Left) -> Result<(), CallError> {
         let lag = SystemClock.now().duration_since(launch.instant).as_secs_f64() * 1000.0;
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(lag);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((launch.instant, lag));
         left(Some(Verdict::Succeeded));
         Ok(())
     }
