@@ -12,14 +12,26 @@ use crate::journal::{Claim, Fence, StoreError};
 const LOOKS: u32 = 5;
 const A_LOOK: Duration = Duration::from_millis(10);
 
+/// The folder of claims in a state directory.
+const FOLDER: &str = "claims";
+
+/// Makes the state directory, with room for claims.
+pub(super) fn prepare(directory: &Path) -> Result<(), StoreError> {
+    std::fs::create_dir_all(directory.join(FOLDER)).map_err(|error| unusable(directory, &error))
+}
+
+fn unusable(directory: &Path, error: &std::io::Error) -> StoreError {
+    match error.kind() {
+        std::io::ErrorKind::StorageFull => StoreError::Full(directory.to_owned()),
+        _ => StoreError::Unusable(directory.to_owned(), error.to_string()),
+    }
+}
+
 /// Takes the claim of a run; `None` while another process has it.
 #[expect(clippy::disallowed_methods, reason = "a claim is taken before a run has anything to be cancelled")]
 pub(super) fn claim(directory: &Path, run: &str) -> Result<Option<Box<dyn Claim>>, StoreError> {
-    let path = directory.join("claims").join(run);
-    let unusable = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::StorageFull => StoreError::Full(directory.to_owned()),
-        _ => StoreError::Unusable(directory.to_owned(), error.to_string()),
-    };
+    let path = directory.join(FOLDER).join(run);
+    let unusable = |error| unusable(directory, &error);
     let file = File::options().create(true).append(true).open(path).map_err(unusable)?;
     for _ in 0..LOOKS {
         match file.try_lock() {
@@ -34,7 +46,7 @@ pub(super) fn claim(directory: &Path, run: &str) -> Result<Option<Box<dyn Claim>
 /// Whether a process has the claim of a run in a state directory: nobody else can share its lock.
 #[must_use]
 pub fn is_claimed(directory: &Path, run: &str) -> bool {
-    let claim = File::open(directory.join("claims").join(run));
+    let claim = File::open(directory.join(FOLDER).join(run));
     claim.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 

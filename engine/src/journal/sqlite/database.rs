@@ -1,162 +1,106 @@
-//! The file: opened, brought to its format, written in transactions.
+//! One SQLite file as a store sees it: a connection, transactions, and what SQLite's errors mean. What is in it is the
+//! business of whoever opens it: the journal has its tables there, and so has the scheduler.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Params, Row, Transaction, TransactionBehavior};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Params, Row};
 
-use crate::journal::{Format, StoreError};
+use crate::journal::StoreError;
 
-/// Name of the file in the state directory.
+/// Name of the file in the state directory: one thing to back up, and a claim and its record are never of different
+/// ages.
 const FILE: &str = "journal.db";
 
 /// What SQLite calls a database that has no file.
 const MEMORY: &str = ":memory:";
 
-const SCHEMA: &str = "
-CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS runs (
-  id TEXT PRIMARY KEY, title TEXT NOT NULL, runbook TEXT NOT NULL, target TEXT NOT NULL, person TEXT NOT NULL,
-  status TEXT NOT NULL, started TEXT NOT NULL, updated TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS entries (
-  run TEXT NOT NULL, seq INTEGER NOT NULL, at TEXT NOT NULL, body TEXT NOT NULL, hash TEXT NOT NULL,
-  PRIMARY KEY (run, seq)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS texts (hash TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS leases (
-  name TEXT PRIMARY KEY, run TEXT NOT NULL, token INTEGER NOT NULL, expires TEXT NOT NULL) WITHOUT ROWID;
-";
+/// How long a question waits for the writer of another process.
+const PATIENCE: Duration = Duration::from_secs(10);
 
-/// When something last happened to a run that others want to know of, in the order of commits.
-const CHANGES: &str = "
-CREATE TABLE IF NOT EXISTS run_changes (run TEXT PRIMARY KEY, version INTEGER NOT NULL UNIQUE) WITHOUT ROWID;
-";
+/// Statements that are kept ready.
+const STATEMENTS: usize = 32;
 
-/// Pages of the write-ahead log after which it is moved into the file: one commit in a thousand waits for that.
-const CHECKPOINT: u32 = 1000;
-
-/// One SQLite file, or the memory of this process.
-pub(super) struct Database {
-    pub(super) directory: PathBuf,
+/// A connection to the file of a state directory, or to the memory of this process.
+pub struct Database {
+    directory: PathBuf,
     connection: Mutex<Connection>,
 }
 
 impl Database {
-    /// Opens or makes the store of a state directory.
+    /// Opens or makes the file of a state directory.
     ///
     /// # Errors
-    /// When the directory cannot be used, the disk is full, or a newer aegis wrote it.
-    pub(super) fn open(directory: &Path) -> Result<Self, StoreError> {
-        let unusable =
-            |error: &dyn std::fmt::Display| StoreError::Unusable(directory.to_owned(), error.to_string());
-        std::fs::create_dir_all(directory.join("claims")).map_err(|error| match error.kind() {
-            std::io::ErrorKind::StorageFull => StoreError::Full(directory.to_owned()),
-            _ => unusable(&error),
-        })?;
-        let connection = Connection::open(directory.join(FILE)).map_err(|error| unusable(&error))?;
-        let store = Self { directory: directory.to_owned(), connection: Mutex::new(connection) };
-        store.prepare()?;
-        Ok(store)
+    /// When the directory cannot be used, or the disk is full.
+    pub fn open(directory: &Path) -> Result<Self, StoreError> {
+        Self::with(directory, Connection::open(directory.join(FILE)))
     }
 
-    /// A store that lives as long as the process, for plans and replays: nothing is written anywhere.
+    /// What lives as long as the process: nothing is written anywhere.
     ///
     /// # Errors
     /// When SQLite has no memory.
-    pub(super) fn in_memory() -> Result<Self, StoreError> {
-        let directory = PathBuf::from(MEMORY);
-        let connection = Connection::open_in_memory()
-            .map_err(|error| StoreError::Unusable(directory.clone(), error.to_string()))?;
-        let store = Self { directory, connection: Mutex::new(connection) };
-        store.prepare()?;
-        Ok(store)
+    pub fn in_memory() -> Result<Self, StoreError> {
+        Self::with(Path::new(MEMORY), Connection::open_in_memory())
+    }
+
+    fn with(directory: &Path, opened: rusqlite::Result<Connection>) -> Result<Self, StoreError> {
+        let ready = opened.and_then(|connection| prepare(&connection).map(|()| connection));
+        let connection = ready.map_err(|error| told(directory, &error))?;
+        Ok(Self { directory: directory.to_owned(), connection: Mutex::new(connection) })
+    }
+
+    /// The state directory.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The file itself, for a connection beside this one.
+    #[must_use]
+    pub fn file(&self) -> PathBuf {
+        self.directory.join(FILE)
     }
 
     /// True when nothing of it is on a disk.
-    pub(super) fn is_memory(&self) -> bool {
+    #[must_use]
+    pub fn is_memory(&self) -> bool {
         self.directory.as_os_str() == MEMORY
     }
 
-    fn prepare(&self) -> Result<(), StoreError> {
-        let connection = self.connection();
-        connection.busy_timeout(Duration::from_secs(10)).map_err(|error| self.error(error))?;
-        connection
-            .execute_batch(&format!(
-                "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-8000;
-                 PRAGMA wal_autocheckpoint={CHECKPOINT};"
-            ))
-            .map_err(|error| self.error(error))?;
-        connection.set_prepared_statement_cache_capacity(32);
-        self.check_format(&connection)
-    }
-
-    fn check_format(&self, connection: &Connection) -> Result<(), StoreError> {
-        let known = connection
-            .query_row("SELECT count(*) FROM sqlite_master WHERE name = 'meta'", [], |row| {
-                row.get::<_, i64>(0)
-            })
-            .map_err(|error| self.error(error))?;
-        if known == 0 {
-            // In one transaction: a process killed in between leaves an empty file, not half a schema.
-            let format = Format::CURRENT.0;
-            let first = format!("INSERT OR IGNORE INTO meta VALUES ('format', '{format}');");
-            connection
-                .execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} {first} COMMIT;"))
-                .map_err(|error| self.error(error))?;
-        }
-        self.check_changes(connection)?;
-        let found: Option<String> = connection
-            .query_row("SELECT value FROM meta WHERE key = 'format'", [], |row| row.get(0))
-            .optional()
-            .map_err(|error| self.error(error))?;
-        let found = Format(found.and_then(|text| text.parse().ok()).unwrap_or(Format::CURRENT.0));
-        found
-            .check_readable_by(Format::CURRENT)
-            .map_err(|newer| StoreError::Newer(self.directory.clone(), newer))
-    }
-
-    /// A table that came later: without it nobody is told of what changed.
-    fn check_changes(&self, connection: &Connection) -> Result<(), StoreError> {
-        let known = connection
-            .query_row("SELECT count(*) FROM sqlite_master WHERE name = 'run_changes'", [], |row| {
-                row.get::<_, i64>(0)
-            })
-            .map_err(|error| self.error(error))?;
-        if known == 0 {
-            connection.execute_batch(CHANGES).map_err(|error| self.error(error))?;
-        }
-        Ok(())
-    }
-
-    pub(super) fn connection(&self) -> MutexGuard<'_, Connection> {
+    /// The connection, for as long as it is held.
+    pub fn connection(&self) -> MutexGuard<'_, Connection> {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn error(&self, error: rusqlite::Error) -> StoreError {
-        match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => StoreError::Full(self.directory.clone()),
-            Some(ErrorCode::SystemIoFailure) => {
-                StoreError::Unwritable(self.directory.clone(), error.to_string())
-            }
-            _ => StoreError::Unusable(self.directory.clone(), error.to_string()),
-        }
+    /// What an error of SQLite means for whoever needs this file.
+    #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` hands over")]
+    pub fn error(&self, error: rusqlite::Error) -> StoreError {
+        told(&self.directory, &error)
     }
 
-    pub(super) fn write<T>(
-        &self,
-        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
-    ) -> Result<T, StoreError> {
-        let mut connection = self.connection();
-        let transaction = connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(|error| self.error(error))?;
-        let value = work(&transaction).map_err(|error| self.error(error))?;
-        transaction.commit().map_err(|error| self.error(error))?;
-        Ok(value)
+    /// Does some work in a transaction of its own: all of it is durable when this returns, or nothing of it.
+    ///
+    /// # Errors
+    /// When it cannot be read or written.
+    pub fn write<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        let connection = self.connection();
+        let written = Transaction::begin(&connection).and_then(|transaction| {
+            let value = work(&connection)?;
+            transaction.commit()?;
+            Ok(value)
+        });
+        written.map_err(|error| self.error(error))
     }
 
     /// Every row that a question finds.
-    pub(super) fn select<T>(
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn select<T>(
         &self,
         sql: &str,
         given: impl Params,
@@ -169,7 +113,10 @@ impl Database {
     }
 
     /// The one row that a question finds, if it finds one.
-    pub(super) fn find<T>(
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn find<T>(
         &self,
         sql: &str,
         given: impl Params,
@@ -179,5 +126,48 @@ impl Database {
             .prepare_cached(sql)
             .and_then(|mut statement| statement.query_row(given, read).optional())
             .map_err(|error| self.error(error))
+    }
+}
+
+/// Every commit is synced, so that what is acknowledged survives a power cut and not only a kill.
+fn prepare(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(PATIENCE)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // A plan never depends on what is given to it. Without this, SQLite plans a kept question anew whenever it is asked
+    // for another run, which was a tenth of a durable call.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    connection.execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;")
+}
+
+fn told(directory: &Path, error: &rusqlite::Error) -> StoreError {
+    let directory = directory.to_owned();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => StoreError::Full(directory),
+        Some(ErrorCode::SystemIoFailure) => StoreError::Unwritable(directory, error.to_string()),
+        _ => StoreError::Unusable(directory, error.to_string()),
+    }
+}
+
+/// A transaction under way, which is rolled back unless it is committed. rusqlite's own reads the words `BEGIN` and
+/// `COMMIT` anew each time, which a durable call notices.
+struct Transaction<'a>(&'a Connection);
+
+impl<'a> Transaction<'a> {
+    fn begin(connection: &'a Connection) -> rusqlite::Result<Self> {
+        connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        Ok(Self(connection))
+    }
+
+    fn commit(self) -> rusqlite::Result<()> {
+        self.0.prepare_cached("COMMIT")?.execute([]).map(drop)
+    }
+}
+
+impl Drop for Transaction<'_> {
+    fn drop(&mut self) {
+        if !self.0.is_autocommit() {
+            // What fails here fails at the next `BEGIN` as well, which tells of it.
+            let _ = self.0.execute_batch("ROLLBACK");
+        }
     }
 }

@@ -1,18 +1,13 @@
 //! What tables hold, as the journal's own types, and the list of runs, which follows from their entries.
 
 use jiff::Timestamp;
-use rusqlite::{Row, Transaction, params};
+use rusqlite::{Connection, Row, params};
 
 use crate::journal::stored::StoredEntry;
 use crate::journal::{Body, Lease, Person, RunRecord, Status};
 
 /// Keeps the list of runs in step with the entries, in the same transaction.
-pub(super) fn record(
-    transaction: &Transaction<'_>,
-    run: &str,
-    at: &str,
-    body: &Body,
-) -> rusqlite::Result<()> {
+pub(super) fn record(transaction: &Connection, run: &str, at: &str, body: &Body) -> rusqlite::Result<()> {
     if let Body::Started(started) = body {
         transaction.execute(
             "INSERT INTO runs VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)",

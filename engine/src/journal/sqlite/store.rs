@@ -10,6 +10,7 @@ use rusqlite::{OptionalExtension, params};
 use super::claims::{self, Unclaimed, is_claimed};
 use super::database::Database;
 use super::rows::{lease, record, run_record, stored_entry};
+use super::tables;
 use crate::journal::store::{Halt, Lease, RunRecord, Standing, Status, Store, StoreError};
 use crate::journal::stored::{self, DECIDED, StoredEntry, WAITING, content_hash};
 use crate::journal::{Body, Claim, Entry, Fence};
@@ -25,7 +26,8 @@ impl SqliteStore {
     /// # Errors
     /// When the directory cannot be used, the disk is full, or a newer aegis wrote it.
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
-        Ok(Self { database: Database::open(directory)? })
+        claims::prepare(directory)?;
+        Self::on(Database::open(directory)?)
     }
 
     /// A store that lives as long as the process, for plans and replays: nothing is written anywhere.
@@ -33,11 +35,16 @@ impl SqliteStore {
     /// # Errors
     /// When SQLite has no memory.
     pub fn in_memory() -> Result<Self, StoreError> {
-        Ok(Self { database: Database::in_memory()? })
+        Self::on(Database::in_memory()?)
+    }
+
+    fn on(database: Database) -> Result<Self, StoreError> {
+        tables::prepare(&database)?;
+        Ok(Self { database })
     }
 
     fn is_claimed(&self, run: &str) -> bool {
-        is_claimed(&self.database.directory, run)
+        is_claimed(self.database.directory(), run)
     }
 
     fn head(&self, run: &str, at: u64) -> Result<Option<String>, StoreError> {
@@ -152,7 +159,7 @@ impl Store for SqliteStore {
         if self.database.is_memory() {
             return Ok(Some(Box::new(Unclaimed)));
         }
-        claims::claim(&self.database.directory, run)
+        claims::claim(self.database.directory(), run)
     }
 
     fn executed(&self, run: &str) -> Result<bool, StoreError> {

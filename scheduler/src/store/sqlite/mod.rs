@@ -8,20 +8,16 @@ mod queue;
 mod records;
 mod tables;
 
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::path::Path;
 
 use aegis_engine::journal::StoreError;
-use rusqlite::{Connection, ErrorCode, Row, Transaction, TransactionBehavior};
+use aegis_engine::journal::sqlite::Database;
+use rusqlite::{Connection, Row};
 
 use checkpoints::Checkpoints;
 
 use super::stored::{given, instant, outcome_of};
 use crate::record::Record;
-
-/// The journal's file: one thing to back up, and a claim and its record are never of different ages.
-const FILE: &str = "journal.db";
 
 const CHANGED: &str = "UPDATE schedule_changes SET version = version + 1";
 
@@ -29,8 +25,7 @@ const COLUMNS: &str = "schedule, instant, decided, outcome, run, verdict, why, n
 
 /// Records in one SQLite file.
 pub struct SqliteRecords {
-    directory: PathBuf,
-    connection: Mutex<Connection>,
+    database: Database,
     checkpoints: Checkpoints,
 }
 
@@ -41,56 +36,21 @@ impl SqliteRecords {
     /// # Errors
     /// When the file cannot be used.
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
-        let unusable = |error: rusqlite::Error| StoreError::Unusable(directory.to_owned(), error.to_string());
-        let connection = Connection::open(directory.join(FILE)).map_err(unusable)?;
-        connection.busy_timeout(Duration::from_secs(10)).map_err(unusable)?;
-        connection.set_prepared_statement_cache_capacity(32);
-        let checkpoints = Checkpoints::start(directory.join(FILE));
-        let store = Self { directory: directory.to_owned(), connection: Mutex::new(connection), checkpoints };
-        tables::prepare(&store.connection()).map_err(|error| store.error(error))?;
-        Ok(store)
+        let database = Database::open(directory)?;
+        tables::prepare(&database.connection()).map_err(|error| database.error(error))?;
+        let checkpoints = Checkpoints::start(database.file());
+        Ok(Self { database, checkpoints })
     }
 
     fn version(&self) -> Result<u64, StoreError> {
-        let rows = self.rows("SELECT version FROM schedule_changes", [], |row| row.get(0))?;
-        Ok(rows.first().copied().unwrap_or_default())
+        let found = self.database.find("SELECT version FROM schedule_changes", [], |row| row.get(0))?;
+        Ok(found.unwrap_or_default())
     }
 
-    fn connection(&self) -> MutexGuard<'_, Connection> {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn error(&self, error: rusqlite::Error) -> StoreError {
-        match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => StoreError::Full(self.directory.clone()),
-            Some(ErrorCode::SystemIoFailure) => {
-                StoreError::Unwritable(self.directory.clone(), error.to_string())
-            }
-            _ => StoreError::Unusable(self.directory.clone(), error.to_string()),
-        }
-    }
-
-    fn write<T>(&self, work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Result<T, StoreError> {
-        let mut connection = self.connection();
-        let transaction = connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(|error| self.error(error))?;
-        let value = work(&transaction).map_err(|error| self.error(error))?;
-        transaction.commit().map_err(|error| self.error(error))?;
+    fn write<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        let value = self.database.write(work)?;
         self.checkpoints.committed();
         Ok(value)
-    }
-
-    fn rows<T>(
-        &self,
-        sql: &str,
-        given: impl rusqlite::Params,
-        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
-    ) -> Result<Vec<T>, StoreError> {
-        let connection = self.connection();
-        let mut statement = connection.prepare_cached(sql).map_err(|error| self.error(error))?;
-        let rows = statement.query_map(given, read).map_err(|error| self.error(error))?;
-        rows.collect::<Result<_, _>>().map_err(|error| self.error(error))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use aegis_engine::journal::{StoreError, Verdict};
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Params, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Params, params};
 
 use super::{CHANGED, COLUMNS, SqliteRecords, record};
 use crate::record::Record;
@@ -18,7 +18,7 @@ const NUMBER: &str = "(SELECT number FROM standings WHERE name = ?1)";
 
 impl SqliteRecords {
     fn each_schedule(&self, sql: &str, given: impl Params, each: Each<'_>) -> Result<(), StoreError> {
-        let connection = self.connection();
+        let connection = self.database.connection();
         let read = || {
             let mut statement = connection.prepare_cached(sql)?;
             let mut rows = statement.query(given)?;
@@ -37,7 +37,7 @@ impl SqliteRecords {
             }
             Ok(())
         };
-        read().map_err(|error: rusqlite::Error| self.error(error))
+        read().map_err(|error: rusqlite::Error| self.database.error(error))
     }
 }
 
@@ -164,7 +164,7 @@ impl RecordStore for SqliteRecords {
             "SELECT {COLUMNS} FROM records
              WHERE outcome = 'waiting' OR (outcome = 'started' AND verdict IS NULL) ORDER BY instant"
         );
-        self.rows(&sql, [], record)
+        self.database.select(&sql, [], record)
     }
 
     fn history(&self, schedule: Option<&str>, most: usize) -> Result<Vec<Record>, StoreError> {
@@ -174,23 +174,23 @@ impl RecordStore for SqliteRecords {
                 let sql = format!(
                     "SELECT {COLUMNS} FROM records WHERE schedule = ?1 ORDER BY instant DESC LIMIT ?2"
                 );
-                self.rows(&sql, params![name, most], record)
+                self.database.select(&sql, params![name, most], record)
             }
             None => {
                 let sql = format!("SELECT {COLUMNS} FROM records ORDER BY instant DESC, schedule LIMIT ?1");
-                self.rows(&sql, params![most], record)
+                self.database.select(&sql, params![most], record)
             }
         }
     }
 
     fn find(&self, schedule: &str, at: Timestamp) -> Result<Option<Record>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM records WHERE schedule = ?1 AND instant = ?2");
-        Ok(self.rows(&sql, params![schedule, nanoseconds(at)], record)?.pop())
+        self.database.find(&sql, params![schedule, nanoseconds(at)], record)
     }
 }
 
 /// Keeps a record unless its instant has one; answers whether it is new.
-fn insert(transaction: &Transaction<'_>, record: &Record) -> rusqlite::Result<bool> {
+fn insert(transaction: &Connection, record: &Record) -> rusqlite::Result<bool> {
     const INSERT: &str = "INSERT OR IGNORE INTO records
         (schedule, instant, decided, outcome, run, verdict, why, note, given)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
@@ -210,7 +210,7 @@ fn insert(transaction: &Transaction<'_>, record: &Record) -> rusqlite::Result<bo
 }
 
 /// Notes an end. A schedule whose count stays as it is is not written: its page need not reach the disk.
-fn end(transaction: &Transaction<'_>, ended: &Ended<'_>) -> rusqlite::Result<Option<u32>> {
+fn end(transaction: &Connection, ended: &Ended<'_>) -> rusqlite::Result<Option<u32>> {
     let Ended { schedule, instant, verdict } = ended;
     let noted = transaction
         .prepare_cached(

@@ -42,8 +42,7 @@ DROP TABLE schedules;
 
 /// Makes what is missing, each step in one transaction.
 pub(super) fn prepare(connection: &Connection) -> rusqlite::Result<()> {
-    connection
-        .execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0;")?;
+    connection.execute_batch("PRAGMA wal_autocheckpoint=0;")?;
     if !has(connection, "sqlite_master WHERE name = 'schedule_changes'")? {
         step(connection, SCHEMA)?;
     }
