@@ -161,8 +161,7 @@ fn resume(directory: &Path) -> Vec<Row> {
     let bench = Bench::new(&fresh(directory, "resume"));
     let ended = bench.run("for n in 0..10_000 { bench::touch(n); } approval::ask(\"go on?\");");
     let began = Instant::now();
-    let resume = Resume { run: ended.run, script: None, break_glass: None, location: None };
-    let again = bench.engine.resume(resume, bench.execution()).map(|handle| handle.wait());
+    let again = bench.engine.resume(Resume::of(ended.run), bench.execution()).map(|handle| handle.wait());
     let took = began.elapsed();
     let stands = again.is_ok_and(|again| again.verdict.is_none());
     vec![Row {

@@ -139,6 +139,10 @@ impl Launcher for Lags {
         Ok(Vec::new())
     }
 
+    fn is_glass_broken(&self, _: &str) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
     fn cancel(&self, _: &str, _: &str) {}
 
     fn leave(&self, _: &str) {}

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use aegis_engine::journal::{Store, StoreError, Verdict};
+use aegis_engine::journal::{Placement, Store, StoreError, Verdict};
 use aegis_scheduler::service::{Pulse, Told};
 use aegis_scheduler::trigger::Answer;
 use aegis_scheduler::{Outcome, Record};
@@ -43,6 +43,10 @@ struct Known {
     begun: BTreeSet<String>,
     jumps: u64,
     trouble: u64,
+    /// Jobs that this engine watches.
+    watched: usize,
+    /// How often it was said of Jobs how it stands with them.
+    placed: BTreeMap<&'static str, u64>,
     runs: Option<(Instant, BTreeMap<&'static str, u64>)>,
 }
 
@@ -106,6 +110,16 @@ impl Metrics {
     /// Files with schedules that cannot be used.
     pub fn set_refused(&self, refused: usize) {
         self.lock().refused = refused;
+    }
+
+    /// Jobs that this engine watches.
+    pub fn set_watched(&self, watched: usize) {
+        self.lock().watched = watched;
+    }
+
+    /// It was said how it stands with a Job.
+    pub fn placed(&self, placement: Placement) {
+        *self.lock().placed.entry(placement.word()).or_default() += 1;
     }
 
     /// Whether the loop goes round.
@@ -217,6 +231,14 @@ impl Known {
             &outcome,
         );
         page.many("aegis_scheduler_runs_total", "counter", "Runs by how they ended.", &verdict);
+        page.one("aegis_jobs", "gauge", "Jobs that this engine watches.", float(self.watched as u64));
+        let placed = labelled("placement", &self.placed);
+        page.many(
+            "aegis_job_placements_total",
+            "counter",
+            "Times it was said of a Job how it stands with its run.",
+            &placed,
+        );
         let events: Vec<(String, f64)> = self
             .events
             .iter()

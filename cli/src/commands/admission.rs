@@ -38,11 +38,6 @@ pub(crate) struct Admitted {
 }
 
 impl Glass {
-    /// Whether a reason was given.
-    pub(crate) const fn is_broken(&self) -> bool {
-        self.reason.is_some()
-    }
-
     /// Whether a runbook may run on a target now.
     pub(crate) fn admit(
         &self,

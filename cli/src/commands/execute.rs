@@ -119,9 +119,9 @@ impl Pod {
         let (mut execution, sandbox) =
             self.context.execution(&started.target, Some(&runbook), listener, false)?;
         execution.person = started.person.clone();
-        let (run, location) = (self.run.clone(), self.context.location());
+        let (location, project) = (self.context.location(), Some(self.context.project.clone()));
         self.watcher.know(entries);
-        let handle = engine.resume(Resume { run, script: None, break_glass: None, location }, execution)?;
+        let handle = engine.resume(Resume { location, project, ..Resume::of(&self.run) }, execution)?;
         Ok(Taken { handle, runbook, _sandbox: sandbox })
     }
 

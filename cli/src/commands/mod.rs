@@ -11,6 +11,7 @@ mod deciding;
 mod docs;
 mod execute;
 mod explain;
+mod following;
 mod fork;
 mod halt;
 mod leftovers;

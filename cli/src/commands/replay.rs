@@ -25,7 +25,7 @@ impl Replay {
         let context = &case.context;
         let watcher = Watcher::new(global);
         let execution = context.offline(&case.record.target, watcher.listener());
-        let resume = Resume { run: case.record.id.clone(), script: None, break_glass: None, location: None };
+        let resume = Resume::of(&case.record.id);
         let conclusion = context.engine()?.replay(resume, execution)?.wait();
         watcher.close();
         tables::show(&watcher.report(), global);

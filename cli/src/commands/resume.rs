@@ -4,11 +4,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use aegis_engine::clock::SystemClock;
-use aegis_engine::run::operate::Desk;
-use aegis_engine::runbook::Runbook;
+use aegis_engine::codes;
+use aegis_engine::error::CallError;
+use aegis_engine::run::operate::{Decider, Desk};
+use aegis_engine::run::stored;
+use aegis_engine::runbook::{Notify, Runbook};
 use clap::{Args, ValueEnum};
 
 use super::admission::Glass;
+use super::following::Following;
 use super::running::{Watcher, checked, conclude, interactive, wait};
 use super::stepping::Stepping;
 use super::subject::refuse_mistakes;
@@ -16,7 +20,7 @@ use crate::context::{Context, Global};
 use crate::exit::Exit;
 use crate::notices::Bulletin;
 use crate::view::failure::Failure;
-use crate::view::tables;
+use crate::view::{say, tables};
 
 /// Which script a run goes on with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -44,6 +48,9 @@ pub(crate) struct Going {
 pub(crate) struct Resume {
     /// The run: its id, the beginning or the end of it, or `last`.
     run: String,
+    /// Let an engine put it into a Job again, as it does with runs on its target, instead of going on here.
+    #[arg(long, conflicts_with_all = ["script", "step"])]
+    job: bool,
     #[command(flatten)]
     going: Going,
 }
@@ -51,8 +58,38 @@ pub(crate) struct Resume {
 impl Resume {
     pub(crate) fn run(self, global: &Global) -> Result<Exit, Failure> {
         let context = Arc::new(Context::new(global, None)?);
-        resume(&context, &self.run, &self.going)
+        match self.job {
+            true => into_job(&context, &self.run, &self.going.glass),
+            false => resume(&context, &self.run, &self.going),
+        }
     }
+}
+
+/// Has a run put into a Job again and shows it to its end.
+fn into_job(context: &Arc<Context>, run: &str, glass: &Glass) -> Result<Exit, Failure> {
+    let engine = context.engine()?;
+    let desk = Desk { store: &*engine.store, clock: &SystemClock };
+    let record = desk.find(run)?;
+    let entries = engine.store.entries(&record.id, 0)?;
+    let runbook = Runbook::from_sources(stored::sources(&*engine.store, &entries)?)?;
+    if context.settings.config.target(&record.target)?.executor.is_none() {
+        let problem = format!("runs on `{}` do not execute as jobs", record.target);
+        return Err(CallError::new(codes::NOT_POSSIBLE, problem)
+            .hint(format!("`aegis resume {}` goes on with it here", record.id))
+            .into());
+    }
+    context.guard(&record.target)?;
+    let admitted = glass.admit(context, &runbook, &record.target)?;
+    let person = context.person();
+    let by = Decider { person: &person, note: "", evidence: "" };
+    desk.into_job(&record.id, &by, admitted.broken.clone())?;
+    say("an engine puts it into another job");
+    let broken = admitted.broken.as_deref();
+    // Told of its start and end by the engine; that the glass was broken it does not see.
+    let _told = Bulletin::of(context, &engine, &Notify::default(), &record.target, &record.id, broken);
+    let Some(scheduled) = stored::started(&entries)?.scheduled.clone() else { return Ok(Exit::Ok) };
+    let seen = entries.last().map_or(0, |entry| entry.seq);
+    Following::new(context, &record.id, seen).until_its_end((&scheduled.schedule, scheduled.instant))
 }
 
 /// Takes a run up and shows it to its end.
@@ -60,7 +97,7 @@ pub(crate) fn resume(context: &Arc<Context>, run: &str, going: &Going) -> Result
     let engine = context.engine()?;
     let record = Desk { store: &*engine.store, clock: &SystemClock }.find(run)?;
     let entries = engine.store.entries(&record.id, 0)?;
-    let sources = aegis_engine::run::stored::sources(&*engine.store, &entries)?;
+    let sources = stored::sources(&*engine.store, &entries)?;
     let current = match going.script {
         Script::Recorded => None,
         Script::Current => {
@@ -82,7 +119,11 @@ pub(crate) fn resume(context: &Arc<Context>, run: &str, going: &Going) -> Result
         context.execution(&record.target, Some(&shown), watcher.listener(), interactive())?;
     execution.confirm = going.step.then(|| Stepping::at(&watcher));
     let break_glass = admitted.broken.clone();
-    let resume = aegis_engine::run::Resume { run: record.id, script: current, break_glass, location: None };
+    let resume = aegis_engine::run::Resume {
+        script: current,
+        break_glass,
+        ..aegis_engine::run::Resume::of(record.id)
+    };
     let handle = engine.resume(resume, execution)?;
     let (notify, broken) = (&shown.header.notify, admitted.broken.as_deref());
     let bulletin = Bulletin::of(context, &engine, notify, &record.target, handle.run(), broken);

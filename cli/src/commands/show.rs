@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use aegis_engine::journal::{Entry, Status};
+use aegis_engine::journal::{Entry, Placement, Status};
 use aegis_engine::report::Report;
 use aegis_engine::run::operate::pending;
 use aegis_engine::run::stored::{self, Placed};
@@ -55,6 +55,13 @@ fn head(case: &Case, report: &Report, placed: Option<&Placed>) -> String {
         let _ = match placed {
             Some(placed) if placed.placement.is_expected() => {
                 write!(status, ": its job has to go on with it")
+            }
+            Some(placed) if placed.placement == Placement::GivenUp && !placed.is_past => {
+                let run = &record.id;
+                write!(status, ": its job was given up (next: aegis resume {run} --job, or without it here)")
+            }
+            Some(placed) if placed.placement == Placement::Wanted => {
+                write!(status, ": an engine puts it into another job")
             }
             _ => write!(status, ": no process runs it (next: aegis resume {})", record.id),
         };

@@ -42,7 +42,10 @@ fn told(body: &Body) -> String {
             let inside = location.as_ref().map(|location| format!(" in {location}")).unwrap_or_default();
             format!("resumed by {}{inside}{}", person.0, broken(break_glass.as_deref()))
         }
-        Body::Placed { location, placement, note } => {
+        Body::Placed { placement: Placement::Wanted, note, break_glass, .. } => {
+            format!("wanted    in another job {note}{}", broken(break_glass.as_deref()))
+        }
+        Body::Placed { location, placement, note, .. } => {
             let note = if note.is_empty() { String::new() } else { format!(": {note}") };
             format!("{:9} {location}{note}", placement.word())
         }
@@ -76,6 +79,7 @@ pub(crate) fn place(placed: &Placed) -> String {
     let note = if placed.note.is_empty() { String::new() } else { format!(": {}", placed.note) };
     let text = match placed.placement {
         Placement::Expected | Placement::Hindered => format!("{}{note}", placed.location),
+        Placement::Wanted => format!("wanted in another job {}", placed.note),
         placement => format!("{} {}{note}", placement.word(), placed.location),
     };
     printable(&text).into_owned()

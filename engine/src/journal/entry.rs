@@ -68,9 +68,12 @@ pub enum Body {
         location: Location,
         /// How it stands.
         placement: Placement,
-        /// More for people: what keeps it from executing the run.
+        /// More for people: what keeps it from executing the run, or who wants it there.
         #[serde(default, skip_serializing_if = "String::is_empty")]
         note: String,
+        /// Why it may go on outside its maintenance window or inside a freeze.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        break_glass: Option<String>,
     },
     /// A call is about to be made. Durable before any effect.
     Asked {

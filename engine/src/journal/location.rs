@@ -62,6 +62,8 @@ pub enum Placement {
     Left,
     /// The Job was given up: a person has to look.
     GivenUp,
+    /// A person has looked, and wants the run in another Job.
+    Wanted,
 }
 
 impl Placement {
@@ -73,6 +75,7 @@ impl Placement {
             Self::Hindered => "hindered",
             Self::Left => "left",
             Self::GivenUp => "given up",
+            Self::Wanted => "wanted",
         }
     }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fence::{Claim, Fence};
 use super::format::NewerFormat;
-use super::{Body, Entry, Person, Wait};
+use super::{Body, Entry, Person, Placement, Wait};
 
 /// Runs, their entries, the texts they ran, and what runs share: leases and the halt switch.
 pub trait Store: Send + Sync + 'static {
@@ -203,7 +203,8 @@ impl Status {
     /// Whether an entry is news for those who do not execute the run.
     #[must_use]
     pub fn is_news(body: &Body) -> bool {
-        matches!(body, Body::Decided { .. }) || Self::after(body).is_some()
+        let wanted = matches!(body, Body::Placed { placement: Placement::Wanted, .. });
+        wanted || matches!(body, Body::Decided { .. }) || Self::after(body).is_some()
     }
 
     /// The status after an entry; `None`: it stays as it was.

@@ -113,6 +113,16 @@ pub struct Resume {
     pub break_glass: Option<String>,
     /// Where this process is, when it is in a Job.
     pub location: Option<Location>,
+    /// Where it finds the project's files; `None`: where they were when the run was started.
+    pub project: Option<PathBuf>,
+}
+
+impl Resume {
+    /// A run as it is recorded.
+    #[must_use]
+    pub fn of(run: impl Into<String>) -> Self {
+        Self { run: run.into(), script: None, break_glass: None, location: None, project: None }
+    }
 }
 
 /// Why a run could not be taken up.
@@ -187,7 +197,8 @@ impl Engine {
         let edited = resume.script.is_some();
         let stored =
             Stored { run: resume.run, mode: Mode::Run, store: Arc::clone(&self.store), entries, claim };
-        let making = stored.making(&*self.store, resume.script, &execution)?;
+        let mut making = stored.making(&*self.store, resume.script, &execution)?;
+        making.project = resume.project.unwrap_or(making.project);
         let sources = edited.then(|| keep(&*self.store, &making.runbook.sources)).transpose()?;
         let (person, engine) = (execution.person.clone(), crate::VERSION.to_owned());
         let Resume { break_glass, location, .. } = resume;

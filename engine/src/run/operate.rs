@@ -12,7 +12,9 @@ use super::undo::{Debt, Ledger};
 use crate::clock::Clock;
 use crate::codes;
 use crate::error::CallError;
-use crate::journal::{Act, Body, Entry, Outcome, Person, RunRecord, Started, Status, Store, Verdict, Wait};
+use crate::journal::{
+    Act, Body, Entry, Outcome, Person, Placement, RunRecord, Started, Status, Store, Verdict, Wait,
+};
 use crate::text::did_you_mean;
 
 /// The person in whose name aegis starts what nobody asked for: messages to people.
@@ -226,6 +228,49 @@ impl Desk<'_> {
                 .hint(format!("`aegis undo {run}` takes back what can be taken back")));
         }
         self.decide(run, Act::Cancel, by)
+    }
+
+    /// Asks the engines to put a run that nobody executes into a Job again; `break_glass` is why it need not wait for its
+    /// maintenance window or the end of a freeze.
+    ///
+    /// # Errors
+    /// When it has ended, is executed or in a Job, waits for people, or is of no schedule.
+    pub fn into_job(
+        &self,
+        run: &str,
+        by: &Decider<'_>,
+        break_glass: Option<String>,
+    ) -> Result<(), CallError> {
+        let entries = self.entries(run)?;
+        if let Some(verdict) = stored::verdict(&entries) {
+            return Err(stored::ended(run, verdict));
+        }
+        let refused =
+            |message: String, hint: String| Err(CallError::new(codes::NOT_POSSIBLE, message).hint(hint));
+        if started(&entries)?.scheduled.is_none() {
+            return refused(
+                format!("`{run}` is of no schedule: no engine takes it up"),
+                format!("`aegis resume {run}` goes on with it here"),
+            );
+        }
+        if let Some(wait) = pending(&entries).first() {
+            return refused(
+                format!("`{run}` waits for people at `{}`", wait.call),
+                format!("`aegis show {run}` says for what; then it goes on by itself"),
+            );
+        }
+        let placed = stored::placed(&entries);
+        let is_placed = placed.as_ref().is_some_and(|placed| placed.placement.is_expected());
+        if is_placed || self.store.executed(run).map_err(|error| stored(&error))? {
+            return refused(
+                format!("`{run}` is executed already"),
+                format!("`aegis logs {run} --follow` shows how it goes on"),
+            );
+        }
+        let location = placed.map(|placed| placed.location).unwrap_or_default();
+        let why = if by.note.is_empty() { String::new() } else { format!(": {}", by.note) };
+        let (placement, note) = (Placement::Wanted, format!("by {}{why}", by.person.0));
+        self.append(run, Body::Placed { location, placement, note, break_glass })
     }
 
     /// Effects of runs that did not succeed, and of drills, that could be undone and are not.

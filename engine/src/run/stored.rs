@@ -67,6 +67,17 @@ pub fn verdict(entries: &[Entry]) -> Option<Verdict> {
     })?
 }
 
+/// Why a run may go on outside of maintenance windows and inside freezes; `None`: it may not.
+#[must_use]
+pub fn glass_broken(entries: &[Entry]) -> Option<&str> {
+    entries.iter().rev().find_map(|entry| match &entry.body {
+        Body::Started(Started { break_glass, .. })
+        | Body::Resumed { break_glass, .. }
+        | Body::Placed { break_glass, .. } => break_glass.as_deref(),
+        _ => None,
+    })
+}
+
 /// Whether somebody cancelled a run, and nobody took that back.
 #[must_use]
 pub fn is_cancelled(entries: &[Entry]) -> bool {
@@ -93,7 +104,7 @@ pub fn placed(entries: &[Entry]) -> Option<Placed> {
     let mut placed: Option<Placed> = None;
     for entry in entries {
         match (&entry.body, &mut placed) {
-            (Body::Placed { location, placement, note }, placed) => {
+            (Body::Placed { location, placement, note, .. }, placed) => {
                 let known = placed.take().filter(|known| known.location.job == location.job);
                 let location = known.map_or_else(|| location.clone(), |known| known.location);
                 *placed =

@@ -152,8 +152,7 @@ fn a_replay_needs_no_outside() {
     let bench = Bench::new();
     let ended = bench.run(EVERYTHING);
     let before = bench.world.lines();
-    let resume =
-        aegis_engine::run::Resume { run: ended.run.clone(), script: None, break_glass: None, location: None };
+    let resume = aegis_engine::run::Resume::of(&ended.run);
     let replayed = bench.engine(bench.store.clone()).replay(resume, bench.execution()).unwrap().wait();
     assert_eq!(replayed.verdict, Some(Verdict::Succeeded), "{:?}", replayed.failure);
     assert_eq!(replayed.value, ended.value);

@@ -321,7 +321,7 @@ impl Bench {
 
     pub(crate) fn resume_with(&self, run: &str, script: Option<&str>) -> Result<Conclusion, EngineError> {
         let script = script.map(|text| Runbook::from_sources(Sources::new("test.rhai", text))).transpose()?;
-        let resume = Resume { run: run.to_owned(), script, break_glass: None, location: None };
+        let resume = Resume { script, ..Resume::of(run) };
         Ok(self.engine(self.store.clone()).resume(resume, self.execution())?.wait())
     }
 

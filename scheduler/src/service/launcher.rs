@@ -25,6 +25,12 @@ pub trait Launcher: Send + Sync + 'static {
     /// When the journals cannot be read.
     fn changed(&self) -> Result<Vec<String>, StoreError>;
 
+    /// Whether a person let a run go past windows and freezes.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    fn is_glass_broken(&self, run: &str) -> Result<bool, StoreError>;
+
     /// Cancels a run, wherever it executes: what can be undone is undone.
     fn cancel(&self, run: &str, note: &str);
 

@@ -13,11 +13,19 @@ const WARNING: SignedDuration = SignedDuration::from_mins(10);
 impl Service {
     /// A run that went on in its Job while nobody watched may find its window closed.
     pub(super) fn closes(&self, launch: &Launch, now: Timestamp) -> Option<Timestamp> {
-        self.keeper.gates().admit(&subject(launch), now).unwrap_or(Some(now))
+        match self.keeper.gates().admit(&subject(launch), now) {
+            Ok(closes) => closes,
+            Err(_) if self.is_glass_broken(launch) => None,
+            Err(_) => Some(now),
+        }
     }
 
     pub(super) fn is_admitted(&self, launch: &Launch, now: Timestamp) -> bool {
-        self.keeper.gates().admit(&subject(launch), now).is_ok()
+        self.keeper.gates().admit(&subject(launch), now).is_ok() || self.is_glass_broken(launch)
+    }
+
+    fn is_glass_broken(&self, launch: &Launch) -> bool {
+        self.unless_trouble(self.launcher.is_glass_broken(&launch.run)).unwrap_or_default()
     }
 
     /// Warns runs whose window closes soon, and stops those that want it at its end.

@@ -46,6 +46,10 @@ impl Launcher for Patient {
         Ok(std::mem::take(&mut self.news.lock().unwrap()))
     }
 
+    fn is_glass_broken(&self, _: &str) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
     fn cancel(&self, _: &str, _: &str) {}
 
     fn leave(&self, _: &str) {}

@@ -136,6 +136,94 @@ fn what_keeps_a_job_from_executing_is_recorded_and_the_run_can_be_resumed() {
 }
 
 #[test]
+fn a_run_that_was_given_up_goes_on_in_another_job_as_soon_as_a_person_says_so() {
+    let world = World::new();
+    world.open();
+    world.schedule("book.rhai", "picky", YEARLY);
+    let mut engine = world.engine(0);
+    let (run, shown) = world.promised();
+    let record = world.record("an end", |record| text(record, "/note").contains("; given up"));
+    assert!(text(&record, "/note").contains("no node takes the pod "), "{record}");
+    assert!(!shown.succeeds());
+    let shown = out(&world.aegis(&["show", &run]));
+    assert!(shown.contains(&format!("its job was given up (next: aegis resume {run} --job")), "{shown}");
+
+    let nodes = world.objects("nodes", "");
+    let worker = nodes.iter().map(|node| text(node, "/metadata/name")).find(|name| name.contains("worker"));
+    world.kubectl(&["label", "node", worker.unwrap(), "disk=fast"]);
+    let done = world.aegis(&["resume", &run, "--job"]);
+    assert!(done.status.success(), "{}", out(&done));
+    assert!(out(&done).contains("wanted    in another job by ada"), "{}", out(&done));
+    assert_eq!(world.counts(), ONCE_EACH);
+    let record = world.record("the end", |record| !record["verdict"].is_null());
+    assert_eq!((&record["verdict"], world.of_kind(&run, "resumed").len()), (&json!("succeeded"), 1));
+    let jobs: Vec<Value> = world.objects("jobs", "runs");
+    assert_eq!(
+        jobs.iter().map(|job| text(job, "/metadata/name")).collect::<Vec<_>>(),
+        [format!("aegis-run-{run}-2")]
+    );
+
+    // What has ended has nothing to do in a Job.
+    let done = world.aegis(&["resume", &run, "--job"]);
+    assert!(!done.status.success() && out(&done).contains("has succeeded"), "{}", out(&done));
+    engine.end();
+}
+
+#[test]
+fn breaking_the_glass_starts_a_job_in_the_name_of_who_did() {
+    let world = World::new();
+    world.open();
+    world.schedule("asking.rhai", "work", YEARLY);
+    let served = std::fs::read_to_string(world.project.path().join("schedules.toml")).unwrap();
+    let frozen = "[freezes.all]\nfrom = \"2020-01-01\"\nuntil = \"2099-01-01\"\n";
+    world.project.write("schedules.toml", &format!("{served}{frozen}"));
+    let mut engine = world.engine(0);
+    let refused = world.aegis(&["schedule", "run-now", "night"]);
+    assert!(out(&refused).contains("--break-glass 'WHY IT CANNOT WAIT'"), "{}", out(&refused));
+    let shown = world.aegis(&["schedule", "run-now", "night", "--break-glass", "the shop is down"]);
+    assert!(out(&shown).contains("it needs a person"), "{}", out(&shown));
+    let run = world.run();
+    let started = world.of_kind(&run, "started");
+    assert_eq!(
+        (text(&started[0], "/break_glass"), text(&started[0], "/person")),
+        ("the shop is down", "ada"),
+        "{started:?}"
+    );
+    // Who started it may not answer what it asks, and the freeze does not hold it back afterwards.
+    let own = world.aegis(&["approve", &run]);
+    assert!(out(&own).contains("`ada` started the run and cannot approve it"), "{}", out(&own));
+    assert!(world.aegis(&["approve", &run, "--operator", "grace"]).status.success());
+    let record = world.record("the end", |record| !record["verdict"].is_null());
+    assert_eq!((&record["verdict"], world.counts()), (&json!("succeeded"), vec![(0, 1), (1, 1)]), "{record}");
+    engine.end();
+}
+
+#[test]
+fn a_run_whose_node_is_gone_goes_on_on_another() {
+    let world = World::new();
+    world.schedule("book.rhai", "picky", YEARLY);
+    for node in world.objects("nodes", "") {
+        world.kubectl(&["label", "node", text(&node, "/metadata/name"), "disk=fast"]);
+    }
+    let mut engine = world.engine(0);
+    let (run, _shown) = world.promised();
+    world.waits();
+    let before = text(&world.of_kind(&run, "resumed")[0], "/location/node").to_owned();
+    let dead = world
+        .project
+        .command("cluster", &["sandbox", "fault", "add", "node-kill", &format!("node={before}")])
+        .output()
+        .unwrap();
+    assert!(dead.status.success(), "{}", out(&dead));
+    until("another pod", || world.of_kind(&run, "resumed").len() > 1);
+    assert_ne!(text(&world.of_kind(&run, "resumed")[1], "/location/node"), before);
+    world.open();
+    let record = world.record("the end", |record| !record["verdict"].is_null());
+    assert_eq!((&record["verdict"], world.counts()), (&json!("succeeded"), ONCE_EACH.to_vec()), "{record}");
+    engine.end();
+}
+
+#[test]
 fn a_quota_that_is_used_up_is_told_and_a_run_nobody_executes_can_be_cancelled() {
     let world = World::new();
     world.kubectl(&["create", "quota", "none", "-n", "full", "--hard=count/jobs.batch=0"]);

@@ -105,6 +105,22 @@ database = { secret = "database", key = "url" }
 annotations = { "sandbox.aegis.dev/process" = "true" }
 retries = 0
 
+[targets.picky.executor]
+image = "aegis:test"
+cluster = "management"
+namespace = "runs"
+command = ["aegis"]
+project = "project"
+database = { secret = "database", key = "url" }
+annotations = { "sandbox.aegis.dev/process" = "true" }
+patience = "4s"
+
+[targets.picky.executor.pod]
+nodeSelector = { disk = "fast" }
+tolerations = [
+  { key = "node.kubernetes.io/unreachable", operator = "Exists", effect = "NoExecute", tolerationSeconds = 1 },
+]
+
 [targets.full.executor]
 image = "aegis:test"
 cluster = "management"

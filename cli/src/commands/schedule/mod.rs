@@ -4,10 +4,9 @@
 //! |---|---|
 //! | `looking` | `ls`, `explain`, `history` |
 //! | `deciding` | `pause`, `resume` |
-//! | `running` | `run-now`, `backfill`; `following` shows those that engines execute |
+//! | `running` | `run-now`, `backfill` |
 
 mod deciding;
-mod following;
 mod looking;
 mod running;
 

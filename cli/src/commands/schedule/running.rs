@@ -10,7 +10,7 @@ use aegis_engine::diagnostic::Problems;
 use aegis_engine::error::CallError;
 use aegis_engine::journal::{Scheduled, Verdict};
 use aegis_engine::run::{Mode, Occasion, Start};
-use aegis_engine::runbook::{Params, Runbook};
+use aegis_engine::runbook::{Notify, Params, Runbook};
 use aegis_engine::text::count;
 use aegis_scheduler::record::run_id;
 use aegis_scheduler::store::{Ended, RecordStore, Rest};
@@ -19,9 +19,9 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::find;
-use super::following::follow;
 use super::looking::instant;
-use crate::commands::admission::Glass;
+use crate::commands::admission::{Admitted, Glass};
+use crate::commands::following::Following;
 use crate::commands::running::{Watcher, checked, conclude, interactive, wait};
 use crate::commands::subject::refuse_mistakes;
 use crate::context::Context;
@@ -129,35 +129,54 @@ fn missing(
 }
 
 /// A schedule whose runs a person starts here.
-pub(super) struct ByHand<'a> {
-    pub(super) context: &'a Arc<Context>,
-    pub(super) store: Arc<dyn RecordStore>,
-    pub(super) schedule: Arc<Schedule>,
+struct ByHand<'a> {
+    context: &'a Arc<Context>,
+    store: Arc<dyn RecordStore>,
+    schedule: Arc<Schedule>,
     glass: &'a Glass,
 }
 
 impl ByHand<'_> {
-    /// Whether its runs execute as Jobs. Who breaks the glass takes it into their own hands: here.
+    /// Whether its runs execute as Jobs.
     fn executes_elsewhere(&self) -> Result<bool, Failure> {
         let target = self.context.settings.config.target(&self.schedule.target)?;
-        Ok(target.executor.is_some() && !self.glass.is_broken())
+        Ok(target.executor.is_some())
     }
 
-    /// Promises a run, of which an engine makes a Job, and shows it to its end.
+    /// Begins a run in this person's name, of which an engine makes a Job, and shows it to its end.
     fn hand_over(&self, instant: Timestamp, record: Option<Record>) -> Result<Exit, Failure> {
-        let (runbook, _) = self.load()?;
-        self.context.guard(&self.schedule.target)?;
-        self.glass.admit(self.context, &runbook, &self.schedule.target)?;
+        let (context, schedule) = (self.context, &self.schedule);
+        let (runbook, params) = self.load()?;
+        context.guard(&schedule.target)?;
+        let admitted = self.glass.admit(context, &runbook, &schedule.target)?;
         let run = self.promise(instant, record)?;
-        // Nobody begins it here: an engine need not wait whether somebody does.
-        self.store.put_back(
-            "",
-            SystemClock.now(),
-            &[((&self.schedule.name, instant), Rest::After(Duration::ZERO))],
-        )?;
+        let engine = context.engine()?;
+        let start = self.start_of(&run, instant, runbook, params, &admitted);
+        engine.register(&start, &schedule.target, &context.person())?;
+        // Nobody executes it here: an engine need not wait whether somebody does.
+        let key = (&*schedule.name, instant);
+        self.store.put_back("", SystemClock.now(), &[(key, Rest::After(Duration::ZERO))])?;
         self.store.changed()?;
         say(&format!("promised: {run}; an engine puts it into a job"));
-        follow(self, &run, instant)
+        let broken = admitted.broken.as_deref();
+        // Told of its start and end by the engine; that the glass was broken it does not see.
+        let _told = Bulletin::of(context, &engine, &Notify::default(), &schedule.target, &run, broken);
+        Following::new(context, &run, 0).until_its_end(key)
+    }
+
+    fn start_of(
+        &self,
+        run: &str,
+        instant: Timestamp,
+        runbook: Runbook,
+        params: Params,
+        admitted: &Admitted,
+    ) -> Start {
+        let name = self.schedule.name.to_string();
+        let scheduled = Some(Scheduled { schedule: name.clone(), instant });
+        let (run, break_glass) = (Some(run.to_owned()), admitted.broken.clone());
+        let (project, mode) = (self.context.project.clone(), Mode::Run);
+        Start { runbook, name, project, params, mode, occasion: Occasion { run, scheduled, break_glass } }
     }
 
     /// Runs one instant here, to its end.
@@ -169,17 +188,7 @@ impl ByHand<'_> {
         let run = self.promise(instant, record)?;
         let watcher = Watcher::new(&context.global);
         let started = context.execution(&schedule.target, Some(&runbook), watcher.listener(), interactive());
-        let scheduled = Scheduled { schedule: schedule.name.to_string(), instant };
-        let occasion =
-            Occasion { run: Some(run), scheduled: Some(scheduled), break_glass: admitted.broken.clone() };
-        let start = Start {
-            runbook: runbook.clone(),
-            name: schedule.name.to_string(),
-            project: context.project.clone(),
-            params,
-            mode: Mode::Run,
-            occasion,
-        };
+        let start = self.start_of(&run, instant, runbook.clone(), params, &admitted);
         let (execution, _sandbox) = started?;
         let engine = context.engine()?;
         let handle = engine.start(start, execution)?;

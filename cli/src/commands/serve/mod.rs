@@ -64,8 +64,8 @@ impl Serve {
         let mut keeper = Keeper::new(context.records()?);
         keeper.load(plan.schedules, plan.gates, SystemClock.now())?;
 
-        let runs = Runs::new(&context)?;
         let metrics = Arc::new(Metrics::default());
+        let runs = Runs::new(&context, &metrics)?;
         metrics.set_refused(refused);
         let supervisor = Supervisor::of(&context);
         let listener = self.listener(&context, &runs, &metrics, &supervisor);

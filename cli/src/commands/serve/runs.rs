@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use aegis_console::metrics::Metrics;
 use aegis_engine::codes;
 use aegis_engine::diagnostic::{Problems, Severity};
 use aegis_engine::error::CallError;
@@ -39,10 +40,10 @@ pub(crate) struct Runs {
 }
 
 impl Runs {
-    pub(crate) fn new(context: &Arc<Context>) -> Result<Arc<Self>, Failure> {
+    pub(crate) fn new(context: &Arc<Context>, metrics: &Arc<Metrics>) -> Result<Arc<Self>, Failure> {
         let (store, records) = (context.store()?, context.records()?);
         let engine = Engine { store: Arc::clone(&store), ..context.engine()? };
-        let (context, jobs) = (Arc::clone(context), Jobs::new(context, &engine, &store, &records));
+        let (context, jobs) = (Arc::clone(context), Jobs::new(context, &engine, &store, &records, metrics));
         Ok(Arc::new(Self {
             context,
             engine,
@@ -148,7 +149,9 @@ impl Runs {
         });
         let target = target.unwrap_or_else(|| launch.schedule.target.to_string());
         let (execution, sandbox) = self.execution(&target, &runbook, launch)?;
-        let resume = Resume { run: launch.run.clone(), script: None, break_glass: None, location: None };
+        // Another engine may have had the project somewhere else.
+        let project = Some(self.context.project.clone());
+        let resume = Resume { project, ..Resume::of(&launch.run) };
         Ok((self.engine.resume(resume, execution).map_err(told)?, sandbox))
     }
 
@@ -218,6 +221,14 @@ impl Launcher for Runs {
         let (runs, newest) = self.store.changed(*seen)?;
         *seen = Some(newest);
         Ok(runs)
+    }
+
+    fn is_glass_broken(&self, run: &str) -> Result<bool, StoreError> {
+        match self.store.entries(run, 0) {
+            Ok(entries) => Ok(stored::glass_broken(&entries).is_some()),
+            Err(StoreError::NoRun(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     fn cancel(&self, run: &str, note: &str) {

@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use aegis_console::metrics::Metrics;
 use aegis_engine::codes;
 use aegis_engine::error::CallError;
 use aegis_engine::journal::Store;
@@ -39,6 +40,7 @@ pub(super) struct Jobs {
     engine: Engine,
     store: Arc<dyn Store>,
     records: Arc<dyn RecordStore>,
+    metrics: Arc<Metrics>,
     /// By target.
     executors: Mutex<BTreeMap<String, Arc<Shared>>>,
     /// By run.
@@ -75,12 +77,14 @@ impl Jobs {
         engine: &Engine,
         store: &Arc<dyn Store>,
         records: &Arc<dyn RecordStore>,
+        metrics: &Arc<Metrics>,
     ) -> Arc<Self> {
         Arc::new(Self {
             context: Arc::clone(context),
             engine: engine.clone(),
             store: Arc::clone(store),
             records: Arc::clone(records),
+            metrics: Arc::clone(metrics),
             executors: Mutex::default(),
             watched: Mutex::default(),
             stopping: AtomicBool::new(false),
@@ -108,10 +112,10 @@ impl Jobs {
         let door = Arc::new(Door::default());
         let (jobs, run) = (Arc::clone(self), launch.run.clone());
         let watch = Watch::new(self, launch, target, executor, &door);
-        self.watched.lock().unwrap_or_else(PoisonError::into_inner).insert(run.clone(), door);
+        self.know(|watched| drop(watched.insert(run.clone(), door)));
         let whole = move || {
             let verdict = watch.over();
-            jobs.watched.lock().unwrap_or_else(PoisonError::into_inner).remove(&run);
+            jobs.know(|watched| drop(watched.remove(&run)));
             left(verdict);
         };
         std::thread::Builder::new()
@@ -119,6 +123,13 @@ impl Jobs {
             .spawn(whole)
             .map(drop)
             .map_err(|error| CallError::new(codes::LIMIT, "no thread could be started").because(error))
+    }
+
+    /// Changes which Jobs are watched.
+    fn know(&self, change: impl FnOnce(&mut BTreeMap<String, Arc<Door>>)) {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut watched);
+        self.metrics.set_watched(watched.len());
     }
 
     /// Leaves a run where it stands; answers whether it is in a Job. An engine that ends takes no Job away.

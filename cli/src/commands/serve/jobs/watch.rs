@@ -291,14 +291,18 @@ impl Watch {
 
     /// Says how it stands, in the journal and in the record.
     fn say(&mut self, location: &Location, placement: Placement, why: &str) -> Result<(), StoreError> {
-        let body = Body::Placed { location: location.clone(), placement, note: why.to_owned() };
+        let (at, note) = (location.clone(), why.to_owned());
+        let body = Body::Placed { location: at, placement, note, break_glass: None };
         self.jobs.store.append(&self.run, &[(SystemClock.now(), body)])?;
+        self.jobs.metrics.placed(placement);
         why.clone_into(&mut self.said);
         let place = if location.job.is_empty() { "no job".to_owned() } else { location.to_string() };
         self.note(&match placement {
             Placement::Expected => place,
             Placement::Hindered => format!("{place}: {why}"),
-            Placement::Left | Placement::GivenUp => format!("{}: {why} ({place})", placement.word()),
+            Placement::Left | Placement::GivenUp | Placement::Wanted => {
+                format!("{}: {why} ({place})", placement.word())
+            }
         });
         Ok(())
     }
