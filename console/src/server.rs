@@ -13,7 +13,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
 /// Connections at the same time; more wait to be accepted.
@@ -45,9 +45,12 @@ pub fn tls(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, String> 
     Ok(Arc::new(config))
 }
 
+/// The certificate that holds at the moment; `None`: there is none.
+pub type Certificate = watch::Receiver<Option<Arc<ServerConfig>>>;
+
 /// Accepts connections for as long as it is polled.
-pub async fn serve(listener: TcpListener, tls: Option<Arc<ServerConfig>>, router: Router) {
-    let (tls, slots) = (tls.map(TlsAcceptor::from), Arc::new(Semaphore::new(CONNECTIONS)));
+pub async fn serve(listener: TcpListener, certificate: Certificate, router: Router) {
+    let slots = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
         let Ok((stream, _)) = listener.accept().await else {
@@ -55,7 +58,7 @@ pub async fn serve(listener: TcpListener, tls: Option<Arc<ServerConfig>>, router
             continue;
         };
         let _ = stream.set_nodelay(true);
-        let (tls, router) = (tls.clone(), router.clone());
+        let (tls, router) = (certificate.borrow().clone().map(TlsAcceptor::from), router.clone());
         tokio::spawn(async move {
             let _slot = slot;
             match tls {

@@ -193,18 +193,31 @@ fn tokens_cross_a_network_under_tls_alone_and_are_made_here() {
     let open = project("").aegis(&["serve", "--listen", "0.0.0.0:0"]).ended(2);
     assert!(open.talk.contains("tokens would cross the network in clear"), "{}", open.talk);
 
-    let issued = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let project = project("[serve.tls]\ncertificate = \"tls/cert.pem\"\nkey = \"tls/key.pem\"\n");
-    project.write("tls/cert.pem", &issued.cert.pem());
-    project.write("tls/key.pem", &issued.signing_key.serialize_pem());
+    let issue = || {
+        let issued = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        project.write("tls/cert.pem", &issued.cert.pem());
+        project.write("tls/key.pem", &issued.signing_key.serialize_pem());
+        reqwest::Certificate::from_pem(issued.cert.pem().as_bytes()).unwrap()
+    };
+    let first = issue();
     let serving = Serving::listening(&project, &[]);
     let port = serving.address.rsplit(':').next().unwrap();
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let certificate = reqwest::Certificate::from_pem(issued.cert.pem().as_bytes()).unwrap();
-    let client = reqwest::Client::builder().tls_certs_only([certificate]).build().unwrap();
-    let ask = client.get(format!("https://localhost:{port}/v1/runs")).bearer_auth("looks");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let answer = runtime.block_on(async { ask.send().await.unwrap().text().await.unwrap() });
-    assert_eq!(answer, "[]");
+    let answer = |trusted: &reqwest::Certificate| {
+        let client = reqwest::Client::builder().tls_certs_only([trusted.clone()]).build().unwrap();
+        let ask = client.get(format!("https://localhost:{port}/v1/runs")).bearer_auth("looks");
+        runtime.block_on(async { ask.send().await?.text().await })
+    };
+    assert_eq!(answer(&first).unwrap(), "[]");
+    // Renewed while it serves: new connections have the new one.
+    let second = issue();
+    let began = std::time::Instant::now();
+    while answer(&second).is_err() {
+        assert!(began.elapsed() < std::time::Duration::from_secs(60), "the new certificate is not taken up");
+        std::thread::park_timeout(std::time::Duration::from_millis(100));
+    }
+    assert!(answer(&first).is_err());
     serving.stop();
 }

@@ -38,6 +38,12 @@ fn the_chart_is_installed_by_real_helm_where_nothing_may_be_root() {
     for helm in ["helm3", "helm4"] {
         tool(&project, helm, &["lint", "--strict", &chart]).ended(0);
         tool(&project, helm, &["template", "night", &chart, "--set-json", ACCESS]).ended(0);
+        let secured =
+            tool(&project, helm, &["template", "night", &chart, "--set", "tls.secret=cert"]).ended(0);
+        for wanted in ["scheme: HTTPS", "mountPath: /tls", "secretName: cert", "prometheus.io/scheme: https"]
+        {
+            assert!(secured.out.contains(wanted), "{wanted}: {}", secured.out);
+        }
     }
     let _up = Up::start(&project, "sandbox", &[]);
     let kubeconfig = project.aegis(&["sandbox", "kubeconfig"]).ended(0).out;

@@ -9,6 +9,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end -}}
 {{- end }}
+{{- define "aegis.health" -}}
+httpGet: { path: /healthz, port: http, scheme: {{ if .Values.tls.secret }}HTTPS{{ else }}HTTP{{ end }} }
+{{- end }}
 {{- define "aegis.project" -}}
 {{ .Values.project.existing | default (printf "%s-project" .Release.Name) }}
 {{- end }}
