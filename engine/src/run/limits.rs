@@ -1,6 +1,7 @@
 //! Limits for hostile or mistaken scripts. Rhai's own operation counter starts again in every closure a host
-//! calls, so operations are counted here for the whole run. Sizes and depths of single values are set where
-//! Rhai is configured; what many values take together is seen here, as the growth of the process.
+//! calls, so operations are counted here for the whole run, and those that take long count for more than one: an array
+//! that grows is counted through by Rhai at every change. Sizes and depths of single values are set where Rhai is
+//! configured; what many values take together is seen here, as the growth of the process.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +10,8 @@ use std::time::{Duration, Instant};
 /// What a run may use up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Operations of the whole run (an expression or statement is about one).
+    /// Operations of the whole run: an expression or statement is about one, and for each [`OPERATION`] of processor time
+    /// that the script takes by itself, one is counted at least.
     pub operations: u64,
     /// Bytes of resident memory by which the process may grow while the run is under way.
     pub memory: u64,
@@ -49,6 +51,9 @@ fn resident() -> Option<u64> {
     memory_stats::memory_stats().and_then(|stats| u64::try_from(stats.physical_mem).ok())
 }
 
+/// Processor time that an operation may take before it counts for several: simple ones take a fifth of it.
+pub const OPERATION: Duration = Duration::from_nanos(50);
+
 /// How often the shared counter is touched.
 const BATCH: u64 = 1024;
 
@@ -67,13 +72,34 @@ impl Operations {
                 return false;
             }
             local.set(0);
-            self.0.fetch_add(mine, Ordering::Relaxed) + mine > allowed
+            let spent = mine.max(lasted());
+            self.0.fetch_add(spent, Ordering::Relaxed) + spent > allowed
         })
     }
 }
 
+/// How many operations the time makes that this thread has computed since it was asked last; none when it was outside
+/// meanwhile.
+fn lasted() -> u64 {
+    let now = processor_time();
+    let since = BATCH_BEGAN.with(|began| began.replace(Some(now)));
+    let took = since.map_or(0, |since| now.saturating_sub(since).as_nanos() / OPERATION.as_nanos());
+    u64::try_from(took).unwrap_or(u64::MAX)
+}
+
+/// The script has called the outside: the time for that is not its own.
+pub(crate) fn came_back() {
+    BATCH_BEGAN.with(|began| began.set(None));
+}
+
+fn processor_time() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(now).unwrap_or_default()
+}
+
 thread_local! {
     static LOCAL: Cell<u64> = const { Cell::new(0) };
+    static BATCH_BEGAN: Cell<Option<Duration>> = const { Cell::new(None) };
     static STEP_DEADLINE: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 

@@ -10,6 +10,8 @@ use rhai::packages::{
 };
 use rhai::{Engine, EvalAltResult, OptimizationLevel, Shared, Token, def_package};
 
+use super::bounded;
+
 /// The constant in which the main script finds its parameters.
 pub const PARAMS: &str = "params";
 
@@ -24,11 +26,11 @@ const FUNCTIONS: usize = 10_000;
 /// Imports of one run.
 const MODULES: usize = 1_000;
 /// Bytes of one string: a large manifest fits, a runaway concatenation does not.
-const STRING_BYTES: usize = 16 << 20;
+pub const STRING_BYTES: usize = 16 << 20;
 /// Items of one array with everything in it: the pods of the largest cluster that Kubernetes is made for
 /// (<https://kubernetes.io/docs/setup/best-practices/cluster-large/>). Rhai counts them all at every change, so a loop
 /// that pushes without an end takes long to get here, and twice as many take four times as long.
-const ARRAY_ITEMS: usize = 150_000;
+pub const ARRAY_ITEMS: usize = 150_000;
 /// Keys of one map with everything in it.
 const MAP_KEYS: usize = 1 << 20;
 
@@ -61,6 +63,7 @@ pub fn compiler() -> Engine {
         .set_fail_on_invalid_map_property(false)
         .disable_symbol("eval");
     engine.register_global_module(Shared::clone(standard()));
+    bounded::register(&mut engine);
     #[expect(deprecated, reason = "not deprecated: the library marks its volatile interfaces so")]
     engine.on_parse_token(|token, _, _| unreserved(token));
     engine.register_fn("sleep", |_: i64| no_sleep()).register_fn("sleep", |_: f64| no_sleep());

@@ -8,12 +8,13 @@
 //! - `sources`: all texts of a runbook by name; stored in the journal, and all that a run can import
 //! - `reading`: resolves imports without running, parses every text
 //! - `resolver`: Rhai imports over `Sources`
-//! - `compiler`: the one place that configures Rhai
+//! - `compiler`: the one place that configures Rhai; `bounded`: its functions that need a look at the size first
 //! - `header`, `literal`, `parameter`, `capability`: what the runbook says about itself
 //! - `notify`: who hears what of its runs
 //! - `written`: the part of it that others read: values with the places they stand at
 //! - `check`: everything that can be known to be wrong without running
 
+mod bounded;
 mod builtins;
 mod capability;
 mod check;
@@ -39,7 +40,7 @@ use rhai::AST;
 pub use builtins::{BUILTINS, Builtin};
 pub use capability::{Capability, Verb};
 pub use check::{check, examine};
-pub use compiler::{PARAMS, compiler};
+pub use compiler::{ARRAY_ITEMS, PARAMS, STRING_BYTES, compiler};
 pub use header::{AtWindowEnd, Header, OnFailure, Risk};
 pub use notify::{Mistake, Moment, Notify};
 pub use parameter::{Kind, ParameterSpec, Params};

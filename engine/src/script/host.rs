@@ -17,6 +17,7 @@ use crate::gate;
 use crate::journal::{Body, Place};
 use crate::run::frame::{Here, place};
 use crate::run::interrupt::Interrupt;
+use crate::run::limits::came_back;
 use crate::run::{parallel::parallel, step::step};
 
 type Raised<T> = Result<T, Box<EvalAltResult>>;
@@ -72,7 +73,9 @@ fn call(
         hint: error.hint.clone().or_else(|| Some(format!("it is `{}`", signature.line(name)))),
         ..CallError::argument(format!("`{name}`: {error}"))
     })?;
-    let answer = gate::call(&frame, place(context), name, arguments)?;
+    let answer = gate::call(&frame, place(context), name, arguments);
+    came_back();
+    let answer = answer?;
     Ok(lazily_from_json(answer, vault))
 }
 

@@ -66,6 +66,22 @@ fn hostile_scripts_meet_a_limit() {
     assert_eq!(failure("fn f(n) { f(n + 1) } f(0)").code, "A0009");
     assert_eq!(failure("let a = [0]; loop { a += a; }").code, "A0009");
     assert_eq!(failure(r#"let x = "y"; x.pad(9_999_999_999, "y");"#).code, "A0009");
+    // A line that would take a terabyte takes none.
+    let multiplied = |find: &str| {
+        failure(&format!(r#"let x = "y"; x.pad(1_000_000, "y"); let all = x; x.replace({find}, all);"#))
+    };
+    for find in ["\"y\"", "'y'", "\"\""] {
+        assert_eq!(multiplied(find).code, "A0009", "{find}");
+    }
+}
+
+#[test]
+fn operations_that_take_long_count_for_many() {
+    let mut bench = Bench::new();
+    bench.limits = Limits { operations: 1_000_000, ..Limits::default() };
+    // Far from its largest size, and from a million pushes.
+    let told = bench.run(r#"let a = []; a.pad(50_000, "x"); loop { a.push("x"); }"#).failure.unwrap();
+    assert_eq!((told.code.as_str(), told.message.as_str()), ("A0009", "the script ran too many operations"));
 }
 
 #[test]

@@ -13,7 +13,11 @@ mod version;
 #[cfg(test)]
 mod tests;
 
+use aegis_engine::codes;
+use aegis_engine::error::CallError;
 use aegis_engine::function::{Description, Effect, Function, Module};
+use aegis_engine::runbook::{ARRAY_ITEMS, STRING_BYTES};
+use serde_json::Value;
 
 /// The module and its table.
 #[must_use]
@@ -46,6 +50,26 @@ pub fn module() -> Module {
             Function::new::<shape::Slug>(),
         ],
     }
+}
+
+/// Looks at the size of an answer before the memory for it is taken.
+fn bounded(bytes: usize) -> Result<(), CallError> {
+    if bytes <= STRING_BYTES {
+        return Ok(());
+    }
+    let most = STRING_BYTES >> 20;
+    Err(CallError::new(codes::LIMIT, format!("the text would be larger than {most} MiB"))
+        .hint("write it in parts, or to a file with `storage::put`"))
+}
+
+/// Gathers what a script may be given at once.
+fn gathered(items: impl Iterator<Item = Value>) -> Result<Value, CallError> {
+    let items: Vec<Value> = items.take(ARRAY_ITEMS + 1).collect();
+    if items.len() <= ARRAY_ITEMS {
+        return Ok(Value::Array(items));
+    }
+    Err(CallError::new(codes::LIMIT, format!("there would be more than {ARRAY_ITEMS} items"))
+        .hint("ask for less: a narrower pattern, or a part of the text"))
 }
 
 /// What all pure functions have in common.

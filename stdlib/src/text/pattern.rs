@@ -76,7 +76,7 @@ impl HostFunction for FindAll {
             summary: "Finds every place where a pattern matches, from left to right, without overlaps.",
             positional: &["text", "pattern"],
             returns: "array of maps as `find` gives them",
-            fails_when: "The pattern is not a regular expression.",
+            fails_when: "The pattern is not a regular expression, or there are more than 150,000 matches.",
             example: "text::find_all(\"a=1 b=2\", `(\\w)=(\\d)`).len()",
             ..pure("find_all")
         }
@@ -84,7 +84,7 @@ impl HostFunction for FindAll {
 
     async fn perform(_: &Context, arguments: PatternArguments) -> Result<Value, CallError> {
         let pattern = compiled(&arguments.pattern)?;
-        Ok(pattern.captures_iter(&arguments.text).map(|found| told(&pattern, &found)).collect())
+        super::gathered(pattern.captures_iter(&arguments.text).map(|found| told(&pattern, &found)))
     }
 }
 
@@ -114,7 +114,7 @@ impl HostFunction for Replace {
             summary: "Replaces what a pattern matches.",
             positional: &["text", "pattern", "replacement"],
             returns: "string: the changed text",
-            fails_when: "The pattern is not a regular expression.",
+            fails_when: "The pattern is not a regular expression, or the text would be larger than 16 MiB.",
             example: "text::replace(\"web:1.27\", `:(.+)$`, \"@$1\")",
             ..pure("replace")
         }
@@ -122,9 +122,21 @@ impl HostFunction for Replace {
 
     async fn perform(_: &Context, arguments: ReplaceArguments) -> Result<Value, CallError> {
         let pattern = compiled(&arguments.pattern)?;
+        super::bounded(largest(&pattern, &arguments))?;
         let changed = pattern.replacen(&arguments.text, arguments.limit, arguments.replacement.as_str());
         Ok(Value::String(changed.into_owned()))
     }
+}
+
+/// What a replacement comes to at most: each of its dollar signs may stand for a whole match.
+fn largest(pattern: &Regex, arguments: &ReplaceArguments) -> usize {
+    let most = if arguments.limit == 0 { usize::MAX } else { arguments.limit };
+    let dollars = arguments.replacement.matches('$').count();
+    let each = |found: regex::Match<'_>| {
+        arguments.replacement.len().saturating_add(dollars.saturating_mul(found.len()))
+    };
+    let found = pattern.find_iter(&arguments.text).take(most).map(each);
+    found.fold(arguments.text.len(), usize::saturating_add)
 }
 
 fn compiled(pattern: &str) -> Result<Regex, CallError> {

@@ -61,7 +61,7 @@ impl HostFunction for Lines {
             summary: "Splits text into its lines; blank ones are left out unless asked for.",
             positional: &["text"],
             returns: "array of strings without line breaks",
-            fails_when: "Never.",
+            fails_when: "There are more than 150,000 lines.",
             example: "text::lines(\"a\\nb\\n\").len()",
             ..pure("lines")
         }
@@ -69,7 +69,7 @@ impl HostFunction for Lines {
 
     async fn perform(_: &Context, arguments: LinesArguments) -> Result<Value, CallError> {
         let kept = |line: &&str| arguments.blank || !line.trim().is_empty();
-        Ok(arguments.text.lines().filter(kept).map(Value::from).collect())
+        super::gathered(arguments.text.lines().filter(kept).map(Value::from))
     }
 }
 
@@ -95,7 +95,7 @@ impl HostFunction for Indent {
             summary: "Indents every line that is not blank.",
             positional: &["text", "spaces"],
             returns: "string: the text with its line breaks as they were",
-            fails_when: "`spaces` is negative or above 255.",
+            fails_when: "`spaces` is negative or above 255, or the text would be larger than 16 MiB.",
             example: "text::indent(\"a\\nb\", 2)",
             ..pure("indent")
         }
@@ -103,6 +103,8 @@ impl HostFunction for Indent {
 
     async fn perform(_: &Context, arguments: IndentArguments) -> Result<Value, CallError> {
         let margin = " ".repeat(usize::from(arguments.spaces));
+        let lines = arguments.text.matches('\n').count() + 1;
+        super::bounded(arguments.text.len().saturating_add(lines.saturating_mul(margin.len())))?;
         let line =
             |line: &str| if line.trim().is_empty() { line.to_owned() } else { format!("{margin}{line}") };
         Ok(Value::String(arguments.text.split_inclusive('\n').map(line).collect()))
@@ -130,7 +132,7 @@ impl HostFunction for Join {
             summary: "Joins the items of an array to one text.",
             positional: &["items", "separator"],
             returns: "string",
-            fails_when: "Never.",
+            fails_when: "The text would be larger than 16 MiB.",
             example: "text::join([\"a\", 2], \", \")",
             ..pure("join")
         }
@@ -139,6 +141,8 @@ impl HostFunction for Join {
     async fn perform(_: &Context, arguments: JoinArguments) -> Result<Value, CallError> {
         let shown = |item: &Value| item.as_str().map_or_else(|| item.to_string(), str::to_owned);
         let items: Vec<String> = arguments.items.iter().map(shown).collect();
+        let between = items.len().saturating_sub(1).saturating_mul(arguments.separator.len());
+        super::bounded(items.iter().map(String::len).fold(between, usize::saturating_add))?;
         Ok(Value::String(items.join(&arguments.separator)))
     }
 }

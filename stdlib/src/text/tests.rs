@@ -115,6 +115,24 @@ async fn mistakes_are_told_with_a_way_out() {
     assert!(pattern.contains("look-around"), "{pattern}");
 }
 
+#[tokio::test]
+async fn what_would_fill_the_memory_is_refused_before_it_does() {
+    let (bench, text) = (bench(), "x".repeat(1 << 20));
+    let (dollars, lines, breaks) = ("$0".repeat(1 << 10), "x\n".repeat(1 << 20), "\n".repeat(1 << 20));
+    let table = [
+        ("join", json!({ "items": vec!["a"; 1 << 10], "separator": &text })),
+        ("replace", json!({ "text": &text, "pattern": "x", "replacement": &text })),
+        ("replace", json!({ "text": &text, "pattern": "x+", "replacement": dollars })),
+        ("indent", json!({ "text": lines, "spaces": 255 })),
+        ("find_all", json!({ "text": &text, "pattern": "x" })),
+        ("lines", json!({ "text": breaks, "blank": true })),
+    ];
+    for (name, arguments) in table {
+        let refused = bench.call(&format!("text::{name}"), arguments).await.unwrap_err();
+        assert_eq!(refused.code, "A0009", "{name}: {}", refused.message);
+    }
+}
+
 #[test]
 fn every_function_but_uuid_keeps_secrets_secret() {
     let open: Vec<&str> =
