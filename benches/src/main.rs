@@ -1,6 +1,7 @@
-//! `just bench [GROUP ...]`: prints one table (groups: `calls`, `process`, `sandbox`, `scheduler`; all when none is named). Each figure stands beside its floor on this machine or its goal; nothing is
-//! asserted, because these numbers are the machine's as much as ours. `aegis` is the release binary built
-//! beside this one.
+//! `just bench [GROUP ...]`: prints one table (groups: `calls`, `process`, `sandbox`, `scheduler`, `database`; all when none
+//! is named). Each figure stands beside its floor on this machine or its goal; nothing is asserted, because these numbers
+//! are the machine's as much as ours. `aegis` is the release binary built beside this one; `database` needs the PostgreSQL
+//! that `.ci/tools` installs.
 
 mod calls;
 mod floor;
@@ -20,11 +21,12 @@ pub(crate) struct Row {
 /// Measures a group's rows in a folder of its own.
 type Group = fn(&Path) -> Vec<Row>;
 
-const GROUPS: [(&str, Group); 4] = [
+const GROUPS: [(&str, Group); 5] = [
     ("calls", calls::all),
     ("process", process::all),
     ("sandbox", sandbox::all),
     ("scheduler", scheduler::all),
+    ("database", scheduler::database),
 ];
 
 #[expect(clippy::print_stdout, reason = "the table is the result")]

@@ -9,10 +9,12 @@ use aegis_engine::CallError;
 use aegis_engine::clock::{Clock, SystemClock};
 use aegis_engine::journal::{SqliteStore, StoreError, Verdict};
 use aegis_engine::runbook::{AtWindowEnd, Risk};
+use aegis_engine::testing::PostgresServer;
+use aegis_engine::testing::postgres::opened;
 use aegis_scheduler::expression::Expressions;
 use aegis_scheduler::keeper::Launch;
 use aegis_scheduler::service::{Launcher, Left, Look, Options, Service};
-use aegis_scheduler::store::SqliteRecords;
+use aegis_scheduler::store::{PostgresRecords, RecordStore, SqliteRecords};
 use aegis_scheduler::{Doubled, Gates, Keeper, Missed, Overlap, Policy, Schedule, Skipped, zone};
 use jiff::Timestamp;
 
@@ -22,18 +24,51 @@ const SCHEDULES: usize = 100_000;
 const DUE: usize = 1000;
 const SECONDS: u64 = 10;
 
+/// On the file of a state directory.
 pub(crate) fn all(directory: &Path) -> Vec<Row> {
     let directory = fresh(directory, "scheduler");
-    let expected = |what: &str, error: StoreError| -> ! { panic!("{what}: {error}") };
-    drop(SqliteStore::open(&directory).unwrap_or_else(|error| expected("journal", error)));
-    let store = SqliteRecords::open(&directory).unwrap_or_else(|error| expected("records", error));
+    drop(SqliteStore::open(&directory).unwrap_or_else(|error| panic!("{error}")));
+    let store = SqliteRecords::open(&directory).unwrap_or_else(|error| panic!("{error}"));
+    let (mut taken, lags) = measured(Arc::new(store));
+    taken.extend(lags.rows(["1,000 due in a second: lag p50", "1,000 due in a second: lag p99"]));
+    taken
+}
+
+/// On the database that engines share.
+pub(crate) fn database(_: &Path) -> Vec<Row> {
+    let server = PostgresServer::durable();
+    let store = PostgresRecords::open(&opened(&server.create("bench"), Duration::from_secs(90)))
+        .unwrap_or_else(|error| panic!("{error}"));
+    let (_, lags) = measured(Arc::new(store));
+    lags.rows(["the same on PostgreSQL: lag p50", "the same on PostgreSQL: lag p99"]).into()
+}
+
+/// What the schedules take, and how late their runs began.
+fn measured(store: Arc<dyn RecordStore>) -> (Vec<Row>, Began) {
     let before = resident();
     let began = Instant::now();
-    let mut keeper = Keeper::new(Arc::new(store));
+    let mut keeper = Keeper::new(store);
     let schedules = schedules();
     let loaded = keeper.load(schedules, Gates::default(), SystemClock.now());
-    loaded.unwrap_or_else(|error| expected("load", error));
+    loaded.unwrap_or_else(|error| panic!("{error}"));
     let (took, memory) = (began.elapsed(), resident() - before);
+    let taken = vec![
+        Row {
+            what: "100,000 schedules: memory",
+            figure: format!("{:.1} MB", memory / 1e6),
+            against: "goal: 64 MB".to_owned(),
+        },
+        Row {
+            what: "100,000 schedules: taken in",
+            figure: format!("{:.2} s", took.as_secs_f64()),
+            against: "with their first rows in the store".to_owned(),
+        },
+    ];
+    (taken, served(keeper))
+}
+
+/// Serves for some seconds.
+fn served(keeper: Keeper) -> Began {
     let lags = Arc::new(Lags::default());
     let options = Options { most_runs: usize::MAX, drain: Duration::from_secs(5), ..Options::of("bench") };
     let quiet = Arc::new(|_: &aegis_scheduler::service::Told| {});
@@ -50,31 +85,22 @@ pub(crate) fn all(directory: &Path) -> Vec<Row> {
     let _ = running.join();
     // What came while they were being taken in is as late as that took.
     let lags = lags.0.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut lags: Vec<f64> =
-        lags.iter().filter(|(instant, _)| *instant > serving).map(|(_, lag)| *lag).collect();
-    let started = lags.len();
-    vec![
-        Row {
-            what: "100,000 schedules: memory",
-            figure: format!("{:.1} MB", memory / 1e6),
-            against: "goal: 64 MB".to_owned(),
-        },
-        Row {
-            what: "100,000 schedules: taken in",
-            figure: format!("{:.2} s", took.as_secs_f64()),
-            against: "with their first rows in the store".to_owned(),
-        },
-        Row {
-            what: "1,000 due in a second: lag p50",
-            figure: format!("{:.1} ms", percentile(&mut lags, 0.5)),
-            against: format!("{started} starts in {SECONDS} s, each with its durable record"),
-        },
-        Row {
-            what: "1,000 due in a second: lag p99",
-            figure: format!("{:.1} ms", percentile(&mut lags, 0.99)),
-            against: "goal: 50 ms".to_owned(),
-        },
-    ]
+    Began(lags.iter().filter(|(instant, _)| *instant > serving).map(|(_, lag)| *lag).collect())
+}
+
+/// How late runs began, in milliseconds.
+struct Began(Vec<f64>);
+
+impl Began {
+    fn rows(mut self, [half, most]: [&'static str; 2]) -> [Row; 2] {
+        let started = self.0.len();
+        let mut row = |what, share, against| {
+            let figure = format!("{:.1} ms", percentile(&mut self.0, share));
+            Row { what, figure, against }
+        };
+        let each = format!("{started} starts in {SECONDS} s, each with its durable record");
+        [row(half, 0.5, each), row(most, 0.99, "goal: 50 ms".to_owned())]
+    }
 }
 
 /// Most run once a day at one of the day's minutes; a thousand every second.

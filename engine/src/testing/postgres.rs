@@ -23,21 +23,36 @@ pub struct PostgresServer {
     folder: TempDir,
     port: u16,
     as_nobody: bool,
+    /// Whether commits are synced.
+    durable: bool,
 }
 
 impl PostgresServer {
-    /// Makes a server and starts it.
+    /// Makes a server and starts it. Nothing of a test has to survive a power cut: commits are not synced.
     ///
     /// # Panics
     /// When there is no PostgreSQL, or it does not start.
     #[must_use]
     pub fn start() -> Self {
+        Self::made(false)
+    }
+
+    /// Makes a server whose commits are synced, for measuring.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    #[must_use]
+    pub fn durable() -> Self {
+        Self::made(true)
+    }
+
+    fn made(durable: bool) -> Self {
         let folder = tempfile::Builder::new().prefix("aegis-postgres").tempdir().expect("a temporary folder");
         let as_nobody = std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
         if as_nobody {
             chown(folder.path(), Some(NOBODY), Some(NOBODY)).expect("root gives folders away");
         }
-        let server = Self { programs: programs(), folder, port: free_port(), as_nobody };
+        let server = Self { programs: programs(), folder, port: free_port(), as_nobody, durable };
         server.run("initdb", &["-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--no-locale"]);
         server.go_on();
         server
@@ -45,10 +60,9 @@ impl PostgresServer {
 
     /// Starts it again after [`Self::stop`].
     pub fn go_on(&self) {
-        // Nothing of a test has to survive a power cut.
+        let (port, synced) = (self.port, if self.durable { "on" } else { "off" });
         let settings = format!(
-            "-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off -c max_connections=200",
-            self.port
+            "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync={synced} -c max_connections=200"
         );
         let log = self.folder.path().join("log").display().to_string();
         self.run("pg_ctl", &["-w", "-l", &log, "-o", &settings, "start"]);
