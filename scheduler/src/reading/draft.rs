@@ -70,13 +70,14 @@ pub(super) struct Draft {
 pub(super) fn drafted(
     what: &str,
     written: &Written,
-    known: &[&str],
+    known: &[&'static str],
     expressions: &mut Expressions,
     fields: &mut Fields,
 ) -> Draft {
     let mut draft = Draft::default();
     let header = fields.style == Style::Header;
-    let known: Vec<&str> = known.iter().copied().filter(|key| !(header && *key == "runbook")).collect();
+    let known: Vec<&'static str> =
+        known.iter().copied().filter(|key| !(header && *key == "runbook")).collect();
     for (key, (_, _, value)) in fields.table(written, what, &known) {
         match key {
             "runbook" => draft.runbook = fields.text(value).map(|path| (path, value.place.clone())),

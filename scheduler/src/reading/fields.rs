@@ -42,7 +42,7 @@ impl Fields {
         &mut self,
         written: &'w Written,
         what: &str,
-        known: &[&str],
+        known: &[&'static str],
     ) -> Vec<(&'static str, &'w Entry)> {
         let Shape::Map(entries) = &written.shape else {
             self.refuse(&written.place, format!("{what} is a table"), None);
@@ -52,7 +52,7 @@ impl Fields {
         for entry in entries {
             let wanted =
                 if self.style == Style::Header { entry.0.replace('_', "-") } else { entry.0.clone() };
-            match KEYS.iter().find(|key| **key == wanted && known.contains(key)) {
+            match known.iter().find(|key| **key == wanted) {
                 Some(key) => read.push((*key, entry)),
                 None => self.unknown(entry, what, known),
             }
@@ -156,51 +156,6 @@ impl Fields {
         read
     }
 }
-
-/// Every key of every table.
-const KEYS: &[&str] = &[
-    "zone",
-    "schedules",
-    "windows",
-    "freezes",
-    "runbook",
-    "when",
-    "target",
-    "params",
-    "jitter",
-    "overlap",
-    "missed",
-    "catch-up",
-    "skipped-hour",
-    "doubled-hour",
-    "from",
-    "until",
-    "paused",
-    "pause-after-failures",
-    "notify",
-    "group",
-    "priority",
-    "triggers",
-    "on",
-    "match",
-    "fill",
-    "key",
-    "window",
-    "rate",
-    "status",
-    "secret",
-    "signature",
-    "namespace",
-    "url",
-    "every",
-    "lasts",
-    "risk",
-    "targets",
-    "manual",
-    "file",
-    "times",
-    "title",
-];
 
 fn kind(value: &Value) -> &'static str {
     match value {

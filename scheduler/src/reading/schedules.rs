@@ -148,7 +148,7 @@ impl<'a, 'r> Reader<'a, 'r> {
         &mut self,
         what: &str,
         written: &Written,
-        known: &[&str],
+        known: &[&'static str],
         fields: &mut Fields,
     ) -> Draft {
         drafted(what, written, known, &mut self.expressions, fields)

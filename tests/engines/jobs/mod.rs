@@ -116,7 +116,7 @@ fn what_keeps_a_job_from_executing_is_recorded_and_the_run_can_be_resumed() {
     let (run, _shown) = world.promised();
     let record = world.record("an end", |record| text(record, "/note").contains("; given up"));
     let note = text(&record, "/note");
-    assert!(note.contains("the image `registry.example.com/aegis:missing` cannot be pulled: "), "{note}");
+    assert!(note.contains("the image `aegis:test` cannot be pulled: "), "{note}");
     let placed = world.of_kind(&run, "placed");
     let placements: Vec<&str> = placed.iter().map(|entry| text(entry, "/placement")).collect();
     assert_eq!(placements, ["expected", "hindered", "given-up"], "{placed:?}");

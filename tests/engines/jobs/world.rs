@@ -58,7 +58,7 @@ approval::ask("go on?");
 http::send("PUT", "URL/effect/1");
 "#;
 
-/// The configuration that engines and pods share.
+/// The configuration that engines and pods share: targets by what becomes of Jobs there.
 const CONFIG: &str = r#"
 [database]
 takeover-after = "3s"
@@ -71,47 +71,32 @@ drain = "20s"
 kubernetes.kubeconfig = "management.kubeconfig"
 
 [targets.work.executor]
-image = "aegis:test"
-cluster = "management"
+JOB
 namespace = "runs"
 command = ["aegis"]
 project = "project"
-database = { secret = "database", key = "url" }
 requests = { cpu = "100m", memory = "64Mi" }
 limits = { memory = "512Mi" }
 annotations = { "sandbox.aegis.dev/process" = "true" }
 
 [targets.unpullable.executor]
-image = "registry.example.com/aegis:missing"
-cluster = "management"
+JOB
 namespace = "runs"
-database = { secret = "database", key = "url" }
 annotations = { "sandbox.aegis.dev/image-pull" = "fail" }
 patience = "4s"
 
-[targets.endless.executor]
-image = "registry.example.com/aegis:missing"
-cluster = "management"
-namespace = "runs"
-database = { secret = "database", key = "url" }
-annotations = { "sandbox.aegis.dev/image-pull" = "fail" }
-
 [targets.broken.executor]
-image = "aegis:test"
-cluster = "management"
+JOB
 namespace = "runs"
 command = ["sh", "-c", "echo nothing works today >&2; exit 3"]
-database = { secret = "database", key = "url" }
 annotations = { "sandbox.aegis.dev/process" = "true" }
 retries = 0
 
 [targets.picky.executor]
-image = "aegis:test"
-cluster = "management"
+JOB
 namespace = "runs"
 command = ["aegis"]
 project = "project"
-database = { secret = "database", key = "url" }
 annotations = { "sandbox.aegis.dev/process" = "true" }
 patience = "4s"
 
@@ -122,12 +107,15 @@ tolerations = [
 ]
 
 [targets.full.executor]
-image = "aegis:test"
-cluster = "management"
+JOB
 namespace = "full"
-database = { secret = "database", key = "url" }
 patience = "4s"
 "#;
+
+/// What all of them have in common.
+const JOB: &str = r#"image = "aegis:test"
+cluster = "management"
+database = { secret = "database", key = "url" }"#;
 
 impl World {
     pub(crate) fn new() -> Self {
@@ -141,7 +129,7 @@ impl World {
         let url = serve(&runtime, &effects);
         let postgres = PostgresServer::start();
         let project = Project::new(&runbook(&url), "3s", postgres.create("jobs"));
-        project.write("aegis.toml", &CONFIG.replace("3s", takeover_after));
+        project.write("aegis.toml", &CONFIG.replace("JOB", JOB).replace("3s", takeover_after));
         project.write("asking.rhai", &ASKING.replace("URL", &url));
         let world = Self { project, effects, postgres, runtime };
         world.cluster();
