@@ -11,6 +11,8 @@ use crate::serving::{Answered, Serving};
 
 const LOOKS: (&str, &str) = ("Authorization", "Bearer looks");
 const ACTS: (&str, &str) = ("authorization", "bearer acts");
+/// Somebody else who acts.
+const AGREES: (&str, &str) = ("Authorization", "Bearer agrees");
 
 const ASK: &str = "runbook(#{ title: \"Asks\", needs: [] });\napproval::ask(\"sure?\");\nlog(\"done\");\n";
 
@@ -21,7 +23,8 @@ fn project(more: &str) -> Project {
             hex::encode(Sha256::digest(token))
         )
     };
-    let aegis = format!("{}{}{more}", token("grafana", "looks", "viewer"), token("kim", "acts", "operator"));
+    let (looks, acts) = (token("grafana", "looks", "viewer"), token("kim", "acts", "operator"));
+    let aegis = format!("{looks}{acts}{}{more}", token("lee", "agrees", "operator"));
     Project::new(&[
         ("aegis.toml", &aegis),
         ("runbooks/ask.rhai", ASK),
@@ -76,6 +79,7 @@ fn a_run_is_started_followed_and_approved() {
     let explained = serving.ask("GET", "/v1/schedules/ask?limit=1", &[LOOKS], "").with(200).json();
     assert_eq!(explained["next"].as_array().unwrap().len(), 1, "{explained}");
     let record = serving.ask("POST", "/v1/schedules/ask/runs", &[ACTS], "").with(200).json();
+    assert_eq!(record["by"], "kim");
     let run = record["run"].as_str().unwrap().to_owned();
     serving.hears("waiting");
     let listed = serving.ask("GET", "/v1/runs?status=waiting", &[LOOKS], "").with(200).json();
@@ -86,12 +90,16 @@ fn a_run_is_started_followed_and_approved() {
     let entries: Vec<Value> =
         events.body.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     assert_eq!((&entries[0]["kind"], &entries[0]["seq"]), (&json!("started"), &json!(1)), "{events:?}");
+    assert_eq!(entries[0]["person"], "kim", "{events:?}");
 
-    let decide =
-        |body: Value| serving.ask("POST", &format!("/v1/runs/{run}/decisions"), &[ACTS], &body.to_string());
-    decide(json!({ "act": "shrug" })).with(422);
-    let approved = decide(json!({ "act": "approve", "note": "change 4711" })).with(200).json();
-    assert_eq!((&approved["person"], &approved["act"]), (&json!("kim"), &json!("approved")));
+    let decide = |who, body: Value| {
+        serving.ask("POST", &format!("/v1/runs/{run}/decisions"), &[who], &body.to_string())
+    };
+    decide(ACTS, json!({ "act": "shrug" })).with(422);
+    let own = decide(ACTS, json!({ "act": "approve" })).with(403);
+    assert!(own.body.contains("`kim` started the run and cannot approve it"), "{}", own.body);
+    let approved = decide(AGREES, json!({ "act": "approve", "note": "change 4711" })).with(200).json();
+    assert_eq!((&approved["person"], &approved["act"]), (&json!("lee"), &json!("approved")));
     // Followed from where it was: the stream ends with the run.
     let from = entries.last().unwrap()["seq"].to_string();
     let headers = [LOOKS, ("Accept", "text/event-stream"), ("Last-Event-ID", &from)];
@@ -101,7 +109,7 @@ fn a_run_is_started_followed_and_approved() {
     assert!(body.contains("\"kind\":\"ended\"") && body.contains("change 4711"), "{body}");
     assert!(!body.contains("\"kind\":\"started\""), "{body}");
     assert!(sent(&followed).iter().all(|entry| entry["seq"].as_u64() > from.parse().ok()));
-    decide(json!({ "act": "approve" })).with(409);
+    decide(AGREES, json!({ "act": "approve" })).with(409);
     let history = serving.ask("GET", "/v1/schedules/ask/history?limit=5", &[LOOKS], "").with(200).json();
     assert_eq!(history[0]["run"], json!(run));
     serving.ask("GET", "/v1/runs/none-such", &[LOOKS], "").with(404);

@@ -131,10 +131,12 @@ pub(super) async fn run_now(
         if schedule.when.is_event() {
             return Err(Refused::wrong(format!("`{name}` is a trigger: hand an event to it")));
         }
+        let by = person(holder).0;
         let event = Event {
             trigger: Arc::clone(&schedule.name),
-            key: person(holder).0,
+            key: by.clone(),
             instant: Some(console.clock.now()),
+            by: Some(by),
             given: std::collections::BTreeMap::new(),
             rate: None,
             hindered: None,

@@ -196,9 +196,9 @@ impl Keeper {
 
     fn promoted(&mut self, index: usize, change: Change) -> Order {
         let record = settled(change);
-        let Some(run) = record.run().map(str::to_owned) else { return Order::NotStarted(record) };
-        let schedule = Arc::clone(&self.slots[index].schedule);
-        let launch = Launch { schedule, instant: record.instant, run };
+        let Some(launch) = Launch::of(&self.slots[index].schedule, &record) else {
+            return Order::NotStarted(record);
+        };
         self.change(index, |affairs| affairs.running.push(launch.clone()));
         Order::Start(launch)
     }

@@ -31,7 +31,7 @@ impl Keeper {
             }
         };
         let mut record = self.records(index, &[due], std::slice::from_ref(&choice), now).remove(0);
-        record.given.clone_from(&event.given);
+        (record.given, record.by) = (event.given.clone(), event.by.clone());
         let choice = match self.admit(event, &record, choice)? {
             Some(choice) => choice,
             None => {
@@ -83,6 +83,7 @@ impl Keeper {
             instant,
             decided: now,
             outcome: Outcome::NotStarted { why: Why::Refused },
+            by: event.by.clone(),
             given: event.given.clone(),
             note: "there is no such trigger any more".to_owned(),
         };

@@ -76,7 +76,7 @@ impl Keeper {
         for record in records {
             if let Some(index) = self.names.get(&*record.schedule).copied() {
                 let schedule = Arc::clone(&self.slots[index].schedule);
-                self.change(index, |affairs| affairs.learn(&schedule, record));
+                self.change(index, |affairs| affairs.learn(&schedule, &record));
             }
         }
     }
@@ -259,7 +259,7 @@ impl Keeper {
                 Choice::Not(why, note) => (Outcome::NotStarted { why: *why }, note.clone()),
             };
             let (name, given) = (schedule.name.to_string(), Given::new());
-            Record { schedule: name, instant: due.instant, decided: now, outcome, given, note }
+            Record { schedule: name, instant: due.instant, decided: now, outcome, by: None, given, note }
         };
         due.iter().zip(choices).map(record).collect()
     }
@@ -275,8 +275,7 @@ impl Keeper {
         let instant = record.instant;
         match choice {
             Choice::Start => {
-                let Some(run) = record.run().map(str::to_owned) else { return Ok(()) };
-                let launch = Launch { schedule: Arc::clone(&self.slots[index].schedule), instant, run };
+                let Some(launch) = Launch::of(&self.slots[index].schedule, &record) else { return Ok(()) };
                 self.change(index, |affairs| affairs.running.push(launch.clone()));
                 orders.push(Order::Start(launch));
             }
@@ -318,6 +317,6 @@ fn change<T>(all: &mut BTreeMap<usize, Affairs>, index: usize, work: impl FnOnce
 }
 
 fn waiting(schedule: &str, instant: Timestamp, decided: Timestamp) -> Record {
-    let schedule = schedule.to_owned();
-    Record { schedule, instant, decided, outcome: Outcome::Waiting, given: Given::new(), note: String::new() }
+    let (schedule, note) = (schedule.to_owned(), String::new());
+    Record { schedule, instant, decided, outcome: Outcome::Waiting, by: None, given: Given::new(), note }
 }

@@ -49,9 +49,18 @@ pub struct Launch {
     pub instant: Timestamp,
     /// Its id.
     pub run: String,
+    /// Who wanted it, where a person did: it is started in that name.
+    pub by: Option<Arc<str>>,
 }
 
 impl Launch {
+    /// The run that was promised to a record; `None`: there is none.
+    pub(super) fn of(schedule: &Arc<Schedule>, record: &Record) -> Option<Self> {
+        let run = record.run()?.to_owned();
+        let by = record.by.as_deref().map(Arc::from);
+        Some(Self { schedule: Arc::clone(schedule), instant: record.instant, run, by })
+    }
+
     /// The key of its record.
     #[must_use]
     pub fn key(&self) -> Key<'_> {

@@ -75,14 +75,12 @@ impl Affairs {
     }
 
     /// How a record of the schedule stands now.
-    pub(super) fn learn(&mut self, schedule: &Arc<Schedule>, record: Record) {
+    pub(super) fn learn(&mut self, schedule: &Arc<Schedule>, record: &Record) {
         let instant = record.instant;
         self.running.retain(|launch| launch.instant != instant);
         self.waiting.retain(|waiting| *waiting != instant);
         match record.outcome {
-            Outcome::Started { run, verdict: None } => {
-                self.running.push(Launch { schedule: Arc::clone(schedule), instant, run });
-            }
+            Outcome::Started { verdict: None, .. } => self.running.extend(Launch::of(schedule, record)),
             Outcome::Waiting => {
                 self.waiting.push(instant);
                 self.waiting.sort_unstable();

@@ -1,7 +1,5 @@
 //! Runs that were promised are a queue in the store; whoever has room takes some.
 
-use std::sync::Arc;
-
 use aegis_engine::journal::StoreError;
 use jiff::Timestamp;
 
@@ -19,9 +17,8 @@ impl Keeper {
         let mut chosen = |waiting: &[Record], under_way: &[String]| choose(&known, waiting, under_way, room);
         let taken = self.store.take(engine, now, &mut chosen)?;
         let promised = |record: Record| {
-            let schedule = Arc::clone(self.schedule(&record.schedule)?);
-            let run = record.run()?.to_owned();
-            Some(Promised { launch: Launch { schedule, instant: record.instant, run }, at: record.decided })
+            let launch = Launch::of(self.schedule(&record.schedule)?, &record)?;
+            Some(Promised { launch, at: record.decided })
         };
         Ok(taken.into_iter().filter_map(promised).collect())
     }

@@ -115,6 +115,8 @@ pub struct Event {
     pub key: String,
     /// When it happened, where it says so in a way that is the same each time it is told of; else when it came.
     pub instant: Option<Timestamp>,
+    /// Who wants it, where a person does.
+    pub by: Option<String>,
     /// Parameters from it.
     pub given: BTreeMap<String, Value>,
     /// How many runs of its trigger all engines together may start.
@@ -136,7 +138,7 @@ impl Trigger {
         let (given, hindered) = self.filled(&part.value);
         let key = if self.key.is_empty() { part.key.clone() } else { self.key_of(&part.value) };
         let trigger = Arc::clone(&self.name);
-        Some(Event { trigger, key, instant: part.instant, given, rate: Some(self.rate), hindered })
+        Some(Event { trigger, key, instant: part.instant, by: None, given, rate: Some(self.rate), hindered })
     }
 
     fn key_of(&self, value: &Value) -> String {

@@ -17,6 +17,7 @@ fn waiting(name: &str, minute: i64) -> Record {
         instant,
         decided: instant,
         outcome,
+        by: None,
         given: BTreeMap::new(),
         note: String::new(),
     }

@@ -77,6 +77,7 @@ fn runs_that_wait_for_people_cost_nothing_until_one_is_answered() {
         instant: instant(n),
         decided: now,
         outcome: Outcome::Started { run: run_id("a", instant(n)), verdict: None },
+        by: None,
         given: BTreeMap::new(),
         note: String::new(),
     };

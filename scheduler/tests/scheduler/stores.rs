@@ -172,6 +172,7 @@ fn record(schedule: &str, second: i64, outcome: Outcome) -> Record {
         instant: at(second),
         decided: at(second),
         outcome,
+        by: Some("ada".to_owned()),
         given: BTreeMap::new(),
         note: String::new(),
     }

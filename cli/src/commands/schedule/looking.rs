@@ -86,6 +86,13 @@ pub(in crate::commands) fn outcome(record: &Record) -> String {
     }
 }
 
+/// Who wanted it, and what else there is to say.
+fn noted(record: &Record) -> String {
+    let by = record.by.as_ref().map(|by| format!("by {by}"));
+    let note = Some(record.note.clone()).filter(|note| !note.is_empty());
+    by.into_iter().chain(note).collect::<Vec<_>>().join("; ")
+}
+
 #[derive(Debug, Args)]
 pub(super) struct Explain {
     /// The schedule.
@@ -229,13 +236,7 @@ impl History {
             &["INSTANT", "SCHEDULE", "OUTCOME", "RUN", "NOTE"],
             |record| {
                 let run = record.run().unwrap_or("-").to_owned();
-                vec![
-                    record.instant.to_string(),
-                    record.schedule.clone(),
-                    outcome(record),
-                    run,
-                    record.note.clone(),
-                ]
+                vec![record.instant.to_string(), record.schedule.clone(), outcome(record), run, noted(record)]
             },
         );
         Ok(Exit::Ok)

@@ -228,11 +228,13 @@ impl ByHand<'_> {
             instant,
             decided: now,
             outcome: Outcome::Started { run: run.clone(), verdict: None },
+            by: Some(person),
             given: std::collections::BTreeMap::new(),
-            note: match record.as_ref().and_then(Record::why) {
-                Some(before) => format!("by {person}, after {}", before.word()),
-                None => format!("by {person}"),
-            },
+            note: record
+                .as_ref()
+                .and_then(Record::why)
+                .map(|before| format!("after {}", before.word()))
+                .unwrap_or_default(),
         };
         if self.store.promise(&promised, record.as_ref(), now)? {
             return Ok(run);

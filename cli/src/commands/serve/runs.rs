@@ -66,7 +66,8 @@ impl Runs {
 
     fn started(&self, launch: &Launch) -> Result<(Handle, Option<Arc<Sandbox>>), CallError> {
         let start = self.start_of(launch)?;
-        let (execution, sandbox) = self.execution(&launch.schedule.target, &start.runbook, launch)?;
+        let (mut execution, sandbox) = self.execution(&launch.schedule.target, &start.runbook, launch)?;
+        execution.person = wanted_by(launch);
         Ok((self.engine.start(start, execution).map_err(told)?, sandbox))
     }
 
@@ -104,7 +105,7 @@ impl Runs {
         let Some(executor) = self.jobs.target(&target) else { return Ok(Some(left)) };
         if entries.is_empty() {
             let start = self.start_of(launch)?;
-            self.engine.register(&start, &target, &scheduler(&launch.schedule.name)).map_err(told)?;
+            self.engine.register(&start, &target, &wanted_by(launch)).map_err(told)?;
         }
         self.jobs.watch(launch, &target, executor, left).map(|()| None)
     }
@@ -265,6 +266,11 @@ impl Launcher for Runs {
     fn halted(&self) -> Result<Option<String>, StoreError> {
         Ok(self.store.halt()?.map(|halt| halt.reason))
     }
+}
+
+/// In whose name a run is started: who wanted it may not approve what it asks.
+fn wanted_by(launch: &Launch) -> Person {
+    launch.by.as_ref().map_or_else(|| scheduler(&launch.schedule.name), |by| Person(by.to_string()))
 }
 
 /// In whose name a schedule's runs are executed.

@@ -21,7 +21,7 @@ use crate::record::Record;
 macro_rules! select_records {
     ($rest:literal) => {
         concat!(
-            "SELECT schedule, instant, decided, outcome, run, verdict, why, note, given FROM records ",
+            "SELECT schedule, instant, decided, outcome, run, verdict, why, note, given, person FROM records ",
             $rest
         )
     };
@@ -58,6 +58,7 @@ fn record(row: &PgRow) -> Result<Record, sqlx::Error> {
         instant: instant(row.try_get(1)?),
         decided: instant(row.try_get(2)?),
         outcome: outcome_of(outcome, run, row.try_get(5)?, row.try_get(6)?),
+        by: row.try_get(9)?,
         given: given(row.try_get(8)?),
         note: row.try_get(7)?,
     })

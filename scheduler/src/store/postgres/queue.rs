@@ -143,10 +143,10 @@ impl Queue for PostgresRecords {
         let promised = Stored::of(&record.outcome);
         self.ask(async |connection, _| {
             let change = sqlx::query(
-                "INSERT INTO records AS known (schedule, instant, decided, outcome, run, note, holder, held_until)
-                 VALUES ($1, $2, $3, $4, $5, $6, '', clock_timestamp() + make_interval(secs => $7))
+                "INSERT INTO records AS known (schedule, instant, decided, outcome, run, note, person, holder, held_until)
+                 VALUES ($1, $2, $3, $4, $5, $6, $10, '', clock_timestamp() + make_interval(secs => $7))
                  ON CONFLICT (schedule, instant) DO UPDATE SET outcome = excluded.outcome, run = excluded.run,
-                   verdict = NULL, why = NULL, note = excluded.note, holder = '', held_until = excluded.held_until,
+                   verdict = NULL, why = NULL, note = excluded.note, person = excluded.person, holder = '', held_until = excluded.held_until,
                    changed = pg_current_xact_id()
                  WHERE known.outcome = $8 AND known.run IS NOT DISTINCT FROM $9",
             )
@@ -159,6 +159,7 @@ impl Queue for PostgresRecords {
             .bind(BY_HAND.as_secs_f64())
             .bind(former.as_ref().map(|former| former.outcome))
             .bind(former.as_ref().and_then(|former| former.run))
+            .bind(&record.by)
             .execute(connection)
             .await?;
             Ok(change.rows_affected() == 1)

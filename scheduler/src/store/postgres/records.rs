@@ -274,9 +274,9 @@ fn progress(row: &PgRow) -> Result<Progress<'_>, sqlx::Error> {
 async fn inserted(connection: &mut Connection, records: &[Record]) -> Result<HashSet<(String, i64)>, Failed> {
     let stored: Vec<Stored<'_>> = records.iter().map(|record| Stored::of(&record.outcome)).collect();
     let rows: Vec<(String, i64)> = sqlx::query_as(
-                "INSERT INTO records (schedule, instant, decided, outcome, run, verdict, why, note, given)
+                "INSERT INTO records (schedule, instant, decided, outcome, run, verdict, why, note, given, person)
                  SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[],
-                   $7::text[], $8::text[], $9::text[])
+                   $7::text[], $8::text[], $9::text[], $10::text[])
                  ON CONFLICT DO NOTHING RETURNING schedule, instant",
             )
             .bind(records.iter().map(|record| record.schedule.as_str()).collect::<Vec<_>>())
@@ -288,6 +288,7 @@ async fn inserted(connection: &mut Connection, records: &[Record]) -> Result<Has
             .bind(stored.iter().map(|stored| stored.why).collect::<Vec<_>>())
             .bind(records.iter().map(|record| record.note.as_str()).collect::<Vec<_>>())
             .bind(records.iter().map(given_of).collect::<Vec<_>>())
+            .bind(records.iter().map(|record| record.by.as_deref()).collect::<Vec<_>>())
             .fetch_all(connection)
             .await?;
     Ok(rows.into_iter().collect())

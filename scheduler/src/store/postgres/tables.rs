@@ -19,5 +19,5 @@ CREATE INDEX queued_records ON records (instant) WHERE outcome = 'started' AND v
 CREATE INDEX open_records ON records (instant)
   WHERE outcome = 'waiting' OR (outcome = 'started' AND verdict IS NULL);
 CREATE INDEX records_by_instant ON records (instant);
-"],
+", "ALTER TABLE records ADD COLUMN person TEXT;"],
 };

@@ -21,7 +21,7 @@ use crate::record::Record;
 
 const CHANGED: &str = "UPDATE schedule_changes SET version = version + 1";
 
-const COLUMNS: &str = "schedule, instant, decided, outcome, run, verdict, why, note, given";
+const COLUMNS: &str = "schedule, instant, decided, outcome, run, verdict, why, note, given, person";
 
 /// Records in one SQLite file.
 pub struct SqliteRecords {
@@ -63,6 +63,7 @@ fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
         instant: instant(row.get(1)?),
         decided: instant(row.get(2)?),
         outcome: outcome_of(&outcome, run, verdict.as_deref(), why.as_deref()),
+        by: row.get(9)?,
         given: given(row.get(8)?),
         note: row.get(7)?,
     })

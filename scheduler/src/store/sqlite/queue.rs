@@ -105,8 +105,8 @@ impl Queue for SqliteRecords {
         if mine {
             self.write(|transaction| {
                 transaction.execute(
-                    "UPDATE records SET holder = '', held_until = ?3 WHERE schedule = ?1 AND instant = ?2",
-                    params![record.schedule, nanoseconds(record.instant), after(now, BY_HAND)],
+                    "UPDATE records SET holder = '', held_until = ?3, person = ?4 WHERE schedule = ?1 AND instant = ?2",
+                    params![record.schedule, nanoseconds(record.instant), after(now, BY_HAND), record.by],
                 )?;
                 transaction.execute(CHANGED, [])
             })?;

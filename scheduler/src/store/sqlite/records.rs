@@ -192,8 +192,8 @@ impl RecordStore for SqliteRecords {
 /// Keeps a record unless its instant has one; answers whether it is new.
 fn insert(transaction: &Connection, record: &Record) -> rusqlite::Result<bool> {
     const INSERT: &str = "INSERT OR IGNORE INTO records
-        (schedule, instant, decided, outcome, run, verdict, why, note, given)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+        (schedule, instant, decided, outcome, run, verdict, why, note, given, person)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
     let stored = Stored::of(&record.outcome);
     let changed = transaction.prepare_cached(INSERT)?.execute(params![
         record.schedule,
@@ -204,7 +204,8 @@ fn insert(transaction: &Connection, record: &Record) -> rusqlite::Result<bool> {
         stored.verdict,
         stored.why,
         record.note,
-        given_of(record)
+        given_of(record),
+        record.by
     ])?;
     Ok(changed == 1)
 }

@@ -28,6 +28,9 @@ ALTER TABLE records ADD COLUMN parked INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX queued_records ON records (instant) WHERE outcome = 'started' AND verdict IS NULL AND parked = 0;
 ";
 
+/// Who wanted a run came to stand by itself: it is started in that name.
+const PERSON: &str = "ALTER TABLE records ADD COLUMN person TEXT";
+
 /// How far schedules have come is written with every round, so it came to stand by itself: the numbers of a thousand
 /// schedules fill a few pages, their names and expressions a thousand. An aegis of before finds no `schedules` and
 /// leaves the file alone.
@@ -54,6 +57,9 @@ pub(super) fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     }
     if !has(connection, "sqlite_master WHERE name = 'standings'")? {
         step(connection, PROGRESS)?;
+    }
+    if !has(connection, "pragma_table_info('records') WHERE name = 'person'")? {
+        step(connection, PERSON)?;
     }
     Ok(())
 }

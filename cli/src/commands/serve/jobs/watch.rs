@@ -307,13 +307,9 @@ impl Watch {
         Ok(())
     }
 
-    /// Lists of instants show where a run is, after who started it.
+    /// Lists of instants show where a run is.
     fn note(&self, text: &str) {
-        let before = self.jobs.records.find(&self.schedule, self.instant).ok().flatten();
-        let by = before.map(|record| record.note).unwrap_or_default();
-        let by = by.split("; ").next().filter(|by| by.starts_with("by ")).unwrap_or_default();
-        let note = if by.is_empty() { text.to_owned() } else { format!("{by}; {text}") };
-        if let Err(error) = self.jobs.records.note((&self.schedule, self.instant), &note) {
+        if let Err(error) = self.jobs.records.note((&self.schedule, self.instant), text) {
             say(&format!(
                 "trouble: the record of `{}` misses a note that its journal has: {error}",
                 self.run
