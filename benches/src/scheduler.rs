@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use aegis_engine::CallError;
 use aegis_engine::clock::{Clock, SystemClock};
-use aegis_engine::journal::{SqliteStore, StoreError, Verdict};
+use aegis_engine::journal::{PostgresStore, SqliteStore, StoreError, Verdict};
 use aegis_engine::runbook::{AtWindowEnd, Risk};
 use aegis_engine::testing::PostgresServer;
 use aegis_engine::testing::postgres::opened;
 use aegis_scheduler::expression::Expressions;
 use aegis_scheduler::keeper::Launch;
-use aegis_scheduler::service::{Launcher, Left, Look, Options, Service};
+use aegis_scheduler::service::{Launcher, Left, Look, Options, Service, Told};
 use aegis_scheduler::store::{PostgresRecords, RecordStore, SqliteRecords};
 use aegis_scheduler::{Doubled, Gates, Keeper, Missed, Overlap, Policy, Schedule, Skipped, zone};
 use jiff::Timestamp;
@@ -37,8 +37,9 @@ pub(crate) fn all(directory: &Path) -> Vec<Row> {
 /// On the database that engines share.
 pub(crate) fn database(_: &Path) -> Vec<Row> {
     let server = PostgresServer::durable();
-    let store = PostgresRecords::open(&opened(&server.create("bench"), Duration::from_secs(90)))
-        .unwrap_or_else(|error| panic!("{error}"));
+    let database = opened(&server.create("bench"), Duration::from_secs(90));
+    drop(PostgresStore::open(&database).unwrap_or_else(|error| panic!("{error}")));
+    let store = PostgresRecords::open(&database).unwrap_or_else(|error| panic!("{error}"));
     let (_, lags) = measured(Arc::new(store));
     lags.rows(["the same on PostgreSQL: lag p50", "the same on PostgreSQL: lag p99"]).into()
 }
@@ -71,9 +72,12 @@ fn measured(store: Arc<dyn RecordStore>) -> (Vec<Row>, Began) {
 fn served(keeper: Keeper) -> Began {
     let lags = Arc::new(Lags::default());
     let options = Options { most_runs: usize::MAX, drain: Duration::from_secs(5), ..Options::of("bench") };
-    let quiet = Arc::new(|_: &aegis_scheduler::service::Told| {});
+    let trouble = Arc::new(|told: &Told| match told {
+        Told::Trouble(why) => panic!("{why}"),
+        _ => (),
+    });
     let service =
-        Service::new(keeper, Arc::clone(&lags) as Arc<dyn Launcher>, Arc::new(SystemClock), quiet, options);
+        Service::new(keeper, Arc::clone(&lags) as Arc<dyn Launcher>, Arc::new(SystemClock), trouble, options);
     let handle = service.handle();
     let serving = SystemClock.now();
     let running = std::thread::spawn(move || service.run());
