@@ -54,7 +54,14 @@ impl Exit {
     /// By the code of an error.
     pub(crate) fn of(code: &str) -> Self {
         let is = |known: &[aegis_engine::Code]| known.iter().any(|known| known.0 == code);
-        if is(&[codes::CAPABILITY, codes::PROTECTED, codes::DECLINED, codes::HALTED, codes::WINDOW]) {
+        if is(&[
+            codes::CAPABILITY,
+            codes::PROTECTED,
+            codes::DECLINED,
+            codes::HALTED,
+            codes::WINDOW,
+            codes::APPROVAL,
+        ]) {
             Self::Refused
         } else if is(&[codes::WAITING, codes::UNKNOWN]) {
             Self::Waiting

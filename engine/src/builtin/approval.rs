@@ -14,8 +14,7 @@ use sha2::{Digest, Sha256};
 use crate::codes;
 use crate::error::CallError;
 use crate::function::{Context, Description, Effect, Function, HostFunction, Module, Plan};
-use crate::journal::{Act, Wait};
-use crate::run::session::Decision;
+use crate::journal::{Act, Body, Entry, Person, Wait};
 use crate::units::Period;
 
 pub(super) fn module() -> Module {
@@ -23,8 +22,9 @@ pub(super) fn module() -> Module {
         name: "approval",
         summary: "Asks people before the run goes on.",
         page: "An approval names what it approves and holds for nothing else: the call's place in the run, its \
-               question and its arguments. People answer with `aegis approve RUN` or `aegis reject RUN`. Nobody \
-               approves a run that they started. A question that nobody answers in time fails the call.",
+               question, its details and the script. People answer with `aegis approve RUN` or `aegis reject \
+               RUN`. Nobody approves a run that they started. A question that nobody answers in time fails the \
+               call; after that, or after a no, `aegis retry RUN` asks again.",
         functions: vec![Function::new::<Ask>()],
     }
 }
@@ -78,27 +78,30 @@ impl HostFunction for Ask {
     }
 
     async fn perform(context: &Context, arguments: AskArguments) -> Result<Value, CallError> {
+        arguments.check()?;
         let control = context.control()?;
-        let (decisions, mut bell) = control.decisions();
-        let subject = subject(&control.call, &arguments);
-        if let Some(answer) = settled(&arguments, &control.call, &subject, &decisions) {
+        let mut bell = control.bell();
+        let entries = control.entries()?;
+        let subject = subject(&control.call, &arguments, &entries);
+        let known = Asked::of(&entries, &control.call, &subject);
+        if let Some(answer) = known.as_ref().and_then(|asked| asked.settled(&arguments)) {
             return answer;
         }
-        let mut wait = Wait::Approval {
-            question: arguments.question.clone(),
-            quorum: arguments.quorum,
-            approvers: arguments.approvers.clone(),
-            subject: subject.clone(),
-            until: until(context.now(), arguments.timeout),
+        let since = match known {
+            Some(asked) => asked.since,
+            None => control.wait_for(Wait::Approval {
+                question: arguments.question.clone(),
+                quorum: arguments.quorum,
+                approvers: arguments.approvers.clone(),
+                subject: subject.clone(),
+                until: until(context.now(), arguments.timeout),
+            })?,
         };
-        let since = control.wait_for(wait.clone())?;
         let until = until(since, arguments.timeout);
-        if let Wait::Approval { until: shown, .. } = &mut wait {
-            *shown = until;
-        }
         loop {
-            let (decisions, _) = control.decisions();
-            if let Some(answer) = settled(&arguments, &control.call, &subject, &decisions) {
+            let entries = control.entries()?;
+            let asked = Asked::of(&entries, &control.call, &subject);
+            if let Some(answer) = asked.and_then(|asked| asked.settled(&arguments)) {
                 control.go_on()?;
                 return answer;
             }
@@ -120,9 +123,30 @@ impl HostFunction for Ask {
     }
 }
 
-/// Hash of what is approved.
-fn subject(call: &str, arguments: &AskArguments) -> String {
-    let told = json!([call, arguments.question, arguments.details]);
+impl AskArguments {
+    /// A question that asks nobody, or more people than there are, is a mistake.
+    fn check(&self) -> Result<(), CallError> {
+        if self.quorum == 0 {
+            return Err(CallError::argument("`quorum` is how many must say yes: at least 1"));
+        }
+        let asked = self.approvers.iter().collect::<BTreeSet<_>>().len();
+        if asked > 0 && asked < self.quorum as usize {
+            let asked = crate::text::count(asked, "person");
+            let message = format!("`quorum` wants {} to say yes, and {asked} may", self.quorum);
+            return Err(CallError::argument(message).hint("name more `approvers`, or ask for fewer"));
+        }
+        Ok(())
+    }
+}
+
+/// Hash of what is approved: the question at its place, in this very script.
+fn subject(call: &str, arguments: &AskArguments, entries: &[Entry]) -> String {
+    let script = entries.iter().rev().find_map(|entry| match &entry.body {
+        Body::Started(started) => Some(&started.sources),
+        Body::Resumed { sources, .. } => sources.as_ref(),
+        _ => None,
+    });
+    let told = json!([call, arguments.question, arguments.details, script]);
     hex::encode(Sha256::digest(told.to_string().as_bytes()))
 }
 
@@ -130,24 +154,63 @@ fn until(since: Timestamp, timeout: Option<Period>) -> Option<Timestamp> {
     timeout.and_then(|timeout| since.checked_add(timeout.0).ok())
 }
 
-/// The answer, once there is one: a no rules, then as many different people as asked for.
-fn settled(
-    arguments: &AskArguments,
-    call: &str,
-    subject: &str,
-    decisions: &[Decision],
-) -> Option<Result<Value, CallError>> {
-    let rejection = decisions.iter().find(|d| matches!(&d.act, Act::Reject { call: of } if of == call));
-    if let Some(no) = rejection {
-        let why = if no.note.is_empty() { String::new() } else { format!(": {}", no.note) };
-        let message = format!("`{}` rejected \"{}\"{why}", no.person.0, arguments.question);
-        return Some(Err(CallError::new(codes::APPROVAL, message)));
+/// A question that people were asked, and what they have said since.
+struct Asked<'a> {
+    since: Timestamp,
+    answers: Vec<Answer<'a>>,
+}
+
+struct Answer<'a> {
+    at: Timestamp,
+    person: &'a Person,
+    yes: bool,
+    note: &'a str,
+}
+
+impl<'a> Asked<'a> {
+    /// What the journal has of it. A retry asks anew, and so does another script.
+    fn of(entries: &'a [Entry], call: &str, subject: &str) -> Option<Self> {
+        let mut asked: Option<Self> = None;
+        for entry in entries {
+            match &entry.body {
+                Body::Waiting { call: of, wait: Wait::Approval { subject: about, .. } } if of == call => {
+                    asked = (about == subject).then(|| Self { since: entry.at, answers: Vec::new() });
+                }
+                Body::Decided { act: Act::Retry { forget }, .. } if forget.iter().any(|key| key == call) => {
+                    asked = None;
+                }
+                Body::Decided { person, act, note, .. } => {
+                    let yes = match act {
+                        Act::Approve { call: of, subject: about } if of == call && about == subject => true,
+                        Act::Reject { call: of } if of == call => false,
+                        _ => continue,
+                    };
+                    if let Some(asked) = &mut asked {
+                        asked.answers.push(Answer { at: entry.at, person, yes, note });
+                    }
+                }
+                _ => {}
+            }
+        }
+        asked
     }
-    let said_yes = |d: &&Decision| matches!(&d.act, Act::Approve { call: of, subject: about } if of == call && about == subject);
-    let yes: Vec<&Decision> = decisions.iter().filter(said_yes).collect();
-    let people: BTreeSet<&str> = yes.iter().map(|d| d.person.0.as_str()).collect();
-    let note = yes.last().map(|d| d.note.clone()).unwrap_or_default();
-    (people.len() >= arguments.quorum as usize).then(|| Ok(json!({ "approved_by": people, "note": note })))
+
+    /// The answer, once there is one: a no rules, then as many different people as asked for. What comes too late does
+    /// not count.
+    fn settled(&self, arguments: &AskArguments) -> Option<Result<Value, CallError>> {
+        let until = until(self.since, arguments.timeout);
+        let in_time = |answer: &&Answer<'_>| until.is_none_or(|until| answer.at <= until);
+        let answers: Vec<&Answer<'_>> = self.answers.iter().filter(in_time).collect();
+        if let Some(no) = answers.iter().find(|answer| !answer.yes) {
+            let why = if no.note.is_empty() { String::new() } else { format!(": {}", no.note) };
+            let message = format!("`{}` rejected \"{}\"{why}", no.person.0, arguments.question);
+            return Some(Err(CallError::new(codes::APPROVAL, message)));
+        }
+        let people: BTreeSet<&str> = answers.iter().map(|answer| answer.person.0.as_str()).collect();
+        let note = answers.last().map(|answer| answer.note).unwrap_or_default();
+        (people.len() >= arguments.quorum as usize)
+            .then(|| Ok(json!({ "approved_by": people, "note": note })))
+    }
 }
 
 fn waiting_text(arguments: &AskArguments, run: &str) -> String {

@@ -8,10 +8,10 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::interrupt::Stop;
-use super::session::{Decision, Session};
+use super::session::Session;
 use crate::codes;
 use crate::error::CallError;
-use crate::journal::{Body, Lease, StoreError, Wait};
+use crate::journal::{Body, Entry, Lease, StoreError, Wait};
 
 /// The run and the place of the call.
 #[derive(Clone)]
@@ -21,16 +21,13 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    /// Journals that the run waits, once; answers since when.
+    /// The journal as it is now, with what people decided.
+    pub(crate) fn entries(&self) -> Result<Vec<Entry>, CallError> {
+        self.session.store.entries(&self.session.run, 0).map_err(|error| stored(&error))
+    }
+
+    /// Journals that the run waits; answers since when.
     pub(crate) fn wait_for(&self, wait: Wait) -> Result<Timestamp, CallError> {
-        let entries = self.session.store.entries(&self.session.run, 0).map_err(|error| stored(&error))?;
-        let asked = entries.iter().find_map(|entry| match &entry.body {
-            Body::Waiting { call, wait: Wait::Approval { .. } } if *call == self.call => Some(entry.at),
-            _ => None,
-        });
-        if let Some(at) = asked {
-            return Ok(at);
-        }
         let waiting = Body::Waiting { call: self.call.clone(), wait };
         self.session.journal.commit(waiting).map_err(|error| stored(&error))?;
         Ok(self.session.clock.now())
@@ -48,10 +45,9 @@ impl Control {
         self.session.journal.commit(resumed).map_err(|error| stored(&error))
     }
 
-    /// Everything people decided so far, and a bell for more.
-    pub(crate) fn decisions(&self) -> (Vec<Decision>, watch::Receiver<usize>) {
-        let bell = self.session.decided.subscribe();
-        (self.session.lock(&self.session.decisions).clone(), bell)
+    /// Rings when somebody has decided something.
+    pub(crate) fn bell(&self) -> watch::Receiver<usize> {
+        self.session.decided.subscribe()
     }
 
     /// Whether this process waits for people, or leaves and is resumed later.

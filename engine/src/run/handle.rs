@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::interrupt::Stop;
-use super::session::{Decision, Session};
+use super::session::Session;
 use super::undo::Debt;
 use crate::diagnostic::Diagnostic;
 use crate::journal::{Act, Body, Entry, Person, StoreError, Verdict};
@@ -93,7 +93,7 @@ impl Handle {
             evidence: String::new(),
         };
         let journaled = self.session.journal.commit(decided);
-        self.session.hear(Decision { person: person.clone(), act, note: note.to_owned() });
+        self.session.hear(&act);
         journaled
     }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::recorded::Recorded;
+use super::recorded::{Recorded, is_below};
 use super::stored::{self, started};
 use super::undo::{Debt, Ledger};
 use crate::clock::Clock;
@@ -100,7 +100,8 @@ impl Desk<'_> {
     pub fn approve(&self, run: &str, by: &Decider<'_>) -> Result<String, CallError> {
         let entries = self.entries(run)?;
         let (call, wait) = asked(run, &entries)?;
-        let Wait::Approval { approvers, subject, .. } = wait else { return Err(nothing_asked(run)) };
+        let Wait::Approval { approvers, subject, until, .. } = wait else { return Err(nothing_asked(run)) };
+        self.refuse_late(run, until)?;
         let starter = &started(&entries)?.person;
         if by.person == starter {
             let message = format!("`{}` started the run and cannot approve it", by.person.0);
@@ -108,22 +109,32 @@ impl Desk<'_> {
                 CallError::new(codes::APPROVAL, message).hint("somebody else must; `--operator` says who")
             );
         }
-        if !approvers.is_empty() && !approvers.contains(&by.person.0) {
-            let names: Vec<&str> = approvers.iter().map(String::as_str).collect();
-            let message = format!("`{}` is not asked", by.person.0);
-            return Err(CallError::new(codes::APPROVAL, message)
-                .hint(format!("asked are {}", crate::text::list(&names))));
-        }
+        refuse_stranger(&approvers, by.person)?;
         self.decide(run, Act::Approve { call: call.clone(), subject }, by)?;
         Ok(call)
+    }
+
+    /// What comes too late is no answer.
+    fn refuse_late(&self, run: &str, until: Option<Timestamp>) -> Result<(), CallError> {
+        match until.filter(|until| self.clock.now() > *until) {
+            None => Ok(()),
+            Some(until) => Err(CallError::new(codes::APPROVAL, format!("the question stood until {until}"))
+                .hint(format!(
+                    "`aegis resume {run}` goes on without an answer; `aegis retry {run}` asks again then"
+                ))),
+        }
     }
 
     /// Says no to an approval.
     ///
     /// # Errors
-    /// When nothing is asked.
+    /// When nothing is asked, or the person may not answer.
     pub fn reject(&self, run: &str, by: &Decider<'_>) -> Result<String, CallError> {
-        let (call, _) = asked(run, &self.entries(run)?)?;
+        let (call, wait) = asked(run, &self.entries(run)?)?;
+        if let Wait::Approval { approvers, until, .. } = wait {
+            self.refuse_late(run, until)?;
+            refuse_stranger(&approvers, by.person)?;
+        }
         self.decide(run, Act::Reject { call: call.clone() }, by)?;
         Ok(call)
     }
@@ -313,8 +324,8 @@ impl Desk<'_> {
                 let message = format!("`{key}` is already {}", settled.word());
                 Err(CallError::new(codes::NOT_POSSIBLE, message))
             }
-            _ if recorded.calls.get(*key).is_some_and(|call| call.function == APPROVAL) => {
-                let message = format!("`{key}` is an approval: it is answered by those who are asked");
+            _ if let Some(open) = open_approval(&recorded, key) => {
+                let message = format!("`{open}` is an approval: it is answered by those who are asked");
                 Err(CallError::new(codes::APPROVAL, message)
                     .hint(format!("`aegis approve {run}` or `aegis reject {run}`")))
             }
@@ -350,13 +361,19 @@ pub fn pending(entries: &[Entry]) -> Vec<Pending> {
     if recorded.verdict.is_some() {
         return Vec::new();
     }
-    let waits = entries.iter().filter_map(|entry| match &entry.body {
-        Body::Waiting { call, wait } => {
-            Some(Pending { call: call.clone(), wait: wait.clone(), since: entry.at })
+    let mut pending: Vec<Pending> = Vec::new();
+    for entry in entries {
+        match &entry.body {
+            Body::Waiting { call, wait } => {
+                pending.push(Pending { call: call.clone(), wait: wait.clone(), since: entry.at });
+            }
+            // It is asked anew.
+            Body::Decided { act: Act::Retry { forget }, .. } => {
+                pending.retain(|wait| !forget.contains(&wait.call));
+            }
+            _ => {}
         }
-        _ => None,
-    });
-    let mut pending: Vec<Pending> = waits.collect();
+    }
     pending.retain(|wait| {
         let outcome = recorded.calls.get(&wait.call).and_then(|call| call.outcome.as_ref());
         match wait.wait {
@@ -387,6 +404,28 @@ fn not_one<'a>(run: &str, what: &str, found: &[&str], known: impl Iterator<Item 
         .hint(did_you_mean(what, known).unwrap_or_else(|| format!("`aegis show {run}` lists them")))
 }
 
+/// The approval that a call is, or that a step still waits for.
+fn open_approval<'a>(recorded: &'a Recorded, key: &str) -> Option<&'a String> {
+    let open = |(call, recorded): &(&String, &super::recorded::RecordedCall)| {
+        let answered = matches!(recorded.outcome, Some(Outcome::Ok(_)));
+        recorded.function == APPROVAL && !answered && is_below_or_at(call, key)
+    };
+    recorded.calls.iter().find(open).map(|(call, _)| call)
+}
+
+fn is_below_or_at(call: &str, key: &str) -> bool {
+    call == key || is_below(call, key)
+}
+
+fn refuse_stranger(approvers: &[String], person: &Person) -> Result<(), CallError> {
+    if approvers.is_empty() || approvers.contains(&person.0) {
+        return Ok(());
+    }
+    let names: Vec<&str> = approvers.iter().map(String::as_str).collect();
+    Err(CallError::new(codes::APPROVAL, format!("`{}` is not asked", person.0))
+        .hint(format!("asked are {}", crate::text::list(&names))))
+}
+
 fn nothing_asked(run: &str) -> CallError {
     CallError::new(codes::NOT_POSSIBLE, format!("`{run}` does not wait for an approval"))
         .hint(format!("`aegis show {run}` tells how it stands"))
@@ -410,7 +449,8 @@ fn to_forget(recorded: &Recorded) -> Vec<String> {
     let calls = recorded.calls.iter().filter(|(key, call)| match &call.outcome {
         Some(Outcome::Failed(_) | Outcome::Unknown(_)) => true,
         Some(Outcome::Ok(_)) => {
-            recorded.undone.contains(*key) || !call.effect.is_effect() && call.happened > last_effect
+            let is_read = !call.effect.is_effect() && call.function != APPROVAL;
+            recorded.undone.contains(*key) || is_read && call.happened > last_effect
         }
         Some(Outcome::Skipped(_)) | None => false,
     });

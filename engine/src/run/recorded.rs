@@ -15,6 +15,7 @@ use crate::journal::{Act, Body, Entry, Outcome, Place, Verdict};
 /// A call as the journal has it.
 #[derive(Debug, Clone)]
 pub(crate) struct RecordedCall {
+    frame: String,
     pub(crate) function: String,
     pub(crate) effect: Effect,
     pub(crate) arguments: Value,
@@ -36,6 +37,18 @@ pub(crate) struct RecordedStep {
     pub(crate) attempt_failed: bool,
     /// The final outcome and its position.
     pub(crate) left: Option<(Outcome, u64)>,
+}
+
+/// The call by which a script names its own inverse.
+const UNDO_WITH: &str = "undo::with";
+
+/// The frame of what a step's options ask for ends like this.
+pub(crate) const BEFORE: &str = "~before";
+
+/// True for what stands below a place, in any attempt or branch; everything does below the empty one.
+pub(crate) fn is_below(key: &str, place: &str) -> bool {
+    let rest = key.strip_prefix(place);
+    rest.is_some_and(|rest| place.is_empty() || rest.starts_with(['/', '@', '[', '~']))
 }
 
 /// Everything recorded of a run, by place.
@@ -71,6 +84,7 @@ impl Recorded {
             Body::Asked { call, frame, ordinal, function, effect, arguments, undo, summary, .. } => {
                 self.children.entry(frame.clone()).or_default().insert(*ordinal, call.clone());
                 let recorded = RecordedCall {
+                    frame: frame.clone(),
                     function: function.clone(),
                     effect: *effect,
                     arguments: arguments.clone(),
@@ -104,6 +118,7 @@ impl Recorded {
                 }
             }
             Body::Undone { call, outcome } if outcome.is_ok() => {
+                self.undone.extend(self.covered(call));
                 self.undone.insert(call.clone());
             }
             Body::Noted { note, frame, ordinal, .. } => {
@@ -151,15 +166,32 @@ impl Recorded {
         }
     }
 
+    /// What the script's own inverse takes back, as `undo::with` and the step's option `undo` promise it: the effects
+    /// that follow in its step, up to the next such inverse, and those of the step, as far as they bring none along.
+    fn covered(&self, inverse: &str) -> Vec<String> {
+        let Some(with) = self.calls.get(inverse).filter(|call| call.function == UNDO_WITH) else {
+            return Vec::new();
+        };
+        let next = self.calls.values().filter(|call| call.function == UNDO_WITH && call.frame == with.frame);
+        let next = next.map(|call| call.seq).filter(|seq| *seq > with.seq).min().unwrap_or(u64::MAX);
+        let place = with.frame.strip_suffix(BEFORE).unwrap_or(&with.frame);
+        let follows = |(key, call): &(&String, &RecordedCall)| {
+            let own = call.undo.is_some() || call.function.starts_with("lock::");
+            call.effect.is_effect() && !own && (with.seq..next).contains(&call.seq) && is_below(key, place)
+        };
+        self.calls.iter().filter(follows).map(|(key, _)| key.clone()).collect()
+    }
+
     /// Calls that were taken back after a position, and the steps that had been left with them inside.
     pub(crate) fn undone_since(entries: &[Entry], seq: u64) -> Vec<String> {
+        let recorded = Self::of(entries);
         let calls = entries.iter().filter(|entry| entry.seq > seq).filter_map(|entry| match &entry.body {
-            Body::Undone { call, outcome } if outcome.is_ok() => Some(call.clone()),
+            Body::Undone { call, outcome } if outcome.is_ok() => Some(call),
             _ => None,
         });
-        let calls: BTreeSet<String> = calls.collect();
+        let calls: BTreeSet<String> =
+            calls.flat_map(|call| recorded.covered(call).into_iter().chain([call.clone()])).collect();
         let inside = |step: &&String| calls.iter().any(|call| call.starts_with(step.as_str()));
-        let recorded = Self::of(entries);
         let steps = recorded.steps.iter().filter(|(_, step)| step.left.is_some());
         let steps: Vec<String> = steps.map(|(key, _)| key).filter(inside).cloned().collect();
         calls.into_iter().chain(steps).collect()

@@ -17,7 +17,7 @@ use super::limits::{Limits, Memory, Operations};
 use super::log::Log;
 use super::recorded::Recorded;
 use super::undo::Ledger;
-use super::{Mode, Progress, stored};
+use super::{Mode, Progress};
 use crate::clock::{Clock, Entropy};
 use crate::codes;
 use crate::diagnostic::{self, Diagnostic};
@@ -40,14 +40,6 @@ const LOOK_AT_CLAIM: Duration = Duration::from_millis(100);
 /// How long the end of a run waits for calls that were stopped: longer than programs are usually given between
 /// SIGTERM and SIGKILL.
 const CLEANUP: Duration = Duration::from_secs(60);
-
-/// A decision of a person about this run.
-#[derive(Debug, Clone)]
-pub(crate) struct Decision {
-    pub(crate) person: Person,
-    pub(crate) act: Act,
-    pub(crate) note: String,
-}
 
 /// Everything a session is made of besides the engine and the execution.
 pub(super) struct Making {
@@ -104,7 +96,7 @@ pub(crate) struct Session {
     pub(crate) script: OnceLock<Script>,
     /// The first place an error that is on its way up came from.
     pub(crate) origin: Mutex<Option<(CallError, Diagnostic)>>,
-    pub(crate) decisions: Mutex<Vec<Decision>>,
+    /// How many decisions were heard: whoever waits for one looks into the journal then.
     pub(crate) decided: watch::Sender<usize>,
     pub(crate) leases: Leases,
 }
@@ -120,7 +112,6 @@ impl Session {
         let recorded = Recorded::of(&making.entries);
         let header = &making.runbook.header;
         let limits = execution.limits;
-        let decisions = stored::decisions(&making.entries);
         let session = Arc::new(Self {
             run: making.run.clone(),
             mode: making.mode,
@@ -155,8 +146,7 @@ impl Session {
             progress: progress(engine, making, &listener),
             script: OnceLock::new(),
             origin: Mutex::default(),
-            decided: watch::Sender::new(decisions.len()),
-            decisions: Mutex::new(decisions),
+            decided: watch::Sender::new(0),
             leases: Leases::default(),
         });
         let script = Script::new(&session, &making.runbook, &making.params);
@@ -324,21 +314,19 @@ impl Session {
         self.renew_leases();
         let Ok((entries, last)) = self.store.decisions(&self.run, seen) else { return seen };
         for entry in entries {
-            if let Body::Decided { person, act, note, .. } = entry.body {
-                self.hear(Decision { person, act, note });
+            if let Body::Decided { act, .. } = entry.body {
+                self.hear(&act);
             }
         }
         last
     }
 
     /// Takes a decision in; a cancel stops the run.
-    pub(crate) fn hear(&self, decision: Decision) {
-        if decision.act == Act::Cancel {
+    pub(crate) fn hear(&self, act: &Act) {
+        if *act == Act::Cancel {
             self.stop(Stop::Cancelled);
         }
-        let mut decisions = self.lock(&self.decisions);
-        decisions.push(decision);
-        self.decided.send_replace(decisions.len());
+        self.decided.send_modify(|heard| *heard += 1);
     }
 
     /// Keeps the place an error came from; the frames it passes on its way up do not overwrite it.

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::frame::{Frame, Here, Slot, place};
 use super::interrupt::{Interrupt, Stop};
+use super::recorded::BEFORE;
 use super::{Mode, undo};
 use crate::error::CallError;
 use crate::journal::{Body, Outcome, Place};
@@ -98,7 +99,7 @@ impl Step<'_, '_> {
 
     /// What the options ask for before the body: calls like any others, in a frame of their own.
     fn before(&self) -> Result<(), Interrupt> {
-        let frame = self.frame.child(&self.slot.key, "~before", None);
+        let frame = self.frame.child(&self.slot.key, BEFORE, None);
         let calls = [("approval::ask", &self.options.approval), ("undo::with", &self.options.undo)];
         for (function, arguments) in calls {
             if let Some(arguments) = arguments {

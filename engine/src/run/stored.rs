@@ -10,7 +10,7 @@ use serde_json::Map;
 use super::Mode;
 use super::engine::{EngineError, Execution};
 use super::recorded::Recorded;
-use super::session::{Decision, Making};
+use super::session::Making;
 use crate::codes;
 use crate::diagnostic::Problems;
 use crate::error::CallError;
@@ -191,16 +191,6 @@ fn other_secret(name: &str) -> CallError {
         format!("the secret parameter `{name}` is not the one the run started with"),
     )
     .hint(format!("secrets are never stored; give it again in `{variable}`"))
-}
-
-pub(crate) fn decisions(entries: &[Entry]) -> Vec<Decision> {
-    let decided = entries.iter().filter_map(|entry| match &entry.body {
-        Body::Decided { person, act, note, .. } => {
-            Some(Decision { person: person.clone(), act: act.clone(), note: note.clone() })
-        }
-        _ => None,
-    });
-    decided.collect()
 }
 
 pub(crate) fn ended(run: &str, verdict: Verdict) -> CallError {

@@ -7,7 +7,7 @@ use std::time::Instant;
 use serde_json::Value;
 
 use super::interrupt::{Interrupt, Stop};
-use super::recorded::Recorded;
+use super::recorded::{Recorded, is_below};
 use super::session::Session;
 use crate::codes;
 use crate::error::CallError;
@@ -68,11 +68,7 @@ impl Ledger {
 
     /// Debts whose call stands below a place, in any attempt or branch; all of them for the empty place.
     pub(crate) fn below(&self, place: &str) -> Vec<Debt> {
-        let inside = |debt: &&Debt| {
-            let rest = debt.call.strip_prefix(place);
-            rest.is_some_and(|rest| place.is_empty() || rest.starts_with(['/', '@', '[', '~']))
-        };
-        self.lock().iter().filter(inside).cloned().collect()
+        self.lock().iter().filter(|debt| is_below(&debt.call, place)).cloned().collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Debt>> {

@@ -163,6 +163,69 @@ fn an_approval_is_neither_skipped_nor_marked() {
 }
 
 #[test]
+fn an_open_approval_keeps_its_step_from_being_left_out() {
+    let bench = Bench::new();
+    let desk = Desk { store: &*bench.store, clock: &SystemClock };
+    // A step that asks before it begins is not known yet.
+    for (script, code) in [
+        (r#"step("gate", || approval::ask("go?")); world::once("x");"#, "A0108"),
+        (r#"step("gate", #{ approval: "go?" }, || world::once("y")); world::once("x");"#, "A0208"),
+    ] {
+        let run = bench.run(script).run;
+        let (ada, grace) = (by("ada"), by("grace"));
+        let by_hand = decider(&ada, "we are in a hurry");
+        assert_eq!(desk.skip(&run, "gate", &by_hand).unwrap_err().code, code);
+        assert_eq!(desk.mark_done(&run, "gate", json!(1), &by_hand).unwrap_err().code, code);
+        desk.approve(&run, &decider(&grace, "")).unwrap();
+        assert_eq!(bench.resume(&run).unwrap().verdict, Some(Verdict::Succeeded));
+    }
+}
+
+#[test]
+fn a_question_is_asked_again_by_a_retry_and_by_another_script() {
+    let bench = Bench::new();
+    let desk = Desk { store: &*bench.store, clock: &SystemClock };
+    let (grace, joan) = (by("grace"), by("joan"));
+    let run = bench.run(r#"approval::ask("go?"); world::once("x");"#).run;
+    desk.reject(&run, &decider(&grace, "not now")).unwrap();
+    assert_eq!(bench.resume(&run).unwrap().verdict, Some(Verdict::Failed));
+    desk.retry(&run, &decider(&grace, "")).unwrap();
+    assert!(desk.pending(&run).unwrap().is_empty(), "nothing is asked until it is asked again");
+    assert_eq!(bench.resume(&run).unwrap().verdict, None);
+    desk.approve(&run, &decider(&joan, "")).unwrap();
+    assert_eq!(bench.resume(&run).unwrap().verdict, Some(Verdict::Succeeded));
+
+    let asks = |what: &str| format!("{HEADER}\napproval::ask(\"go?\");\nworld::once(\"{what}\");");
+    let run = bench.run(&asks("little")).run;
+    desk.approve(&run, &decider(&grace, "a little")).unwrap();
+    let edited = bench.resume_with(&run, Some(&asks("everything"))).unwrap();
+    assert_eq!((edited.verdict, bench.world.performed("once everything")), (None, 0));
+    desk.approve(&run, &decider(&grace, "all of it")).unwrap();
+    assert_eq!(bench.resume(&run).unwrap().verdict, Some(Verdict::Succeeded));
+}
+
+#[test]
+fn answers_count_in_time_and_from_those_who_are_asked() {
+    let bench = Bench::new();
+    let desk = Desk { store: &*bench.store, clock: &SystemClock };
+    let (grace, mallory) = (by("grace"), by("mallory"));
+    let run = bench.run(r#"approval::ask("go?", #{ timeout: "1ms" }); world::once("x");"#).run;
+    std::thread::park_timeout(Duration::from_millis(5));
+    let late = desk.approve(&run, &decider(&grace, "")).unwrap_err();
+    assert!(late.message.starts_with("the question stood until "), "{}", late.message);
+    let ended = bench.resume(&run).unwrap();
+    assert_eq!(ended.failure.unwrap().message, "nobody answered in time: go?");
+
+    let run = bench.run(r#"approval::ask("go?", #{ approvers: ["grace", "joan"] });"#).run;
+    assert_eq!(desk.reject(&run, &decider(&mallory, "")).unwrap_err().message, "`mallory` is not asked");
+    for (options, why) in [("quorum: 0", "at least 1"), ("quorum: 2, approvers: [\"grace\"]", "1 person may")]
+    {
+        let told = bench.run(&format!("approval::ask(\"go?\", #{{ {options} }});")).failure.unwrap();
+        assert!(told.code == "A0101" && told.message.contains(why), "{}: {}", told.code, told.message);
+    }
+}
+
+#[test]
 fn edits_below_the_point_reached_are_accepted_and_above_it_refused() {
     let bench = Bench::new();
     bench.world.fail("second", 1);

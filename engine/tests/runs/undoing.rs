@@ -160,6 +160,39 @@ fn a_retry_after_an_undo_makes_the_effects_again() {
     assert_eq!(bench.world.things.lock().unwrap()["x"], json!(1));
 }
 
+#[test]
+fn a_retry_makes_again_what_a_function_of_the_runbook_took_back() {
+    let step = r#"step("s", #{ undo: #{ function: "back", arguments: ["x"] }, on_failure: "undo" }, || {
+        step("inner", || world::once("shift"));
+        world::change("broken", 1);
+    });"#;
+    let within = r#"world::once("before"); undo::with("back", ["x"]); world::once("shift"); undo::with("back", ["y"]);
+        world::change("broken", 1);"#;
+    for (script, kept) in [(step, 0), (within, 1)] {
+        let bench = Bench::new();
+        bench.world.fail("broken", 1);
+        let ended = bench.run(&format!(
+            r#"
+            runbook(#{{ title: "t", owner: "o", needs: ["world:change", "world:send"], on_failure: "undo" }});
+            fn back(name) {{ world::change(name, "back"); }}
+            {script}"#
+        ));
+        assert_eq!(
+            (ended.verdict, bench.world.performed("once shift")),
+            (Some(Verdict::Failed), 1),
+            "{script}"
+        );
+        let (store, person): (Arc<dyn Store>, Person) = (bench.store.clone(), Person("grace".into()));
+        let desk = Desk { store: &*store, clock: &SystemClock };
+        desk.retry(&ended.run, &Decider { person: &person, note: "", evidence: "" }).unwrap();
+        let again = bench.resume(&ended.run).unwrap();
+        assert_eq!(again.verdict, Some(Verdict::Succeeded), "{:?}", again.failure);
+        // What nothing promised to take back is not made again.
+        let made = (bench.world.performed("once shift"), bench.world.performed("once before"));
+        assert_eq!(made, (2, kept), "{script}");
+    }
+}
+
 /// Waits until a run does something, then lets go of it in the way a test says.
 fn when_it_hangs(bench: &Bench, script: &str, act: impl FnOnce(&aegis_engine::run::Handle)) -> Conclusion {
     let store: Arc<dyn Store> = bench.store.clone();
