@@ -72,8 +72,8 @@ impl Freeze {
         Refusal {
             why: Why::Frozen,
             names: vec![format!("{}{title}", self.name)],
-            next: Some(frozen.until),
-            local: Some(super::window::local(frozen.until, &self.zone)),
+            next: Some(frozen.until).filter(|until| *until < Timestamp::MAX),
+            local: (frozen.until < Timestamp::MAX).then(|| super::window::local(frozen.until, &self.zone)),
         }
     }
 }

@@ -21,6 +21,7 @@ use std::time::Duration;
 use aegis_engine::diagnostic::Diagnostic;
 use aegis_engine::files::{GENERATED, read_text};
 use aegis_engine::runbook::{AtWindowEnd, Risk, Shape, Written};
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::fields::{Entry, Fields, Style};
@@ -47,6 +48,15 @@ pub(super) fn usual() -> Gates {
         scope,
     };
     Gates { windows: vec![window], freezes: Vec::new() }
+}
+
+/// Nothing runs by itself as long as nobody can say when it may: who cannot read a freeze does not know that there is
+/// none.
+pub(super) fn shut() -> Gates {
+    let scope = Scope { risk: Risk::Low, targets: Vec::new(), manual: Manual::All };
+    let always = Frozen { from: Timestamp::MIN, until: Timestamp::MAX, title: String::new() };
+    let name = "windows and freezes with mistakes".to_owned();
+    Gates { windows: Vec::new(), freezes: vec![Freeze::listed(name, TimeZone::UTC, scope, vec![always])] }
 }
 
 /// The gates of a file; without `[windows]` the usual one stands.

@@ -93,7 +93,7 @@ pub struct Plan {
     pub problems: Vec<Problems>,
     /// Schedules by name that were refused: whoever had read them before goes on with what they said then.
     pub refused: Vec<String>,
-    /// Windows and freezes have mistakes: the ones before stand.
+    /// Windows and freezes have mistakes: the ones before stand, and where there are none, nothing runs by itself.
     pub gates_refused: bool,
     /// `schedules.toml` says nothing at all, because it cannot be read: everything in it stands as it was.
     pub unreadable: bool,
@@ -109,8 +109,8 @@ impl Plan {
         let mut reader = schedules::Reader::new(*surroundings, &mut runbooks);
         if let Some(file) = file {
             let (gates, mut problems) = gates::read(&file, surroundings.root);
-            plan.gates = gates;
             plan.gates_refused = !problems.is_empty();
+            plan.gates = if plan.gates_refused { gates::shut() } else { gates };
             plan.unreadable = file.table.is_err();
             problems.extend(reader.file(&file, &mut plan));
             let sources = reader.sources(&file.sources);

@@ -17,7 +17,7 @@ use super::fields::{Entry, Fields, Style};
 use super::file::File;
 use super::gates::WHOLE;
 use super::runbooks::Runbooks;
-use super::{Plan, Surroundings, Target};
+use super::{FILE, Plan, Surroundings, Target};
 use crate::expression::Expressions;
 use crate::schedule::{Policy, Schedule, Spot};
 
@@ -26,7 +26,8 @@ pub(super) struct Reader<'a, 'r> {
     surroundings: Surroundings<'a>,
     runbooks: &'r mut Runbooks<'a>,
     expressions: Expressions,
-    zone: TimeZone,
+    /// The zone of the file; `None`: it has mistakes.
+    zone: Option<TimeZone>,
     /// Names that are taken, and where.
     names: HashMap<String, Option<Arc<Place>>>,
     /// What is equal in many schedules is kept once.
@@ -46,7 +47,7 @@ impl<'a, 'r> Reader<'a, 'r> {
             surroundings,
             runbooks,
             expressions: Expressions::default(),
-            zone: TimeZone::UTC,
+            zone: Some(TimeZone::UTC),
             names: HashMap::new(),
             texts: HashMap::new(),
             params: HashMap::new(),
@@ -72,12 +73,15 @@ impl<'a, 'r> Reader<'a, 'r> {
 
     /// The schedules of the file; answers what is wrong with others. Its own mistakes the gates have told.
     pub(super) fn file(&mut self, file: &File, plan: &mut Plan) -> Vec<Diagnostic> {
-        let Ok(table) = &file.table else { return Vec::new() };
+        let Ok(table) = &file.table else {
+            self.zone = None;
+            return Vec::new();
+        };
         let entries = Fields::new(Style::File).table(table, "the file", WHOLE);
         let mut fields = Fields::new(Style::File);
         for (key, (_, _, value)) in &entries {
             if *key == "zone" {
-                self.zone = Fields::new(Style::File).zone(value).unwrap_or(TimeZone::UTC);
+                self.zone = Fields::new(Style::File).zone(value);
             }
         }
         for (_, (_, place, value)) in entries.iter().filter(|(key, _)| *key == "schedules") {
@@ -175,7 +179,15 @@ impl<'a, 'r> Reader<'a, 'r> {
         draft: Draft,
         fields: &mut Fields,
     ) -> Option<(Schedule, Rc<Runbook>)> {
-        let zone = draft.zone.clone().unwrap_or_else(|| self.zone.clone());
+        let Some(zone) = draft.zone.clone().or_else(|| self.zone.clone()) else {
+            let hint = format!("mend `{FILE}`, or give it a `zone` of its own");
+            fields.refuse(
+                place,
+                format!("the zone of `{name}` is that of `{FILE}`, which has mistakes"),
+                Some(hint),
+            );
+            return None;
+        };
         let from = draft.from.as_ref().and_then(|value| fields.instant(value, &zone));
         let until = draft.until.as_ref().and_then(|value| fields.instant(value, &zone));
         let known = self.target(&draft, place, fields);

@@ -5,9 +5,10 @@ use std::sync::OnceLock;
 
 use aegis_engine::error::CallError;
 use aegis_engine::function::Registry;
+use aegis_engine::runbook::Risk;
 use aegis_engine::{builtin, codes};
 use aegis_scheduler::reading::{Surroundings, Target, Targets};
-use aegis_scheduler::{Missed, Overlap, Plan, Skipped};
+use aegis_scheduler::{Missed, Overlap, Plan, Skipped, Subject};
 
 struct Known;
 
@@ -184,12 +185,53 @@ fn a_header_is_told_about_in_its_own_file_and_a_name_is_taken_once() {
     assert_eq!(plan.schedules.len(), 1);
 }
 
+const SEOUL: &str =
+    "runbook(#{ title: \"Sweeps\", schedule: #{ when: \"0 5 * * *\", zone: \"Asia/Seoul\" } });\n";
+const FILES: &str = "runbook(#{ title: \"Tidies\", schedule: \"0 4 * * *\" });\n";
+
+fn names(plan: &Plan) -> Vec<&str> {
+    plan.schedules.iter().map(|schedule| &*schedule.name).collect()
+}
+
 #[test]
-fn a_file_that_is_no_toml_is_told_and_headers_still_run() {
-    let plan =
-        read("[schedules\n", &[("tidy.rhai", "runbook(#{ title: \"Tidies\", schedule: \"0 4 * * *\" });\n")]);
+fn a_file_that_is_no_toml_is_told_and_what_needs_nothing_of_it_stays() {
+    let plan = read("[schedules\n", &[("tidy.rhai", FILES), ("sweep.rhai", SEOUL)]);
     assert!(told(&plan).contains("`schedules.toml` is no TOML"), "{}", told(&plan));
-    assert_eq!(plan.schedules.len(), 1);
+    assert_eq!((names(&plan), plan.refused.as_slice()), (vec!["sweep"], &["tidy".to_owned()][..]));
+    assert!(plan.unreadable && is_shut(&plan));
+}
+
+#[test]
+fn a_wrong_zone_of_the_file_moves_no_schedule() {
+    let daily = "[schedules.d]\nrunbook = \"runbooks/backup.rhai\"\nwhen = \"0 3 * * *\"\nparams = { bucket = \"b\" }\n";
+    let own = daily.replace("schedules.d", "schedules.own") + "zone = \"Asia/Seoul\"\n";
+    let plan = read(&format!("zone = \"Asia/Soul\"\n{daily}{own}"), &[("tidy.rhai", FILES)]);
+    let told = told(&plan);
+    assert!(told.contains("the zone of `d` is that of `schedules.toml`, which has mistakes"), "{told}");
+    assert!(told.contains("schedules.toml:1:8") && told.contains("Asia/Seoul"), "{told}");
+    assert_eq!(names(&plan), ["own"]);
+    assert_eq!(plan.refused, ["d", "tidy"]);
+}
+
+/// Whether nothing runs by itself, however harmless.
+fn is_shut(plan: &Plan) -> bool {
+    let subject = Subject { risk: Risk::Low, target: "sandbox", protected: false, scheduled: true };
+    plan.gates.admit(&subject, jiff::Timestamp::now()).is_err()
+}
+
+#[test]
+fn windows_and_freezes_with_mistakes_let_nothing_through() {
+    for wrong in [
+        "[windows.sunday]\nwhen = \"0 2 * * 0\"\nlasts = \"2 parsecs\"\n",
+        "[freezes.now]\nfrom = \"2026-11-20\"\nuntil = \"2026-11-3O\"\n",
+        "[freezes.company]\nfile = \"missing.ics\"\n",
+        "zone = \"Asia/Soul\"\n[freezes.now]\nfrom = \"2020-01-01\"\nuntil = \"2020-01-02\"\n",
+    ] {
+        let plan = read(wrong, &[("sweep.rhai", SEOUL)]);
+        assert!(plan.gates_refused && is_shut(&plan), "{wrong}");
+        assert_eq!(names(&plan), ["sweep"], "{wrong}");
+    }
+    assert!(!is_shut(&read("[freezes.then]\nfrom = \"2020-01-01\"\nuntil = \"2020-01-02\"\n", &[])));
 }
 
 #[test]
