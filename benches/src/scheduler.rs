@@ -72,9 +72,10 @@ fn measured(store: Arc<dyn RecordStore>) -> (Vec<Row>, Began) {
 fn served(keeper: Keeper) -> Began {
     let lags = Arc::new(Lags::default());
     let options = Options { most_runs: usize::MAX, drain: Duration::from_secs(5), ..Options::of("bench") };
-    let trouble = Arc::new(|told: &Told| match told {
-        Told::Trouble(why) => panic!("{why}"),
-        _ => (),
+    let trouble = Arc::new(|told: &Told| {
+        if let Told::Trouble(why) = told {
+            panic!("{why}");
+        }
     });
     let service =
         Service::new(keeper, Arc::clone(&lags) as Arc<dyn Launcher>, Arc::new(SystemClock), trouble, options);

@@ -171,6 +171,19 @@ fn a_run_that_was_given_up_goes_on_in_another_job_as_soon_as_a_person_says_so() 
 }
 
 #[test]
+fn a_pod_that_cannot_start_says_why_and_is_given_up() {
+    let world = World::new();
+    world.schedule("book.rhai", "unmounted", YEARLY);
+    let mut engine = world.engine(0);
+    let (_run, _shown) = world.promised();
+    let record = world.record("an end", |record| text(record, "/note").starts_with("given up"));
+    let note = text(&record, "/note");
+    assert!(note.contains("does not start: ") && note.contains("missing"), "{note}");
+    until("the end of its job", || world.objects("jobs", "runs").is_empty());
+    engine.end();
+}
+
+#[test]
 fn breaking_the_glass_starts_a_job_in_the_name_of_who_did() {
     let world = World::new();
     world.open();

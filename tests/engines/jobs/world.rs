@@ -85,6 +85,14 @@ namespace = "runs"
 annotations = { "sandbox.aegis.dev/image-pull" = "fail" }
 patience = "4s"
 
+[targets.unmounted.executor]
+JOB
+namespace = "runs"
+command = ["aegis"]
+project = "missing"
+annotations = { "sandbox.aegis.dev/process" = "true" }
+patience = "4s"
+
 [targets.broken.executor]
 JOB
 namespace = "runs"

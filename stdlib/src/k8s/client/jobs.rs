@@ -93,11 +93,34 @@ impl Cluster {
         job: &str,
     ) -> Result<Option<String>, CallError> {
         let fields = format!("involvedObject.kind=Job,involvedObject.name={job},reason=FailedCreate");
+        let newest = self.newest_event(namespace, fields).await?;
+        Ok(newest.map(|event| format!("no pod can be made for its job: {}", text(&event, "/message"))))
+    }
+
+    /// What keeps a pod from starting that says nothing about itself, such as a volume that cannot be mounted: its newest
+    /// warning.
+    pub(in crate::k8s) async fn why_not_started(
+        &self,
+        namespace: &str,
+        pod: &str,
+    ) -> Result<Option<String>, CallError> {
+        let fields = format!("involvedObject.kind=Pod,involvedObject.name={pod},type=Warning");
+        let newest = self.newest_event(namespace, fields).await?;
+        Ok(newest.map(|event| {
+            format!(
+                "the pod `{pod}` does not start: {} ({})",
+                text(&event, "/message"),
+                text(&event, "/reason")
+            )
+        }))
+    }
+
+    async fn newest_event(&self, namespace: &str, fields: String) -> Result<Option<Value>, CallError> {
         let request = Request::list(&Kind::assumed("v1", "Event", true), Some(namespace));
         let events = self.answer(&request.query("fieldSelector", fields)).await?;
         let newest =
             items(&events, "/items").iter().max_by_key(|event| text(event, "/lastTimestamp").to_owned());
-        Ok(newest.map(|event| format!("no pod can be made for its job: {}", text(event, "/message"))))
+        Ok(newest.cloned())
     }
 
     /// The end of a pod's log.

@@ -143,6 +143,10 @@ impl Executor {
             Seen::Coming(None) if pods.is_empty() => {
                 Seen::Coming(self.cluster.why_no_pod(&self.namespace, job).await.unwrap_or_default())
             }
+            Seen::Coming(None) => {
+                let pod = standing::last(&pods).map(object::name).unwrap_or_default();
+                Seen::Coming(self.cluster.why_not_started(&self.namespace, pod).await.unwrap_or_default())
+            }
             Seen::Failed(why) => Seen::Failed(self.with_last_words(why, &pods).await),
             seen => seen,
         }

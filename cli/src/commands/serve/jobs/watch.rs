@@ -45,6 +45,8 @@ pub(super) struct Watch {
     location: Option<Location>,
     /// Since when something keeps it from executing the run.
     hindered: Option<Instant>,
+    /// Since when a pod is awaited that nothing is known to keep.
+    coming: Option<Instant>,
     /// What was said about that last.
     said: String,
     /// When the journal was read last.
@@ -76,6 +78,7 @@ impl Watch {
             bell: None,
             location: None,
             hindered: None,
+            coming: None,
             said: String::new(),
             read: None,
         }
@@ -147,7 +150,7 @@ impl Watch {
             // What it came to is in the journal: it waits for people, or goes on in another Job.
             Seen::Complete => Ok(Next::Over(None)),
             Seen::Coming(_) if stored::is_cancelled(&entries) => self.cancelled(shared, &location.job),
-            Seen::Coming(None) => Ok(Next::Wait(SOON)),
+            Seen::Coming(None) => self.coming(shared, &location),
             Seen::Coming(Some(why)) => self.hindered(Some(&location), &why),
             Seen::Failed(why) => self.give_up(shared, &location, &why),
             Seen::Nothing => self.gone(shared, &location),
@@ -216,6 +219,15 @@ impl Watch {
         Location { cluster, namespace, job: job_name(&self.run, number), ..Location::default() }
     }
 
+    /// Pods need a moment; one that has not begun after the patience for trouble will not by itself.
+    fn coming(&mut self, shared: &Shared, location: &Location) -> Result<Next, StoreError> {
+        let since = *self.coming.get_or_insert_with(Instant::now);
+        if since.elapsed() < self.executor.patience() {
+            return Ok(Next::Wait(SOON));
+        }
+        self.give_up(shared, location, "no pod of its job has begun, and the cluster does not say why")
+    }
+
     /// Something keeps the run from executing: said once, and endured for a while.
     fn hindered(&mut self, location: Option<&Location>, why: &str) -> Result<Next, StoreError> {
         let since = *self.hindered.get_or_insert_with(Instant::now);
@@ -238,6 +250,7 @@ impl Watch {
     }
 
     fn runs_again(&mut self) {
+        self.coming = None;
         if self.hindered.take().is_some()
             && let Some(location) = &self.location
         {
