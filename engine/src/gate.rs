@@ -276,8 +276,15 @@ impl Call<'_> {
             codes::CAPABILITY,
             format!("`{}` needs the capability `{line}`, which the header does not declare", self.name),
         )
-        .hint(format!("add it to the header: `needs: [\"{line}\"]` (or `\"{required}\"` for any scope)"));
+        .hint(format!("write `{}` in the header (`\"{required}\"` for any scope)", self.needs_with(&line)));
         Err(self.session.stop(Stop::Refused(error)))
+    }
+
+    /// The line of the header with one more capability.
+    fn needs_with(&self, line: &str) -> String {
+        let declared = self.session.needs.iter().map(|capability| format!("\"{capability}\""));
+        let all: Vec<String> = declared.chain([format!("\"{line}\"")]).collect();
+        format!("needs: [{}],", all.join(", "))
     }
 
     /// Asks on a thread of its own: a person who does not answer does not keep the run from being cancelled.

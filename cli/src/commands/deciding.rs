@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aegis_engine::CallError;
 use aegis_engine::clock::SystemClock;
-use aegis_engine::journal::{RunRecord, Store};
+use aegis_engine::journal::{RunRecord, Status, Store};
 use aegis_engine::run::operate::{Decider, Desk};
 use clap::Args;
 
@@ -61,8 +61,10 @@ impl Case {
             table::json(&serde_json::json!({ "run": run, "act": what, "key": key }));
         } else {
             say(format!("{what}: {run} {key}").trim_end());
+            // A run that has failed is taken up by a retry, which keeps what was decided.
+            let failed = self.record.status == Status::Failed && next == "resume";
             if !next.is_empty() {
-                say(&format!("  next: aegis {next} {run}"));
+                say(&format!("  next: aegis {} {run}", if failed { "retry" } else { next }));
             }
         }
         Exit::Ok

@@ -1,14 +1,14 @@
 //! `aegis leftovers`: effects of runs that did not succeed, and of drills, that are not taken back.
 
 use aegis_engine::clock::SystemClock;
-use aegis_engine::run::operate::Desk;
+use aegis_engine::run::operate::{Desk, Left};
 use clap::Args;
 use serde::Serialize;
 
 use crate::context::{Context, Global};
 use crate::exit::Exit;
 use crate::view::failure::Failure;
-use crate::view::table;
+use crate::view::{say, table};
 
 #[derive(Debug, Args)]
 pub(crate) struct Leftovers {
@@ -30,8 +30,13 @@ impl Leftovers {
         let store = context.store()?;
         let desk = Desk { store: &*store, clock: &SystemClock };
         let run = self.run.as_deref().map(|run| desk.find(run)).transpose()?;
-        let mut found = Vec::new();
-        for (record, debts) in desk.leftovers(run.as_ref().map(|run| run.id.as_str()))? {
+        let (mut found, mut damaged) = (Vec::new(), 0);
+        for Left { run: record, debts } in desk.leftovers(run.as_ref().map(|run| run.id.as_str()))? {
+            let debts = debts.unwrap_or_else(|error| {
+                damaged += 1;
+                say(&format!("nobody knows what {} left: {}", record.id, error.message));
+                Vec::new()
+            });
             found.extend(debts.into_iter().map(|debt| Leftover {
                 run: record.id.clone(),
                 call: debt.call,
@@ -43,6 +48,6 @@ impl Leftovers {
             let sure = if left.sure { "yes" } else { "unknown" };
             vec![left.run.clone(), left.call.clone(), left.undo.clone(), sure.to_owned()]
         });
-        Ok(Exit::Ok)
+        Ok(if damaged == 0 { Exit::Ok } else { Exit::State })
     }
 }

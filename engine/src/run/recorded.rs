@@ -244,7 +244,7 @@ fn mismatch(message: String, place: &Place) -> Interrupt {
     let at = if place.line == 0 { String::new() } else { format!(" (line {})", place.line) };
     let error = CallError::new(codes::MISMATCH, format!("{message}{at}")).hint(
         "resume with the recorded script, or edit only below the point that was reached; \
-         `aegis fork --from STEP` starts a new run on the edited script",
+         `aegis fork RUN --from STEP --script current` starts a new run on the edited script",
     );
     Interrupt::Stop(Stop::Mismatch(error))
 }

@@ -251,7 +251,14 @@ impl Retry {
     fn read(map: Option<Map>) -> Result<Self, CallError> {
         let mut map = map.unwrap_or_default();
         options::refuse_unknown(&map, &["max", "backoff", "only_if"])?;
-        let only_if = map.remove("only_if").and_then(Dynamic::try_cast::<FnPtr>);
+        let only_if = map.remove("only_if").map(|given| {
+            let kind = given.type_name();
+            given.try_cast::<FnPtr>().ok_or_else(|| {
+                CallError::argument(format!("`only_if` is a function of the error, not {kind}"))
+                    .hint("write `only_if: |error| error.code == \"A0106\"`")
+            })
+        });
+        let only_if = only_if.transpose()?;
         let given = options::integer(&mut map, "max")?;
         let backoff = options::period(&mut map, "backoff")?.unwrap_or(Duration::from_secs(1));
         let default = if only_if.is_some() { 2 } else { 0 };

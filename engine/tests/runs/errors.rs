@@ -41,7 +41,7 @@ fn an_undeclared_capability_is_refused_with_the_line_to_add() {
     );
     let told = ended.failure.unwrap();
     assert_eq!(told.code, "A0102");
-    assert!(told.hint.unwrap().contains(r#"needs: ["world:change:b"]"#));
+    assert!(told.hint.unwrap().contains(r#"`needs: ["world:change:a*", "world:change:b"],`"#));
     assert_eq!(bench.world.lines(), ["change abc"], "a refusal cannot be caught");
 }
 

@@ -277,6 +277,25 @@ fn a_fork_has_everything_before_a_step() {
 }
 
 #[test]
+fn a_fork_knows_what_came_of_calls_that_were_under_way_elsewhere() {
+    let bench = Bench::new();
+    let ended = bench.run(r#"world::once("mail"); step("late", || world::change("x", 1));"#);
+    // As if the mail had been on its way in another branch when the step was entered.
+    let mut bodies: Vec<_> =
+        bench.entries(&ended.run).into_iter().map(|entry| (entry.at, entry.body)).collect();
+    let happened = bodies.iter().position(|(_, body)| matches!(body, Body::Happened { .. })).unwrap();
+    let entered = bodies.iter().position(|(_, body)| matches!(body, Body::Entered { .. })).unwrap();
+    let outcome = bodies.remove(happened);
+    bodies.insert(entered, outcome);
+    bench.store.append("interleaved", &bodies).unwrap();
+    let desk = Desk { store: &*bench.store, clock: &SystemClock };
+    desk.fork("interleaved", "late", &decider(&by("grace"), ""), "forked").unwrap();
+    let forked = bench.resume("forked").unwrap();
+    assert_eq!(forked.verdict, Some(Verdict::Succeeded), "{:?}", forked.failure);
+    assert_eq!(bench.world.lines(), ["once mail", "change x", "change x"]);
+}
+
+#[test]
 fn two_processes_do_not_run_the_same_run() {
     let bench = Bench::new();
     let store: Arc<dyn Store> = bench.store.clone();

@@ -17,7 +17,7 @@ pub struct Part {
 }
 
 /// The alerts of a notification (Alertmanager's webhook payload, version 4), each with the rest of the notification as
-/// `group`. The same alert is the one with the same labels (`fingerprint`) that began at the same time.
+/// `group`. The same alert is the one with the same labels (their `fingerprint`, where it is told) that began at the same time.
 ///
 /// # Errors
 /// What is not as that version has it.
@@ -37,7 +37,8 @@ pub fn alerts(body: &Value, status: Option<&str>) -> Result<Vec<Part>, String> {
     }
     let wanted = alerts.iter().filter(|alert| status.is_none_or(|status| alert["status"] == status));
     let part = |alert: &Value| {
-        let key = ["status", "fingerprint", "startsAt"].map(|name| plain(&alert[name])).join(" ");
+        let labels = if alert["fingerprint"].is_string() { "fingerprint" } else { "labels" };
+        let key = ["status", labels, "startsAt"].map(|name| plain(&alert[name])).join(" ");
         let mut value = alert.clone();
         value["group"] = group.clone();
         Part { value, key, instant: None }

@@ -114,6 +114,8 @@ struct Explained {
     when: String,
     rules: &'static str,
     zone: String,
+    /// Why nothing of it is started.
+    paused: Option<String>,
     policy: Vec<(&'static str, String)>,
     next: Vec<Told>,
     changes: Vec<Change>,
@@ -135,6 +137,7 @@ impl Explain {
             when: schedule.when.text().to_owned(),
             rules: schedule.when.rules(),
             zone: zone(&schedule),
+            paused: paused(context, &schedule)?,
             policy: policy(&schedule),
             next: explain::next(&schedule, &plan.gates, after, self.next),
             changes: explain::changes(&schedule, &plan.gates, after),
@@ -162,6 +165,15 @@ pub(super) fn instant(text: &str, schedule: &Schedule) -> Result<Timestamp, Fail
     })
 }
 
+/// Why a schedule is paused, by its own words or a person's.
+fn paused(context: &Context, schedule: &Schedule) -> Result<Option<String>, Failure> {
+    let mut said = None;
+    context.records()?.progress(Some(&schedule.name), &mut |progress| {
+        said = progress.pause.map(|pause| format!("{} ({})", pause.reason, pause.person.0));
+    })?;
+    Ok(schedule.paused.as_deref().map(str::to_owned).or(said))
+}
+
 fn policy(schedule: &Schedule) -> Vec<(&'static str, String)> {
     let policy = &schedule.policy;
     let mut lines = vec![
@@ -175,8 +187,7 @@ fn policy(schedule: &Schedule) -> Vec<(&'static str, String)> {
     }
     lines.extend(schedule.policy.from.map(|from| ("from", from.to_string())));
     lines.extend(schedule.policy.until.map(|until| ("until", until.to_string())));
-    lines.extend(policy.pause_after.map(|runs| ("paused", format!("after {runs} failed runs in a row"))));
-    lines.extend(schedule.paused.as_ref().map(|why| ("paused", why.to_string())));
+    lines.extend(policy.pause_after.map(|runs| ("pauses", format!("after {runs} failed runs in a row"))));
     lines
 }
 
@@ -188,6 +199,9 @@ fn tell(explained: &Explained) {
     text.push_str(&row("", explained.rules));
     for (name, value) in &explained.policy {
         text.push_str(&row(name, value));
+    }
+    if let Some(why) = &explained.paused {
+        text.push_str(&row("paused", &format!("nothing starts until it is resumed: {why}")));
     }
     text.push_str("\nnext\n");
     text.push_str(&instants(&explained.next));

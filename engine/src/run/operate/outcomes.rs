@@ -1,0 +1,158 @@
+//! What people say came of calls and steps: left out, done by hand, to be tried again.
+
+use serde_json::Value;
+
+use super::{APPROVAL, Decider, Desk};
+use crate::codes;
+use crate::error::CallError;
+use crate::journal::{Act, Body, Outcome, Verdict};
+use crate::run::recorded::{Recorded, RecordedCall, is_below};
+use crate::text::did_you_mean;
+
+impl Desk<'_> {
+    /// Leaves a call or step out: on resume the script is given `()`.
+    ///
+    /// # Errors
+    /// When there is no such call or step, it is done, or it is an approval.
+    pub fn skip(&self, run: &str, what: &str, by: &Decider<'_>) -> Result<String, CallError> {
+        let key = self.undone_key(run, what)?;
+        self.decide(run, Act::Skip { key: key.clone() }, by)?;
+        Ok(key)
+    }
+
+    /// Records that a call or step was done by hand, and what the script is given as its answer.
+    ///
+    /// # Errors
+    /// When there is no such call or step, it is done, it is an approval, or there is no note.
+    pub fn mark_done(
+        &self,
+        run: &str,
+        what: &str,
+        value: Value,
+        by: &Decider<'_>,
+    ) -> Result<String, CallError> {
+        if by.note.trim().is_empty() {
+            return Err(CallError::argument("a mark needs a note").hint("add `--note WHY`"));
+        }
+        let key = self.undone_key(run, what)?;
+        self.decide(run, Act::MarkDone { key: key.clone(), value }, by)?;
+        Ok(key)
+    }
+
+    /// Forgets what failed, so that the next resume performs it again. Effects that worked stay done, unless
+    /// they were undone.
+    ///
+    /// # Errors
+    /// When the run neither failed nor waits for somebody to say what happened.
+    pub fn retry(&self, run: &str, by: &Decider<'_>) -> Result<Vec<String>, CallError> {
+        let entries = self.entries(run)?;
+        let recorded = Recorded::of(&entries);
+        let unknown = recorded.calls.values().any(|call| matches!(call.outcome, Some(Outcome::Unknown(_))));
+        if recorded.verdict != Some(Verdict::Failed) && !unknown {
+            let message = format!("`{run}` has not failed");
+            return Err(CallError::new(codes::NOT_POSSIBLE, message)
+                .hint(format!("`aegis resume {run}` goes on where it stands")));
+        }
+        let forget = to_forget(&recorded);
+        self.decide(run, Act::Retry { forget: forget.clone() }, by)?;
+        if recorded.verdict.is_some() {
+            // Takes the end back; the resume that follows journals its own entry.
+            let resumed = Body::Resumed {
+                person: by.person.clone(),
+                sources: None,
+                break_glass: None,
+                location: None,
+                engine: crate::VERSION.to_owned(),
+            };
+            self.append(run, resumed)?;
+        }
+        Ok(forget)
+    }
+
+    /// The key of a call or step that is not done, from its key, the end of it, or a step's name.
+    fn undone_key(&self, run: &str, what: &str) -> Result<String, CallError> {
+        let recorded = Recorded::of(&self.entries(run)?);
+        let calls = recorded.calls.iter().map(|(key, call)| (key, call.outcome.as_ref()));
+        let steps = recorded.steps.iter().map(|(key, step)| (key, step.left.as_ref().map(|(o, _)| o)));
+        let known: Vec<(&String, Option<&Outcome>)> = calls.chain(steps).collect();
+        let ending = format!("/{}", what.trim_start_matches('/'));
+        let first = format!("{ending}#0");
+        let exact = known.iter().position(|(key, _)| key.as_str() == what);
+        let fits = |(key, _): &&(&String, Option<&Outcome>)| key.ends_with(&ending) || key.ends_with(&first);
+        let found: Vec<&(&String, Option<&Outcome>)> =
+            exact.map_or_else(|| known.iter().filter(fits).collect(), |at| vec![&known[at]]);
+        let [(key, outcome)] = found[..] else {
+            let names = found.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>();
+            return Err(not_one(run, what, &names, known.iter().map(|(key, _)| key.as_str())));
+        };
+        match outcome {
+            Some(settled @ (Outcome::Ok(_) | Outcome::Skipped(_))) => {
+                let message = format!("`{key}` is already {}", settled.word());
+                Err(CallError::new(codes::NOT_POSSIBLE, message))
+            }
+            _ if let Some(open) = open_approval(&recorded, key) => {
+                let message = format!("`{open}` is an approval: it is answered by those who are asked");
+                Err(CallError::new(codes::APPROVAL, message)
+                    .hint(format!("`aegis approve {run}` or `aegis reject {run}`")))
+            }
+            _ => Ok((*key).clone()),
+        }
+    }
+}
+
+/// The approval that a call is, or that a step still waits for.
+fn open_approval<'a>(recorded: &'a Recorded, key: &str) -> Option<&'a String> {
+    let open = |(call, recorded): &(&String, &RecordedCall)| {
+        let answered = matches!(recorded.outcome, Some(Outcome::Ok(_)));
+        recorded.function == APPROVAL && !answered && is_below_or_at(call, key)
+    };
+    recorded.calls.iter().find(open).map(|(call, _)| call)
+}
+
+fn is_below_or_at(call: &str, key: &str) -> bool {
+    call == key || is_below(call, key)
+}
+
+/// Why a text does not say which call or step is meant.
+fn not_one<'a>(run: &str, what: &str, found: &[&str], known: impl Iterator<Item = &'a str>) -> CallError {
+    if !found.is_empty() {
+        let message = format!("`{what}` could be any of {} calls and steps of `{run}`", found.len());
+        return CallError::new(codes::NOT_POSSIBLE, message)
+            .hint(format!("write more of it: {}", crate::text::list(found)));
+    }
+    CallError::new(codes::NOT_POSSIBLE, format!("`{run}` has no call or step `{what}`"))
+        .hint(did_you_mean(what, known).unwrap_or_else(|| format!("`aegis show {run}` lists them")))
+}
+
+/// Everything that failed or nobody can say, the steps that failed with it, reads since the last effect that
+/// worked, and effects that were undone.
+fn to_forget(recorded: &Recorded) -> Vec<String> {
+    let worked =
+        |call: &&RecordedCall| call.effect.is_effect() && matches!(call.outcome, Some(Outcome::Ok(_)));
+    let last_effect = recorded
+        .calls
+        .iter()
+        .filter(|(key, _)| !recorded.undone.contains(*key) && !key.contains('~'))
+        .map(|(_, call)| call)
+        .filter(worked)
+        .map(|call| call.happened)
+        .max()
+        .unwrap_or(0);
+    let calls = recorded.calls.iter().filter(|(key, call)| match &call.outcome {
+        Some(Outcome::Failed(_) | Outcome::Unknown(_)) => true,
+        Some(Outcome::Ok(_)) => {
+            let is_read = !call.effect.is_effect() && call.function != APPROVAL;
+            recorded.undone.contains(*key) || is_read && call.happened > last_effect
+        }
+        Some(Outcome::Skipped(_)) | None => false,
+    });
+    let steps = recorded.steps.iter().filter(|(key, step)| match &step.left {
+        Some((Outcome::Failed(_) | Outcome::Unknown(_), _)) => true,
+        Some(_) => recorded.undone.iter().any(|call| call.starts_with(key.as_str())),
+        None => false,
+    });
+    let mut forget: Vec<String> =
+        calls.map(|(key, _)| key.clone()).chain(steps.map(|(key, _)| key.clone())).collect();
+    forget.sort();
+    forget
+}
