@@ -5,7 +5,7 @@
 //! - [`Bulletin`]: what a run that a person starts has to tell
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -101,16 +101,7 @@ struct Post {
 impl Post {
     fn deliver(&self, lines: &Receiver<Notice>) {
         while let Ok(first) = lines.recv() {
-            let mut gathered: BTreeMap<(String, String), Vec<Notice>> = BTreeMap::new();
-            let (mut next, began) = (Some(first), Instant::now());
-            while let Some(notice) = next {
-                for channel in notice.channels.clone() {
-                    gathered.entry((notice.target.clone(), channel)).or_default().push(notice.clone());
-                }
-                // Who has something to tell every second keeps nobody from hearing.
-                next = lines.recv_timeout(GATHERED.saturating_sub(began.elapsed())).ok();
-            }
-            for ((target, channel), notices) in gathered {
+            for ((target, channel), notices) in self.gathered(first, lines) {
                 if let Err(failure) = self.tell(&channel, &target, &notices) {
                     say(&format!(
                         "trouble: `{channel}` of `{target}` could not be told: {}",
@@ -119,6 +110,29 @@ impl Post {
                 }
             }
         }
+    }
+
+    /// What comes within a moment, by target and channel. Messages are effects: while those are halted, more comes to them.
+    fn gathered(&self, first: Notice, lines: &Receiver<Notice>) -> BTreeMap<(String, String), Vec<Notice>> {
+        let mut gathered: BTreeMap<(String, String), Vec<Notice>> = BTreeMap::new();
+        let (mut next, mut began) = (Some(first), Instant::now());
+        loop {
+            if let Some(notice) = next.take() {
+                for channel in notice.channels.clone() {
+                    gathered.entry((notice.target.clone(), channel)).or_default().push(notice.clone());
+                }
+            }
+            // Who has something to tell every second keeps nobody from hearing.
+            match lines.recv_timeout(GATHERED.saturating_sub(began.elapsed())) {
+                Ok(notice) => next = Some(notice),
+                Err(RecvTimeoutError::Timeout) if self.is_halted() => began = Instant::now(),
+                Err(_) => return gathered,
+            }
+        }
+    }
+
+    fn is_halted(&self) -> bool {
+        self.engine.store.halt().is_ok_and(|halt| halt.is_some())
     }
 
     /// One message, as a run of its own.

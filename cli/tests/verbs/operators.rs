@@ -271,7 +271,7 @@ fn a_high_risk_run_on_a_protected_target_needs_somebody_else() {
         assert!(asked.talk.contains(line), "`{line}` is missing: {}", asked.talk);
     }
     assert!(!asked.talk.contains("went"));
-    project.aegis(&["approve", "last", "--operator", "ada"]).ended(1);
+    project.aegis(&["approve", "last", "--operator", "ada"]).ended(3);
     project.aegis(&["approve", "last", "--operator", "grace"]).ended(0);
     let resumed = project.aegis(&["resume", "last", "--yes-on", "prod"]).ended(0);
     assert!(resumed.talk.contains("went"), "{}", resumed.talk);

@@ -302,6 +302,30 @@ fn who_breaks_the_glass_is_heard_and_a_run_tells_what_its_header_declares() {
 }
 
 #[test]
+fn what_is_told_while_effects_are_halted_is_told_afterwards() {
+    let project = project(
+        "[schedules.second]\nrunbook = \"runbooks/late.rhai\"\nwhen = \"every 1s\"\nnotify = { failed = \"ops\" }\n",
+    );
+    project.write(
+        "runbooks/late.rhai",
+        "runbook(#{ title: \"Late\", needs: [] });\ntime::sleep(\"2s\");\nthrow \"broken\";\n",
+    );
+    let mut serving = Serving::start(&project, &[]);
+    serving.hears("started");
+    project.aegis(&["halt", "incident 7"]).ended(0);
+    serving.hears("ended");
+    project.aegis(&["unhalt"]).ended(0);
+    let began = std::time::Instant::now();
+    while !told(&project, "ops").contains("failed: aegis show second-") {
+        assert!(began.elapsed() < std::time::Duration::from_secs(60), "{}", told(&project, "ops"));
+        std::thread::park_timeout(std::time::Duration::from_millis(50));
+    }
+    serving.stop();
+    let waiting = project.aegis(&["runs", "--output", "json"]).ended(0).json();
+    assert!(!waiting.iter().any(|run| run["status"] == "waiting"), "{waiting:?}");
+}
+
+#[test]
 fn those_outside_see_that_it_lives() {
     let project = project("[schedules.second]\nrunbook = \"runbooks/tick.rhai\"\nwhen = \"* * * * * *\"\n");
     let mut serving = Serving::listening(&project, &[]);
