@@ -83,9 +83,12 @@ k8s::apply(#{
         name: "maps.gate.test", admissionReviewVersions: ["v1"], sideEffects: "None",
         clientConfig: #{ service: #{ namespace: "default", name: "nobody" } },
         rules: [#{ apiGroups: [""], apiVersions: ["v1"], operations: ["CREATE"], resources: ["configmaps"] }],
+        // Controllers make some, too.
+        objectSelector: #{ matchLabels: #{ checked: "yes" } },
     }],
 });
-k8s::create(#{ apiVersion: "v1", kind: "ConfigMap", metadata: #{ name: "settings", namespace: "default" } });
+k8s::create(#{ apiVersion: "v1", kind: "ConfigMap",
+    metadata: #{ name: "settings", namespace: "default", labels: #{ checked: "yes" } } });
 rehearsal::reported();
 "#;
 
