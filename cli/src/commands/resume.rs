@@ -6,9 +6,10 @@ use std::sync::Arc;
 use aegis_engine::clock::SystemClock;
 use aegis_engine::codes;
 use aegis_engine::error::CallError;
+use aegis_engine::journal::Store;
 use aegis_engine::run::operate::{Decider, Desk};
 use aegis_engine::run::stored;
-use aegis_engine::runbook::{Notify, Runbook};
+use aegis_engine::runbook::{Notify, Runbook, Sources};
 use clap::{Args, ValueEnum};
 
 use super::admission::Glass;
@@ -42,6 +43,30 @@ pub(crate) struct Going {
     step: bool,
     #[command(flatten)]
     glass: Glass,
+}
+
+impl Going {
+    /// The script as it is now, if that is wanted; refused with all its mistakes.
+    fn current(&self, context: &Context, sources: &Sources) -> Result<Option<Runbook>, Failure> {
+        if self.script == Script::Recorded {
+            return Ok(None);
+        }
+        let path: PathBuf = context.project.join(sources.main());
+        let runbook = Runbook::load(&path, &aegis_stdlib::libraries())?;
+        refuse_mistakes(&runbook)?;
+        Ok(Some(runbook))
+    }
+
+    /// Refuses what a run could not go on with, before anything is decided about it.
+    pub(crate) fn refuse_mistakes(
+        &self,
+        context: &Context,
+        store: &dyn Store,
+        run: &str,
+    ) -> Result<(), Failure> {
+        let sources = stored::sources(store, &store.entries(run, 0)?)?;
+        self.current(context, &sources).map(drop)
+    }
 }
 
 #[derive(Debug, Args)]
@@ -98,15 +123,7 @@ pub(crate) fn resume(context: &Arc<Context>, run: &str, going: &Going) -> Result
     let record = Desk { store: &*engine.store, clock: &SystemClock }.find(run)?;
     let entries = engine.store.entries(&record.id, 0)?;
     let sources = stored::sources(&*engine.store, &entries)?;
-    let current = match going.script {
-        Script::Recorded => None,
-        Script::Current => {
-            let path: PathBuf = context.project.join(sources.main());
-            let runbook = Runbook::load(&path, &aegis_stdlib::libraries())?;
-            refuse_mistakes(&runbook)?;
-            Some(runbook)
-        }
-    };
+    let current = going.current(context, &sources)?;
     let shown = match &current {
         Some(runbook) => runbook.clone(),
         None => Runbook::from_sources(sources)?,

@@ -36,6 +36,11 @@ fn a_failed_run_is_shown_and_retried_without_repeating_what_worked() {
     assert!(show.contains("runbooks/a.rhai:3:17"), "{show}");
     std::fs::remove_file(project.path("touched")).unwrap();
     project.write("wanted", "");
+    // A retry that is refused leaves the run as it was.
+    project.write("runbooks/a.rhai", "runbook(");
+    project.aegis(&["retry", "last", "--script", "current"]).ended(2);
+    assert_eq!(runs(&project)[0].1, "failed");
+    project.write("runbooks/a.rhai", NEEDS_A_FILE);
     project.aegis(&["retry", "last", "--note", "made the file"]).ended(0);
     assert!(!project.path("touched").exists(), "a completed effect was repeated");
     assert_eq!(runs(&project)[0].1, "succeeded");
@@ -50,7 +55,8 @@ fn a_step_that_was_done_by_hand_is_marked_and_the_run_goes_on() {
     let project = Project::new(&[("runbooks/a.rhai", NEEDS_A_FILE)]);
     project.aegis(&["run", "runbooks/a.rhai"]).ended(1);
     project.aegis(&["mark-done", "last", "look"]).ended(2);
-    project.aegis(&["mark-done", "last", "look", "--note", "looked myself"]).ended(0);
+    let marked = project.aegis(&["mark-done", "last", "look", "--note", "looked myself"]).ended(0);
+    assert!(marked.talk.contains("next: aegis retry"), "{}", marked.talk);
     project.aegis(&["retry", "last"]).ended(0);
     project.aegis(&["fork", "last", "--from", "look"]).ended(1);
     assert_eq!(runs(&project).len(), 2);
