@@ -107,7 +107,7 @@ impl Expression {
         match self.form {
             Form::Vixie(_) => {
                 "five fields: minute hour day-of-month month day-of-week; Sunday is 0 or 7, Monday 1; a day matches when \
-                 either of two restricted day fields does"
+                 either of two restricted day fields does, or both where one begins with a star"
             }
             Form::Quartz(_) => {
                 "six or seven fields: second minute hour day-of-month month day-of-week [year]; Sunday is 1, Monday 2; a \

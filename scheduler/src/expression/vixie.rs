@@ -1,5 +1,5 @@
-//! Five fields, by `croner` with its defaults: Sunday is 0 or 7, two restricted day fields are joined by "or",
-//! `L`, `W` and `#` are understood. Evaluated over civil times only.
+//! Five fields, by `croner`: Sunday is 0 or 7, `L`, `W` and `#` are understood. Two day fields are joined as Vixie cron
+//! does. Evaluated over civil times only.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -38,7 +38,15 @@ pub(super) fn check(text: &str) -> Result<(), Wrong> {
 }
 
 fn parsed(text: &str) -> Result<Cron, CronError> {
-    CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build().parse(text)
+    let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed);
+    parser.dom_and_dow(has_star_day(text)).build().parse(text)
+}
+
+/// In Vixie cron a day has to be in both day fields where one of them begins with a star, also with a step (`*/7`); else
+/// either is enough (crontab(5), and `DOM_STAR` and `DOW_STAR` in its source).
+fn has_star_day(text: &str) -> bool {
+    let mut fields = text.split_ascii_whitespace().enumerate();
+    fields.any(|(at, field)| matches!(at, 2 | 4) && field.starts_with('*'))
 }
 
 fn recalled(fields: &Arc<str>) -> Option<Rc<Cron>> {
@@ -61,4 +69,29 @@ pub(super) fn is_hourly(fields: &Arc<str>) -> bool {
 fn decapitalised(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn day_fields_are_joined_as_vixie_cron_joins_them() {
+        let table = [
+            ("0 0 13 * 5", [(11, 6), (11, 13), (11, 20)]),
+            ("0 0 1-7 * */7", [(12, 6), (1, 3), (2, 7)]),
+            ("0 0 */2 * 1", [(11, 9), (11, 23), (12, 7)]),
+            ("0 0 * * 1", [(11, 2), (11, 9), (11, 16)]),
+            ("0 0 1 * *", [(12, 1), (1, 1), (2, 1)]),
+        ];
+        for (text, days) in table {
+            let fields: Arc<str> = text.into();
+            let mut at = date(2026, 11, 1).at(0, 0, 1, 0);
+            for day in days {
+                at = next(&fields, at).unwrap();
+                assert_eq!((at.month(), at.day()), day, "{text}");
+                at = at.date().at(0, 0, 1, 0);
+            }
+        }
+    }
 }
