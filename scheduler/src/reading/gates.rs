@@ -55,7 +55,7 @@ pub(super) fn usual() -> Gates {
 pub(super) fn shut() -> Gates {
     let scope = Scope { risk: Risk::Low, targets: Vec::new(), manual: Manual::All };
     let always = Frozen { from: Timestamp::MIN, until: Timestamp::MAX, title: String::new() };
-    let name = "windows and freezes with mistakes".to_owned();
+    let name = "mistakes in the windows or freezes of schedules.toml".to_owned();
     Gates { windows: Vec::new(), freezes: vec![Freeze::listed(name, TimeZone::UTC, scope, vec![always])] }
 }
 

@@ -216,7 +216,11 @@ fn a_wrong_zone_of_the_file_moves_no_schedule() {
 /// Whether nothing runs by itself, however harmless.
 fn is_shut(plan: &Plan) -> bool {
     let subject = Subject { risk: Risk::Low, target: "sandbox", protected: false, scheduled: true };
-    plan.gates.admit(&subject, jiff::Timestamp::now()).is_err()
+    let refused = plan.gates.admit(&subject, jiff::Timestamp::now()).err();
+    // A record says where to look.
+    refused.is_some_and(|refused| {
+        refused.note() == "freeze `mistakes in the windows or freezes of schedules.toml`"
+    })
 }
 
 #[test]
