@@ -274,6 +274,53 @@ async fn processes_end_with_their_pod_and_with_the_sandbox_that_ran_them() {
     assert_eq!(run(&kubectl, &cluster, reason, ""), "Unknown");
 }
 
+/// Who deletes a pod with force wants it to be gone, whatever its process says and whatever finalizer holds it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_that_is_deleted_with_force_is_gone_at_once_and_its_process_ended() {
+    let cluster = allowing().await;
+    let Some(kubectl) = kubectls().pop() else { return };
+    let folder = cluster.directory.path().display().to_string();
+    let run = |arguments: &str, input: &str| run(&kubectl, &cluster, arguments, input);
+    let deaf = |name: &str| {
+        let script = format!("trap '' TERM; echo $$$$ > {folder}/{name}.pid; while :; do sleep 0.05; done");
+        let longer = pod(name, &script, r#""restartPolicy": "Never","#);
+        longer.replace(r#"GracePeriodSeconds": 5"#, r#"GracePeriodSeconds": 3600"#)
+    };
+    let held =
+        deaf("held").replace(r#""name": "held","#, r#""name": "held", "finalizers": ["example.com/hold"],"#);
+    run("apply -f -", &held);
+    run("apply -f -", &deaf("alone"));
+    let template = deaf("of-job").replace(r#""apiVersion": "v1", "kind": "Pod","#, "");
+    run(
+        "apply -f -",
+        &format!(
+            r#"{{"apiVersion": "batch/v1", "kind": "Job", "metadata": {{"name": "job"}}, "spec": {{"backoffLimit": 0, "template": {template}}}}}"#
+        ),
+    );
+    let pid = |name: &str| loop {
+        let text = std::fs::read_to_string(format!("{folder}/{name}.pid")).unwrap_or_default();
+        match text.trim().parse::<i32>() {
+            Ok(pid) => break pid,
+            Err(_) => std::thread::yield_now(),
+        }
+    };
+    let pids = ["held", "alone", "of-job"].map(pid);
+    let force = "--grace-period=0 --force";
+    // One that is already on its way out is hurried as well.
+    run("delete pod -l batch.kubernetes.io/job-name=job --wait=false", "");
+    run(&format!("delete pod -l batch.kubernetes.io/job-name=job {force} --timeout=60s"), "");
+    run(&format!("delete pod alone {force} --timeout=60s"), "");
+    run(&format!("delete pod held {force} --wait=false"), "");
+    run("wait job/job --for=condition=Failed --timeout=60s", "");
+    run("wait pod/held --for=jsonpath={.status.phase}=Failed --timeout=60s", "");
+    assert_eq!(run("get pods -o name", ""), "pod/held\n", "its finalizer holds it");
+    for pid in pids {
+        while is_alive(pid) {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    }
+}
+
 pub(crate) fn is_alive(pid: i32) -> bool {
     let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     !state.is_empty() && !state.contains(") Z ")

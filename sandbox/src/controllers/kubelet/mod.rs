@@ -175,11 +175,9 @@ impl Play<'_> {
     }
 
     fn stop(&self, plan: &mut Plan) {
+        // One without grace is here because a finalizer holds it: what it runs ends all the same.
         let started = !self.pod.text("/status/startTime").is_empty();
-        if !started
-            || pods::is_finished(self.pod)
-            || self.pod.count("/metadata/deletionGracePeriodSeconds") == 0
-        {
+        if !started || pods::is_finished(self.pod) {
             return plan.push(self.removal());
         }
         if self.elapsed("stop").is_zero() {

@@ -62,10 +62,7 @@ impl Count {
             match pod.text("/status/phase") {
                 "Succeeded" => self.uncounted_succeeded.push(uid),
                 "Failed" => self.uncounted_failed.push(uid),
-                // A pod that is deleted before it ran will not end by itself.
-                _ if pod.is_terminating() && pod.text("/spec/nodeName").is_empty() => {
-                    self.uncounted_failed.push(uid)
-                }
+                _ if will_not_end(pod) => self.uncounted_failed.push(uid),
                 _ => {}
             }
         }
@@ -109,6 +106,12 @@ impl Count {
         let uids = self.uncounted_succeeded.iter().chain(&self.uncounted_failed).chain(&self.noted);
         uids.into_iter().any(|uid| uid == pod.uid())
     }
+}
+
+/// Whether a pod is deleted before it ran, or at once: nobody waits for its end, and only the finalizer holds it.
+fn will_not_end(pod: &Object) -> bool {
+    let has_grace = pod.count("/metadata/deletionGracePeriodSeconds") > 0;
+    pod.is_terminating() && (pod.text("/spec/nodeName").is_empty() || !has_grace)
 }
 
 /// Takes the finalizer off pods.
