@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use aegis_engine::clock::{SystemClock, SystemEntropy};
+use aegis_engine::clock::{Clock, SystemClock, SystemEntropy};
 use aegis_engine::codes;
 use aegis_engine::error::CallError;
 use aegis_engine::function::{Registry, Services};
@@ -217,6 +217,7 @@ impl Context {
             target: &self.settings.config.target,
             libraries: &libraries,
             registry: &registry,
+            now: SystemClock.now(),
             environment: starts_runs.then_some(&self.environment),
         }))
     }

@@ -32,6 +32,7 @@ pub mod schedule;
 pub mod service;
 pub mod store;
 pub mod trigger;
+mod wall;
 pub mod zone;
 
 pub use calendar::{Gates, Refusal, Subject};

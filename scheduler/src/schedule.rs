@@ -171,6 +171,40 @@ words! {
 }
 
 impl Schedule {
+    /// One that only says when: maintenance windows open by it.
+    #[must_use]
+    pub fn timed(name: &str, when: Arc<Expression>, zone: TimeZone) -> Self {
+        let policy = Policy {
+            from: None,
+            until: None,
+            overlap: Overlap::Allow,
+            missed: Missed::None,
+            catch_up: Duration::ZERO,
+            jitter: Duration::ZERO,
+            skipped: Skipped::Shift,
+            doubled: if when.is_hourly() { Doubled::Both } else { Doubled::First },
+            pause_after: None,
+            priority: 0,
+        };
+        Self {
+            name: name.into(),
+            runbook: "".into(),
+            risk: Risk::Low,
+            at_window_end: AtWindowEnd::Continue,
+            notify: Arc::default(),
+            target: "".into(),
+            protected: false,
+            most_on_target: None,
+            group: None,
+            params: Arc::default(),
+            when,
+            zone,
+            paused: None,
+            policy: Arc::new(policy),
+            place: None,
+        }
+    }
+
     /// How much later than its instants its runs start: the same for all of them and on every machine.
     #[must_use]
     pub fn delay(&self) -> Duration {

@@ -47,7 +47,11 @@ impl Glass {
     ) -> Result<Admitted, Failure> {
         let at_end = runbook.header.at_window_end;
         let broken = self.reason.clone();
-        let gates = match reading::gates(&context.project) {
+        if broken.as_ref().is_some_and(|reason| reason.trim().is_empty()) {
+            let problem = CallError::argument("breaking the glass needs a reason");
+            return Err(problem.hint("`--break-glass 'WHY IT CANNOT WAIT'`").into());
+        }
+        let gates = match reading::gates(&context.project, &context.settings.config, SystemClock.now()) {
             Ok(gates) => gates,
             Err(_) if broken.is_some() => return Ok(Admitted { broken, closes: None, at_end }),
             Err(problems) => return Err(problems.into()),
@@ -57,11 +61,11 @@ impl Glass {
         match gates.admit(&subject, SystemClock.now()) {
             Ok(closes) => Ok(Admitted { broken: None, closes, at_end }),
             Err(refusal) => match broken {
-                Some(reason) if !reason.trim().is_empty() => {
+                Some(reason) => {
                     say(&format!("the glass is broken ({}): {reason}", refusal.note()));
                     Ok(Admitted { broken: Some(reason), closes: None, at_end })
                 }
-                _ => Err(refused(&refusal, target).into()),
+                None => Err(refused(&refusal, target).into()),
             },
         }
     }

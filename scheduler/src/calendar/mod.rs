@@ -2,15 +2,17 @@
 //! before scheduled and manual runs.
 //!
 //! - `window`: the times at which what is risky may run
-//! - `freeze`: the times at which nothing may, from a list or an iCalendar file
+//! - `freeze`: the times at which nothing may, from a list or an iCalendar file (`ics`)
 
 mod freeze;
+mod ics;
 mod window;
 
 use aegis_engine::runbook::Risk;
 use jiff::Timestamp;
 
 pub use freeze::{Freeze, Frozen};
+pub use ics::Mistake;
 pub use window::Window;
 
 use crate::record::Why;
@@ -22,6 +24,8 @@ pub struct Gates {
     pub windows: Vec<Window>,
     /// Freezes: a run that some of them are for needs all of them to be over.
     pub freezes: Vec<Freeze>,
+    /// They have mistakes, and nobody has ever read them right: nothing runs by itself.
+    pub are_shut: bool,
 }
 
 /// What wants to run.

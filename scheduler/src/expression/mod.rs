@@ -10,6 +10,7 @@
 //!
 //! Daylight saving is not here: [`crate::instants`] maps the clock on the wall to instants.
 
+mod blame;
 mod quartz;
 mod shelf;
 mod vixie;
@@ -142,6 +143,12 @@ impl Expression {
     #[must_use]
     pub const fn is_cron(&self) -> bool {
         matches!(self.form, Form::Vixie(_) | Form::Quartz(_))
+    }
+
+    /// True for what names its years, and may be over.
+    #[must_use]
+    pub fn has_years(&self) -> bool {
+        matches!(&self.form, Form::Quartz(fields) if fields.split_whitespace().count() == 7)
     }
 
     /// True for what runs in every hour of its days: such a schedule must not stop for a doubled hour.
@@ -283,6 +290,24 @@ mod tests {
         assert!(wrong("0 0 0 30 2 ?").contains("never comes"), "{}", wrong("0 0 0 30 2 ?"));
         assert!(wrong("@dialy").contains("did you mean `@daily`?"));
         assert!(wrong("61 * * * *").contains("61 * * * *"));
+        for (text, why) in [
+            ("61 * * * *", "minute: 61 is not within 0-59"),
+            ("0 25 * * *", "hour: 25 is not within 0-23"),
+            ("0 0 32 * *", "day of month: 32 is not within 1-31"),
+            ("0 0 1 13 *", "month: 13 is not within 1-12"),
+            ("0 0 * * 8", "day of week: 8 is not within 0-7"),
+            ("0 22-2 * * *", "hour: `22-2` ends before it begins"),
+            ("0 0 * * FOO", "day of week: `FOO` is not understood"),
+            ("0 x * * *", "hour: `x` is not understood"),
+            ("*/0 * * * *", "minute: `*/0` is not understood"),
+            ("60 0 2 ? * SUN", "second: 60 is not within 0-59"),
+            ("0 0 24 ? * SUN", "hour: 24 is not within 0-23"),
+            ("0 0 2 ? * 0", "day of week: 0 is not within 1-7"),
+            ("0 0 2 ? * SUN 3000", "year: 3000 is not within 1970-2100"),
+            ("0 0 2 ? * SUNNY", "day of week: `SUNNY` is not understood"),
+        ] {
+            assert!(wrong(text).contains(&format!(": {why}")), "{text}: {}", wrong(text));
+        }
         assert!(wrong("0 0 2 ? * 0").contains("Sunday is 1"), "{}", wrong("0 0 2 ? * 0"));
         assert!(wrong("tomorrow").contains("says no time"));
         assert!(wrong("every 0s").contains("one second"));

@@ -6,23 +6,42 @@ use std::rc::Rc;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use chrono::{Datelike, NaiveDate, NaiveDateTime, TimeZone, Timelike, Utc};
+use chrono::{TimeZone, Utc};
 use cron::{Schedule, TimeUnitSpec};
 use jiff::SignedDuration;
 use jiff::civil::{DateTime, date};
 
 use super::Wrong;
+use super::blame::{self, Field};
 use super::shelf::Shelf;
+use crate::wall::{civil, naive};
 
 thread_local! {
     static READ: RefCell<Shelf<Schedule>> = const { RefCell::new(Shelf::new()) };
 }
 
+/// The fields, and what each is where another one is looked at. Years are those of the crate.
+const FIELDS: [(Field, &str); 7] = [
+    (Field::new("second", 0, 59), "*"),
+    (Field::new("minute", 0, 59), "*"),
+    (Field::new("hour", 0, 23), "*"),
+    (Field::new("day of month", 1, 31), "*"),
+    (Field::new("month", 1, 12), "*"),
+    (Field::new("day of week", 1, 7), "*"),
+    (Field::new("year", 1970, 2100), "*"),
+];
+
+/// The first line of what the crate says.
+fn said(error: &cron::error::Error) -> String {
+    let why = error.to_string();
+    why.lines().next().unwrap_or_default().trim_end_matches('.').to_lowercase()
+}
+
 /// Looks at six or seven fields.
 pub(super) fn check(text: &str) -> Result<(), Wrong> {
     let cron = Schedule::from_str(text).map_err(|error| {
-        let why = error.to_string();
-        let why = why.lines().next().unwrap_or_default().trim_end_matches('.').to_lowercase();
+        let read = |alone: &str| Schedule::from_str(alone).map(drop).map_err(|error| said(&error));
+        let why = blame::field(text, &FIELDS, read).unwrap_or_else(|| said(&error));
         Wrong::new(
             format!("`{text}` is no cron expression with seconds: {why}"),
             "fields are second, minute, hour, day of month, month, day of week (Sunday is 1, Saturday 7) and year; \
@@ -55,29 +74,4 @@ fn following(cron: &Schedule, from: DateTime) -> Option<DateTime> {
 
 pub(super) fn is_hourly(fields: &Arc<str>) -> bool {
     recalled(fields).is_some_and(|cron| cron.hours().is_all())
-}
-
-fn naive(at: DateTime) -> Option<NaiveDateTime> {
-    let part = |number: i8| u32::try_from(number).unwrap_or(0);
-    NaiveDate::from_ymd_opt(i32::from(at.year()), part(at.month()), part(at.day()))?.and_hms_nano_opt(
-        part(at.hour()),
-        part(at.minute()),
-        part(at.second()),
-        u32::try_from(at.subsec_nanosecond()).unwrap_or(0),
-    )
-}
-
-fn civil(at: NaiveDateTime) -> Option<DateTime> {
-    let part = |number: u32| i8::try_from(number).unwrap_or(0);
-    let year = i16::try_from(at.year()).ok()?;
-    DateTime::new(
-        year,
-        part(at.month()),
-        part(at.day()),
-        part(at.hour()),
-        part(at.minute()),
-        part(at.second()),
-        0,
-    )
-    .ok()
 }

@@ -11,19 +11,28 @@ use croner::parser::{CronParser, Seconds, Year};
 use jiff::civil::{DateTime, date};
 
 use super::Wrong;
+use super::blame::{self, Field};
 use super::shelf::Shelf;
 
 thread_local! {
     static READ: RefCell<Shelf<Cron>> = const { RefCell::new(Shelf::new()) };
 }
 
+/// The fields, and what each is where another one is looked at.
+const FIELDS: [(Field, &str); 5] = [
+    (Field::new("minute", 0, 59), "*"),
+    (Field::new("hour", 0, 23), "*"),
+    (Field::new("day of month", 1, 31), "*"),
+    (Field::new("month", 1, 12), "*"),
+    (Field::new("day of week", 0, 7), "*"),
+];
+
 /// Looks at five fields.
 pub(super) fn check(text: &str) -> Result<(), Wrong> {
     let cron = parsed(text).map_err(|error| {
-        let why = error.to_string();
-        let why = why.split_once(": ").map_or(why.as_str(), |(_, why)| why).trim_end_matches('.');
+        let why = blame::field(text, &FIELDS, |alone| parsed(alone).map(drop).map_err(|error| said(&error)));
         Wrong::new(
-            format!("`{text}` is no cron expression: {}", decapitalised(why)),
+            format!("`{text}` is no cron expression: {}", why.unwrap_or_else(|| said(&error))),
             "five fields are minute, hour, day of month, month and day of week (0 or 7 is Sunday)",
         )
     })?;
@@ -35,6 +44,12 @@ pub(super) fn check(text: &str) -> Result<(), Wrong> {
             "look at its day of month and its month",
         )),
     }
+}
+
+/// Its own part of what the crate says.
+fn said(error: &CronError) -> String {
+    let why = error.to_string();
+    decapitalised(why.split_once(": ").map_or(why.as_str(), |(_, why)| why).trim_end_matches('.'))
 }
 
 fn parsed(text: &str) -> Result<Cron, CronError> {

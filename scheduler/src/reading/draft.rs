@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use aegis_engine::diagnostic::Place;
 use aegis_engine::runbook::{Notify, Shape, Written};
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::coming::{Key, Time, contradiction};
 use super::fields::{Fields, Style};
 use crate::expression::{Expression, Expressions};
 use crate::schedule::{Doubled, Missed, Overlap, Policy, Skipped};
@@ -44,6 +46,7 @@ pub(super) struct Draft {
     /// Whether it says when, rightly or wrongly.
     pub(super) says_when: bool,
     pub(super) when: Option<Arc<Expression>>,
+    pub(super) when_at: Option<Place>,
     /// Parameters that events will give, and where that is written.
     pub(super) filled: Vec<(String, Option<Place>)>,
     /// Keys that only triggers have.
@@ -84,6 +87,7 @@ pub(super) fn drafted(
             "when" => {
                 draft.says_when = true;
                 draft.when = when(value, expressions, fields);
+                draft.when_at = value.place.clone();
             }
             "zone" => draft.zone = fields.zone(value),
             "target" => draft.target = fields.text(value).map(|target| (target, value.place.clone())),
@@ -96,7 +100,7 @@ pub(super) fn drafted(
             "doubled-hour" => draft.doubled = fields.word(value, Doubled::WORDS),
             "from" => draft.from = Some(value.clone()),
             "until" => draft.until = Some(value.clone()),
-            "paused" => draft.paused = fields.text(value),
+            "paused" => draft.paused = fields.reason(value),
             "pause-after-failures" => draft.pause_after = fields.number(value),
             "notify" => draft.notify = fields.notify(value).map(|notify| (notify, value.place.clone())),
             "group" => draft.group = fields.text(value),
@@ -110,6 +114,33 @@ pub(super) fn drafted(
 fn when(value: &Written, expressions: &mut Expressions, fields: &mut Fields) -> Option<Arc<Expression>> {
     let text = fields.text(value)?;
     expressions.read(&text).map_err(|wrong| fields.wrong(&value.place, wrong)).ok()
+}
+
+impl Draft {
+    /// Its first instant and its end, by the clocks of a zone.
+    pub(super) fn bounds(
+        &self,
+        zone: &TimeZone,
+        fields: &mut Fields,
+    ) -> (Option<Timestamp>, Option<Timestamp>) {
+        let mut instant = |value: &Option<Written>| fields.instant(value.as_ref()?, zone);
+        (instant(&self.from), instant(&self.until))
+    }
+
+    /// Refuses what never comes, whatever the clock says or by `now`.
+    pub(super) fn refuse_contradiction(
+        &self,
+        zone: &TimeZone,
+        (from, until): (Option<Timestamp>, Option<Timestamp>),
+        now: Option<Timestamp>,
+        fields: &mut Fields,
+    ) {
+        let Some(when) = &self.when else { return };
+        if let Some((key, wrong)) = contradiction(Time { when, zone, from, until }, now) {
+            let until = self.until.as_ref().and_then(|until| until.place.clone());
+            fields.wrong(&if key == Key::Until { until } else { self.when_at.clone() }, wrong);
+        }
+    }
 }
 
 /// What is declared, and what stands where nothing is.

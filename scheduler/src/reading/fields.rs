@@ -108,6 +108,26 @@ impl Fields {
         read.ok().map(|period| period.0)
     }
 
+    /// A duration that is not over at once.
+    pub(super) fn some_length(&mut self, written: &Written) -> Option<Duration> {
+        let length = self.length(written)?;
+        if length.is_zero() {
+            let hint = "write how long, like `2h`".to_owned();
+            self.refuse(&written.place, "expected some time, not none", Some(hint));
+        }
+        Some(length).filter(|length| !length.is_zero())
+    }
+
+    /// A text that says something.
+    pub(super) fn reason(&mut self, written: &Written) -> Option<String> {
+        let text = self.text(written)?;
+        if text.trim().is_empty() {
+            let hint = "say why: who finds it paused wants to know".to_owned();
+            self.refuse(&written.place, "a reason is missing", Some(hint));
+        }
+        Some(text).filter(|text| !text.trim().is_empty())
+    }
+
     pub(super) fn number(&mut self, written: &Written) -> Option<u32> {
         let read = written.value().as_u64().and_then(|number| u32::try_from(number).ok()).filter(|n| *n > 0);
         if read.is_none() {

@@ -11,10 +11,12 @@
 //! - `file`: a text of TOML as values with places
 //! - `fields`: single values, and what is said when one is wrong
 //! - `draft`: what one schedule or trigger says; `schedules` completes it with targets and runbooks
+//! - `coming`: whether anything of a time can come
 //! - `gates`: windows and freezes of the file
 //! - `triggers`: the triggers of the file, which say most of what schedules say
 //! - `runbooks`: the runbooks that are named, each read once
 
+mod coming;
 mod draft;
 mod fields;
 mod file;
@@ -24,13 +26,14 @@ mod schedules;
 mod triggers;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use aegis_engine::diagnostic::Problems;
 use aegis_engine::error::CallError;
 use aegis_engine::function::Registry;
 use aegis_engine::runbook::Sources;
+use jiff::Timestamp;
 
 use crate::calendar::Gates;
 use crate::schedule::Schedule;
@@ -76,6 +79,8 @@ pub struct Surroundings<'a> {
     pub libraries: &'a BTreeMap<String, String>,
     /// What runbooks may call.
     pub registry: &'a Registry,
+    /// The time: whether years are over is a question of it.
+    pub now: Timestamp,
     /// Where secret parameters come from; `None`: they are not looked for, because nothing runs here.
     pub environment: Option<&'a BTreeMap<String, String>>,
 }
@@ -89,6 +94,8 @@ pub struct Plan {
     pub triggers: Vec<Trigger>,
     /// Windows and freezes.
     pub gates: Gates,
+    /// Calendars that freezes name.
+    pub calendars: Vec<PathBuf>,
     /// What was refused, a file each.
     pub problems: Vec<Problems>,
     /// Schedules by name that were refused: whoever had read them before goes on with what they said then.
@@ -108,12 +115,15 @@ impl Plan {
         let file = file::File::read(surroundings.root);
         let mut reader = schedules::Reader::new(*surroundings, &mut runbooks);
         if let Some(file) = file {
-            let (gates, mut problems) = gates::read(&file, surroundings.root);
+            let Surroundings { root, targets, now, .. } = *surroundings;
+            let gates::Read { gates, mut problems, sources, calendars } =
+                gates::read(&file, gates::Around { root, targets, now });
             plan.gates_refused = !problems.is_empty();
             plan.gates = if plan.gates_refused { gates::shut() } else { gates };
+            plan.calendars = calendars;
             plan.unreadable = file.table.is_err();
             problems.extend(reader.file(&file, &mut plan));
-            let sources = reader.sources(&file.sources);
+            let sources = reader.sources(&sources);
             plan.problems.extend(told(problems, sources));
         } else {
             plan.gates = gates::usual();
@@ -131,10 +141,11 @@ impl Plan {
 ///
 /// # Errors
 /// What is wrong about them: who cannot read a freeze does not know that there is none.
-pub fn gates(root: &Path) -> Result<Gates, Problems> {
+pub fn gates(root: &Path, targets: &dyn Targets, now: Timestamp) -> Result<Gates, Problems> {
     let Some(file) = file::File::read(root) else { return Ok(gates::usual()) };
-    let (gates, problems) = gates::read(&file, root);
-    told(problems, file.sources).map_or(Ok(gates), Err)
+    let gates::Read { gates, problems, sources, .. } =
+        gates::read(&file, gates::Around { root, targets, now });
+    told(problems, sources).map_or(Ok(gates), Err)
 }
 
 /// Reads one header's schedule, for those who check runbooks.

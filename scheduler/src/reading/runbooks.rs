@@ -1,7 +1,7 @@
 //! The runbooks that schedules name, each read and checked once.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 
 use aegis_engine::diagnostic::Severity;
@@ -34,6 +34,10 @@ impl<'a> Runbooks<'a> {
     }
 
     fn load(&self, path: &str) -> Result<Rc<Runbook>, Wrong> {
+        if is_outside(path) {
+            let hint = "copy it into the project: the path begins there, like `runbooks/backup.rhai`";
+            return Err(Wrong::new(format!("the runbook `{path}` is outside of the project"), hint));
+        }
         let file = self.surroundings.root.join(path);
         if !file.is_file() {
             return Err(self.missing(path));
@@ -78,6 +82,26 @@ impl<'a> Runbooks<'a> {
         };
         self.all().into_iter().filter(mentions).collect()
     }
+}
+
+/// Whether a path leads out of the folder that it begins in.
+fn is_outside(path: &str) -> bool {
+    let mut depth = 0_usize;
+    Path::new(path).components().any(|part| match part {
+        Component::Normal(_) => {
+            depth += 1;
+            false
+        }
+        Component::CurDir => false,
+        Component::ParentDir => match depth.checked_sub(1) {
+            Some(above) => {
+                depth = above;
+                false
+            }
+            None => true,
+        },
+        Component::RootDir | Component::Prefix(_) => true,
+    })
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) {

@@ -188,8 +188,8 @@ impl<'a, 'r> Reader<'a, 'r> {
             );
             return None;
         };
-        let from = draft.from.as_ref().and_then(|value| fields.instant(value, &zone));
-        let until = draft.until.as_ref().and_then(|value| fields.instant(value, &zone));
+        let (from, until) = draft.bounds(&zone, fields);
+        draft.refuse_contradiction(&zone, (from, until), Some(self.surroundings.now), fields);
         let known = self.target(&draft, place, fields);
         let runbook = self.runbook(name, place, &draft, fields);
         if !draft.says_when {
@@ -390,5 +390,8 @@ pub(super) fn check_header(runbook: &Runbook) -> Vec<Diagnostic> {
         let hint = "write `schedule: \"30 2 * * *\"` or `schedule: #{ when: \"30 2 * * *\" }`".to_owned();
         fields.refuse(&written.place, "the schedule does not say when", Some(hint));
     }
+    let zone = draft.zone.clone().unwrap_or(TimeZone::UTC);
+    let bounds = draft.bounds(&zone, &mut fields);
+    draft.refuse_contradiction(&zone, bounds, None, &mut fields);
     fields.problems
 }

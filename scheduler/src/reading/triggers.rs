@@ -167,7 +167,7 @@ impl Read {
             }
             "namespace" => self.namespace = fields.text(value),
             "url" => self.url = fields.text(value).filter(|url| bucket(url, value, fields)),
-            "every" => self.every = fields.length(value),
+            "every" => self.every = fields.some_length(value),
             _ => {}
         }
     }
@@ -269,7 +269,8 @@ fn rate(value: &Written, fields: &mut Fields) -> Option<Rate> {
     let text = fields.text(value)?;
     let read = text.split_once('/').and_then(|(most, per)| {
         let most = most.trim().parse().ok().filter(|most| *most > 0)?;
-        Some(Rate { most, per: per.trim().parse::<aegis_engine::Period>().ok()?.0 })
+        let per = per.trim().parse::<aegis_engine::Period>().ok()?.0;
+        (!per.is_zero()).then_some(Rate { most, per })
     });
     if read.is_none() {
         let hint = "write `6/1h`: six runs in any hour".to_owned();

@@ -4,13 +4,19 @@ use aegis_engine::runbook::Risk;
 use aegis_scheduler::{Gates, Subject, Why, reading};
 use jiff::Timestamp;
 
+use crate::files::Known;
 use crate::world::at;
 
-fn gates(text: &str, calendar: &str) -> Result<Gates, String> {
+pub(crate) fn gates(text: &str, calendar: &str) -> Result<Gates, String> {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("schedules.toml"), text).unwrap();
     std::fs::write(folder.path().join("freezes.ics"), calendar).unwrap();
-    reading::gates(folder.path()).map_err(|problems| problems.render(false))
+    of(folder.path())
+}
+
+pub(crate) fn of(folder: &std::path::Path) -> Result<Gates, String> {
+    let gates = reading::gates(folder, &Known, at("2026-11-23T00:00:00Z"));
+    gates.map_err(|problems| problems.render(false))
 }
 
 fn told(gates: &Gates, subject: &Subject<'_>, now: &str) -> String {
@@ -26,7 +32,7 @@ const NIGHT: Subject<'_> = Subject { risk: Risk::High, target: "prod", protected
 #[test]
 fn without_a_file_high_risk_waits_for_sunday_in_seoul() {
     let folder = tempfile::tempdir().unwrap();
-    let gates = reading::gates(folder.path()).unwrap();
+    let gates = of(folder.path()).unwrap();
     assert_eq!(told(&gates, &NIGHT, "2026-11-28T17:00:00Z"), "open until 2026-11-28T19:00:00Z");
     assert_eq!(told(&gates, &NIGHT, "2026-11-28T18:59:59Z"), "open until 2026-11-28T19:00:00Z");
     let closed = "outside-window: window `sunday` is closed until Sun 2026-12-06 02:00 (Asia/Seoul)";
@@ -64,6 +70,38 @@ fn a_listed_freeze_keeps_everybody_out() {
     assert_eq!(told(&gates, &anybody, "2027-01-04T00:00:00Z"), "free");
 }
 
+#[test]
+fn windows_and_freezes_that_would_do_nothing_are_refused_with_line_and_hint() {
+    let window = |line: &str| format!("[windows.night]\nwhen = \"0 2 * * *\"\nlasts = \"1h\"\n{line}\n");
+    let freeze = |line: &str| format!("[freezes.x]\nfrom = \"2026-12-24\"\nuntil = \"2026-12-26\"\n{line}\n");
+    for (text, message, place, hint) in [
+        (window("targets = [\"prod\", \"prd\"]"), "there is no target `prd`", "4:20", "targets are"),
+        (freeze("targets = [\"prd\"]"), "there is no target `prd`", "4:12", "targets are"),
+        (freeze("targets = []"), "it is for no target", "4:11", "leave `targets` out"),
+        (window("").replace("1h", "0s"), "expected some time, not none", "3:9", "`2h`"),
+        (
+            window("").replace("0 2 * * *", "0 0 2 ? * SUN 2020"),
+            "are over: it never comes",
+            "2:8",
+            "its year",
+        ),
+        (window("").replace("0 2 * * *", "0 0 30 2 *"), "never comes", "2:8", "its month"),
+        (window("").replace("0 2 * * *", "0 25 * * *"), "hour: 25 is not within 0-23", "2:8", "five fields"),
+        (freeze("file = \"freezes.ics\""), "has a `file` and `from`", "2:1", "two freezes"),
+        (
+            freeze("").replace("until = \"2026-12-26\"", ""),
+            "freeze `x` has no `until`",
+            "1:10",
+            "`from` and `until`",
+        ),
+    ] {
+        let told = gates(&text, "").unwrap_err();
+        let place = format!("schedules.toml:{place}");
+        assert!([message, &place, hint, "^"].iter().all(|part| told.contains(part)), "{text}: {told}");
+    }
+    assert!(gates(&window("targets = [\"prod\", \"sandbox\"]"), "").is_ok());
+}
+
 const CALENDAR: &str = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//test//EN\r\n\
 BEGIN:VEVENT\r\nUID:1\r\nSUMMARY:month's end\r\nDTSTART;VALUE=DATE:20260131\r\nDTEND;VALUE=DATE:20260202\r\n\
 RRULE:FREQ=MONTHLY;BYMONTHDAY=-1\r\nEND:VEVENT\r\n\
@@ -96,11 +134,11 @@ fn a_calendar_file_freezes_with_its_recurrences_exceptions_and_zones() {
 fn what_is_wrong_about_a_calendar_is_told_with_its_line() {
     let told = gates("[freezes.company]\nfile = \"nowhere.ics\"\n", "").unwrap_err();
     assert!(
-        told.contains("cannot use the calendar `nowhere.ics`") && told.contains("schedules.toml:2:8"),
+        told.contains("cannot read the calendar `nowhere.ics`") && told.contains("schedules.toml:2:8"),
         "{told}"
     );
     let told = gates("[freezes.company]\nfile = \"freezes.ics\"\n", "no calendar").unwrap_err();
-    assert!(told.contains("cannot use the calendar `freezes.ics`"), "{told}");
+    assert!(told.contains("cannot use the calendar `freezes.ics`: line 1"), "{told}");
     let told = gates("[windows.night]\nwhen = \"every 2h\"\nlasts = \"1h\"\n", "").unwrap_err();
     assert!(told.contains("opens again and again"), "{told}");
     let told = gates("[windows.night]\nwhen = \"0 2 * * *\"\n", "").unwrap_err();

@@ -10,7 +10,7 @@ use aegis_engine::{builtin, codes};
 use aegis_scheduler::reading::{Surroundings, Target, Targets};
 use aegis_scheduler::{Missed, Overlap, Plan, Skipped, Subject};
 
-struct Known;
+pub(crate) struct Known;
 
 impl Targets for Known {
     fn channel(&self, target: &str, channel: &str) -> Result<(), CallError> {
@@ -50,13 +50,17 @@ fn read(text: &str, runbooks: &[(&str, &str)]) -> Plan {
     for (name, text) in runbooks {
         std::fs::write(folder.path().join("runbooks").join(name), text).unwrap();
     }
-    let root = folder.path().canonicalize().unwrap();
+    plan_of(&folder.path().canonicalize().unwrap())
+}
+
+pub(crate) fn plan_of(root: &std::path::Path) -> Plan {
     Plan::read(&Surroundings {
-        root: &root,
+        root,
         targets: &Known,
         target: "sandbox",
         libraries: &BTreeMap::new(),
         registry: registry(),
+        now: crate::world::at("2026-11-23T00:00:00Z"),
         environment: None,
     })
 }
@@ -165,6 +169,56 @@ fn mistakes_are_told_with_line_caret_and_hint_and_the_others_stay() {
         &["no parameter `kep`", "did you mean `keep`?"],
     );
     said(wrong("when = \"@daily\"\n"), &["schedule `bad` names no runbook"]);
+    said(with("paused = \"  \""), &["a reason is missing", "schedules.toml:9:10", "hint: say why"]);
+    for outside in ["../x.rhai", "runbooks/../../x.rhai", "/etc/x.rhai"] {
+        said(
+            wrong(&format!("runbook = \"{outside}\"\nwhen = \"@daily\"\n")),
+            &[&format!("the runbook `{outside}` is outside of the project"), "schedules.toml:6:11"],
+        );
+    }
+}
+
+#[test]
+fn what_contradicts_itself_and_never_comes_is_refused_and_what_is_merely_over_is_not() {
+    // Read on the 23rd of November 2026.
+    let lines = |when: &str, bounds: &str| {
+        format!(
+            "runbook = \"runbooks/backup.rhai\"\nparams = {{ bucket = \"b\" }}\nwhen = \"{when}\"\n{bounds}"
+        )
+    };
+    let never = [
+        ("0 0 2 ? * SUN 2020", "", "the years of `0 0 2 ? * SUN 2020` are over", "8:8"),
+        ("0 0 2 ? * SUN 2019-2026", "from = 2027-01-01\n", "at or after its `from`", "8:8"),
+        ("0 0 2 ? * SUN 2028", "until = 2027-12-31\n", "before its `until`", "8:8"),
+        (
+            "0 0 30 * *",
+            "from = 2027-02-01\nuntil = 2027-03-01\n",
+            "between its `from` and its `until`",
+            "8:8",
+        ),
+        ("2026-12-24T18:00", "from = 2027-01-01\n", "at or after its `from`", "8:8"),
+        ("@daily", "from = 2026-12-24\nuntil = 2026-12-01\n", "it ends before it begins", "10:9"),
+        ("every 1h", "from = 2026-12-24\nuntil = 2026-12-24\n", "it ends before it begins", "10:9"),
+    ];
+    for (when, bounds, part, place) in never {
+        let told = wrong(&lines(when, bounds));
+        let has = [part, &format!("schedules.toml:{place}"), "hint: "].iter().all(|part| told.contains(part));
+        assert!(has, "{when} {bounds}: {told}");
+    }
+    for (when, bounds) in [
+        ("@daily", "until = 2020-01-01\n"),
+        ("0 0 2 ? * SUN 2020", "until = 2021-01-01\n"),
+        ("2020-12-24T18:00", ""),
+        ("0 0 2 ? * SUN 2026-2027", ""),
+        ("0 0 30 * *", "from = 2027-01-30\nuntil = 2027-01-31\n"),
+        ("every 1h", "from = 2027-01-01\nuntil = 2027-01-02\n"),
+    ] {
+        let plan = read(&format!("[schedules.a]\n{}", lines(when, bounds)), &[]);
+        assert_eq!((told(&plan), plan.schedules.len()), (String::new(), 1), "{when} {bounds}");
+    }
+    let header = "runbook(#{ title: \"T\", schedule: #{ when: \"@daily\", from: \"2027-01-02\", until: \"2027-01-01\" } });\n";
+    let plan = read("", &[("tidy.rhai", header)]);
+    assert!(told(&plan).contains("it ends before it begins"), "{}", told(&plan));
 }
 
 #[test]

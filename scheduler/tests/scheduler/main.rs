@@ -5,6 +5,7 @@
 
 mod calendars;
 mod files;
+mod ics;
 mod interrupted;
 mod oracle;
 mod outages;

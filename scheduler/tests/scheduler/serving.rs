@@ -118,3 +118,43 @@ fn runs_that_wait_for_people_cost_nothing_until_one_is_answered() {
     let ended = world.store.open().unwrap().len();
     assert_eq!(ended, WAITING - 1);
 }
+
+#[test]
+fn that_nothing_starts_for_mistakes_in_windows_and_freezes_is_told_once() {
+    let now = Timestamp::now();
+    let folder = tempfile::tempdir().unwrap();
+    let plan = |text: &str| {
+        std::fs::write(folder.path().join("schedules.toml"), text).unwrap();
+        crate::files::plan_of(folder.path())
+    };
+    let mut world = World::new(Vec::new(), &now.to_string());
+    let wrong = plan("[freezes.x]\nfrom = \"tomorrow\"\nuntil = \"2030-01-01\"\n");
+    world.keeper.load(shared(vec![schedule("a", "0 0 1 1 *", "UTC")]), wrong.gates, now).unwrap();
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let listener = {
+        let heard = Arc::clone(&heard);
+        Arc::new(move |told: &Told| {
+            let line = match told {
+                Told::Shut(schedules) => format!("shut for {}", schedules.len()),
+                Told::Opened => "opened".to_owned(),
+                _ => return,
+            };
+            heard.lock().unwrap().push(line);
+        })
+    };
+    let options = Options { look: Duration::from_millis(20), ..Options::of("test") };
+    let launcher = Arc::new(Patient::default()) as Arc<dyn Launcher>;
+    let service = Service::new(world.keeper, launcher, Arc::new(SystemClock), listener, options);
+    let handle = service.handle();
+    let serving = std::thread::spawn(move || service.run());
+    let heard = |lines: &[&str]| until(&format!("{lines:?}"), || *heard.lock().unwrap() == lines);
+    heard(&["shut for 1"]);
+    handle.load(plan("[freezes.x]\nfrom = \"soon\"\nuntil = \"2030-01-01\"\n"));
+    handle.load(plan("windows = {}\n"));
+    heard(&["shut for 1", "opened"]);
+    // What was read right once stands.
+    handle.load(plan("[freezes.x]\nfrom = \"soon\"\nuntil = \"2030-01-01\"\n"));
+    handle.stop();
+    serving.join().unwrap();
+    heard(&["shut for 1", "opened"]);
+}

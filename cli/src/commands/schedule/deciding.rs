@@ -44,6 +44,10 @@ fn known(context: &Context, name: &str) -> Result<(Arc<Schedule>, Arc<dyn Record
 
 impl Pause {
     pub(super) fn run(self, context: &Context) -> Result<Exit, Failure> {
+        if self.reason.trim().is_empty() {
+            let hint = "`--reason WHY`: who finds it paused wants to know";
+            return Err(CallError::argument("a pause needs a reason").hint(hint).into());
+        }
         let (_, store) = known(context, &self.schedule)?;
         let pause = Paused { person: context.person(), reason: self.reason, at: SystemClock.now() };
         store.set_pause(&self.schedule, Some(&pause))?;

@@ -75,6 +75,11 @@ impl Backfill {
     pub(super) fn run(self, context: &Arc<Context>) -> Result<Exit, Failure> {
         let schedule = find(context, &context.plan(true)?, &self.schedule)?;
         let (from, to) = (instant(&self.from, &schedule)?, instant(&self.to, &schedule)?);
+        if from > to {
+            let problem =
+                CallError::new(codes::ARGUMENT, format!("`--from` ({from}) is after `--to` ({to})"));
+            return Err(problem.hint("give the earlier time to `--from`").into());
+        }
         if to > SystemClock.now() {
             let problem = CallError::new(codes::ARGUMENT, "what is still to come cannot be backfilled");
             return Err(problem
