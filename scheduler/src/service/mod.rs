@@ -125,6 +125,8 @@ pub struct Service {
     began: Timestamp,
     /// Something may be in the queue.
     hungry: bool,
+    /// Whether windows and freezes have mistakes that let nothing start, as it was told.
+    shut: bool,
     /// Whether effects were halted when it last looked.
     halted: bool,
     looked: Option<Instant>,
@@ -154,6 +156,7 @@ impl Service {
             messages: mpsc::channel(),
             executing: BTreeMap::new(),
             hungry: true,
+            shut: false,
             halted: false,
             looked: None,
             kept: Instant::now(),
@@ -173,6 +176,7 @@ impl Service {
         self.look_at_all();
         let next = self.keeper.next().map(|(at, _)| at);
         self.tell(&Told::Serving { schedules: self.keeper.len(), next });
+        self.notice_shutting();
         let mut last = (Instant::now(), self.clock.now());
         while !self.is_over() {
             last = self.notice_jumps(last);
@@ -275,6 +279,7 @@ impl Service {
                 let Plan { schedules, gates, .. } = self.keeper.mended(*plan);
                 let loaded = self.keeper.load(schedules, gates, self.clock.now());
                 self.unless_trouble(loaded);
+                self.notice_shutting();
             }
             Message::Event(event, decided) => self.fire(&event, decided),
             Message::Stop { leave } => {
@@ -303,6 +308,18 @@ impl Service {
                 decided(Err(aegis_engine::run::Stop::Store(error).error()));
             }
         }
+    }
+
+    /// Tells once that windows and freezes with mistakes let nothing start, and once that they are mended: records of
+    /// instants that are frozen are no news to anybody.
+    fn notice_shutting(&mut self) {
+        let shut = self.keeper.gates().are_shut;
+        match (self.shut, shut) {
+            (false, true) => self.tell(&Told::Shut(self.keeper.schedules().map(Arc::clone).collect())),
+            (true, false) => self.tell(&Told::Opened),
+            _ => {}
+        }
+        self.shut = shut;
     }
 
     /// Tells when the clock on the wall and elapsed time part ways: somebody set it, or the machine slept.

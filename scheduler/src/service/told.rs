@@ -33,6 +33,11 @@ pub enum Told {
     NotStarted(Record, Option<Arc<Schedule>>),
     /// A schedule was paused because it kept failing.
     Paused(Arc<Schedule>, Pause),
+    /// Windows and freezes have mistakes, and nobody has ever read them right: nothing of these schedules starts by
+    /// itself until they are mended.
+    Shut(Vec<Arc<Schedule>>),
+    /// They have been mended.
+    Opened,
     /// The clock on the wall went this far ahead of elapsed time, or back.
     Jumped(SignedDuration),
     /// A run's window closes at this time.

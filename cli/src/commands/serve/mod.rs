@@ -4,12 +4,14 @@
 //! - `runs`: starts runs and knows how they stand; `jobs`: those that execute in a management cluster
 //! - `screen`: what people and programs see; `supervisor`: what systemd is told
 //! - `notices`: what people are told through their channels
+//! - `reloading`: what the project says now
 //! - `listening`: the address it answers at; `watching`: who looks for events; `heartbeat`: a URL that is asked
 
 mod heartbeat;
 mod jobs;
 mod listening;
 mod notices;
+mod reloading;
 mod runs;
 mod screen;
 mod supervisor;
@@ -18,7 +20,6 @@ mod watching;
 use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 use aegis_console::{Console, Known, Metrics, Tokens};
 use aegis_engine::clock::{Clock, Entropy, SystemClock, SystemEntropy};
@@ -37,13 +38,11 @@ use crate::exit::Exit;
 use crate::notices::Notices;
 use crate::view::failure::Failure;
 use crate::view::say;
+use reloading::Reloading;
 use runs::Runs;
 use screen::Screen;
 use supervisor::Supervisor;
 use watching::Watching;
-
-/// How often files are looked at for changes.
-const LOOK: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
@@ -61,7 +60,7 @@ impl Serve {
         let refused = tell_problems(&context, &plan);
         let known = Known::default();
         known.set(&plan);
-        let mut keeper = Keeper::new(context.records()?);
+        let (mut keeper, calendars) = (Keeper::new(context.records()?), plan.calendars);
         keeper.load(plan.schedules, plan.gates, SystemClock.now())?;
 
         let metrics = Arc::new(Metrics::default());
@@ -87,7 +86,7 @@ impl Serve {
         supervisor.watch(&context, &metrics);
         heartbeat::start(&context, metrics)?;
         stop_when_told(&context, service.handle());
-        reload_when_changed(&context, service.handle(), console, watching);
+        Reloading::start(&context, service.handle(), console, watching, calendars);
         service.run();
         context.finish();
         say("stopped: what was left goes on with the next `aegis serve`");
@@ -115,7 +114,7 @@ impl Serve {
                 Told::Draining(_) => supervisor.tell("STOPPING=1"),
                 _ => {}
             }
-            if let Some(notice) = notices::notice(&context, told) {
+            for notice in notices::notices(&context, told) {
                 notices.tell(notice);
             }
         })
@@ -194,67 +193,4 @@ fn stop_when_told(context: &Arc<Context>, handle: Handle) {
             told = true;
         }
     });
-}
-
-/// Reads the project again when one of its files is another.
-fn reload_when_changed(
-    context: &Arc<Context>,
-    handle: Handle,
-    console: Arc<Console>,
-    watching: Arc<Watching>,
-) {
-    let inside = Arc::clone(context);
-    let mut known = fingerprint(&context.project);
-    context.runtime.spawn(async move {
-        loop {
-            tokio::time::sleep(LOOK).await;
-            let context = Arc::clone(&inside);
-            let (before, handle) = (known.clone(), handle.clone());
-            let (console, watching) = (Arc::clone(&console), Arc::clone(&watching));
-            let looked = tokio::task::spawn_blocking(move || {
-                let now = fingerprint(&context.project);
-                if now != before
-                    && let Ok(plan) = context.plan(true)
-                {
-                    console.metrics.set_refused(tell_problems(&context, &plan));
-                    console.project.set(&plan);
-                    watching.look();
-                    let as_before =
-                        if plan.problems.is_empty() { "" } else { "; what has mistakes stands as it was" };
-                    say(&format!("read the schedules again: {}{as_before}", plan.schedules.len()));
-                    handle.load(plan);
-                }
-                now
-            });
-            known = looked.await.unwrap_or_default();
-        }
-    });
-}
-
-/// Names, sizes and times of all that schedules come from.
-fn fingerprint(project: &Path) -> Vec<(std::path::PathBuf, u64, Option<SystemTime>)> {
-    let mut found = Vec::new();
-    let mut folders = vec![project.join("runbooks"), project.join("lib")];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
-            if entry.path().is_dir() {
-                folders.push(entry.path());
-            } else {
-                found.push(entry.path());
-            }
-        }
-    }
-    // Calendars stand beside the file that names them.
-    let beside = std::fs::read_dir(project).into_iter().flatten().flatten().map(|entry| entry.path());
-    found.extend(beside.filter(|path| {
-        path.ends_with("schedules.toml") || path.extension().is_some_and(|ending| ending == "ics")
-    }));
-    found.sort();
-    let of = |path: std::path::PathBuf| {
-        let data = std::fs::metadata(&path).ok();
-        let (size, at) =
-            (data.as_ref().map_or(0, std::fs::Metadata::len), data.and_then(|data| data.modified().ok()));
-        (path, size, at)
-    };
-    found.into_iter().map(of).collect()
 }

@@ -1,6 +1,7 @@
 //! What people are told of what the scheduler does: by each schedule's own declaration, its runbook's, or the usual
 //! channel of its target.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use aegis_engine::journal::Verdict;
@@ -9,11 +10,35 @@ use aegis_scheduler::Schedule;
 use aegis_scheduler::keeper::Launch;
 use aegis_scheduler::service::Told;
 
+use super::screen::SHUT;
 use crate::context::Context;
 use crate::notices::{Notice, channels};
 
-/// What there is to tell; `None`: nothing that anybody should hear of.
-pub(super) fn notice(context: &Context, told: &Told) -> Option<Notice> {
+/// What there is to tell: nothing of what nobody needs to hear of.
+pub(super) fn notices(context: &Context, told: &Told) -> Vec<Notice> {
+    match told {
+        Told::Shut(schedules) => shut(context, schedules),
+        told => one(context, told).into_iter().collect(),
+    }
+}
+
+/// One for everybody who hears of missed runs of any of these schedules, once a target.
+fn shut(context: &Context, schedules: &[Arc<Schedule>]) -> Vec<Notice> {
+    let mut told: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for schedule in schedules {
+        let who = channels(context, &schedule.target, &schedule.notify, Moment::Missed);
+        told.entry(&schedule.target).or_default().extend(who);
+    }
+    let notice = |(target, channels): (&str, BTreeSet<String>)| Notice {
+        target: target.to_owned(),
+        channels: channels.into_iter().collect(),
+        moment: Moment::Missed,
+        text: SHUT.to_owned(),
+    };
+    told.into_iter().map(notice).collect()
+}
+
+fn one(context: &Context, told: &Told) -> Option<Notice> {
     match told {
         Told::NotStarted(record, schedule) => {
             let why = record.why().filter(|why| why.is_missed())?;

@@ -10,6 +10,10 @@ use serde_json::{Value, json};
 use crate::context::Global;
 use crate::view::{say, table, tree};
 
+/// What is said when windows and freezes have mistakes.
+pub(super) const SHUT: &str = "the windows or freezes of schedules.toml have mistakes: nothing starts by itself until they \
+                               are mended: aegis check";
+
 /// A reader of what the scheduler tells.
 pub(super) struct Screen {
     json: bool,
@@ -66,6 +70,8 @@ fn line(told: &Told) -> Option<String> {
             let name = &schedule.name;
             format!("{name} is paused: {}\n  next: aegis schedule resume {name}", pause.reason)
         }
+        Told::Shut(_) => SHUT.to_owned(),
+        Told::Opened => "the windows and freezes are mended: runs start again".to_owned(),
         Told::Jumped(by) => {
             let length = Period::seconds(by.unsigned_abs().as_secs());
             let way = if by.is_negative() { "back" } else { "forward" };
@@ -108,6 +114,8 @@ fn value(told: &Told) -> Option<Value> {
         Told::Paused(schedule, pause) => {
             json!({ "event": "paused", "schedule": &*schedule.name, "pause": pause })
         }
+        Told::Shut(schedules) => json!({ "event": "shut", "schedules": schedules.len() }),
+        Told::Opened => json!({ "event": "opened" }),
         Told::Jumped(by) => json!({ "event": "jumped", "seconds": by.as_secs_f64() }),
         Told::Closing(launch, at, _) => json!({ "event": "closing", "run": launch.run, "closes": at }),
         Told::Trouble(why) => json!({ "event": "trouble", "message": why }),
