@@ -41,7 +41,8 @@ impl Page<'_> {
                 json!({ "name": SCRIPT, "functions": functions })
             }
             Self::Builtin(one) => json!({
-                "name": one.name, "signature": one.signature, "summary": one.summary, "options": one.options,
+                "name": one.name, "signature": one.signature, "summary": one.summary, "page": one.page,
+                "options": facts(one.options.options()), "example": one.example,
             }),
             Self::Module(one) => {
                 let functions =
@@ -59,28 +60,31 @@ impl Page<'_> {
 fn described(module: &str, function: &Function) -> Value {
     let description = &function.description;
     let name = format!("{module}::{}", description.name);
-    let parameters = |parameters: Vec<&Parameter>| {
-        let facts = parameters.into_iter().map(|one| {
-            json!({
-                "name": one.name, "kind": one.kind, "help": one.help, "required": one.required,
-                "default": one.default, "choices": one.choices,
-            })
-        });
-        facts.collect::<Vec<_>>()
-    };
     json!({
         "name": name,
         "signature": function.signature.line(&name),
         "summary": description.summary,
         "effect": description.effect.word(),
-        "needs": description.capability,
+        "needs": description.needs().unwrap_or_default(),
         "returns": description.returns,
         "undo": description.undo,
         "fails_when": description.fails_when,
-        "arguments": parameters(function.signature.positional().collect()),
-        "options": parameters(function.signature.options().collect()),
+        "arguments": facts(function.signature.positional()),
+        "options": facts(function.signature.options()),
         "example": description.example,
     })
+}
+
+/// What there is to know about arguments, and about the keys of those that are maps.
+fn facts<'a>(parameters: impl Iterator<Item = &'a Parameter>) -> Vec<Value> {
+    let fact = |one: &Parameter| {
+        json!({
+            "name": one.name, "kind": one.shape.kind, "format": one.shape.format, "help": one.help,
+            "required": one.required, "default": one.default, "choices": one.shape.choices,
+            "keys": facts(one.shape.fields.iter()),
+        })
+    };
+    parameters.map(fact).collect()
 }
 
 /// The page of a module.
@@ -107,22 +111,21 @@ fn function(module: &str, function: &Function) -> String {
         }
     };
     fact("Effect", description.effect.word());
-    fact("Needs", &quoted(description.capability));
+    fact("Needs", &description.needs().map_or_else(|| "nothing".to_owned(), |needs| format!("`{needs}`")));
     fact("Returns", description.returns);
     fact("Undo", description.undo);
     fact("Fails when", description.fails_when);
-    let positional: Vec<&Parameter> = function.signature.positional().collect();
-    let options: Vec<&Parameter> = function.signature.options().collect();
-    page.push_str(&parameters("Arguments", &positional));
-    page.push_str(&parameters("Options", &options));
-    let _ = write!(page, "\n```rhai\n{}\n```\n", description.example.trim());
+    page.push_str(&parameters("Arguments", function.signature.positional()));
+    page.push_str(&parameters("Options", function.signature.options()));
+    page.push_str(&example(description.example));
     page
 }
 
 /// The page of the functions that need no module.
 fn script() -> String {
-    let mut page = "# script\n\nFunctions of the engine itself; they need no module.\n".to_owned();
-    for builtin in BUILTINS {
+    let mut page =
+        format!("# script\n\nFunctions of the engine itself; they need no module.\n\n{DURATION}\n");
+    for builtin in BUILTINS.iter() {
         let _ = write!(page, "\n{}", self::builtin(builtin));
     }
     page
@@ -131,26 +134,35 @@ fn script() -> String {
 /// The section of one of them.
 fn builtin(builtin: &Builtin) -> String {
     let mut page = format!("## {}\n\n    {}\n\n{}\n", builtin.name, builtin.signature, builtin.summary);
-    if !builtin.options.is_empty() {
-        let _ = write!(page, "\nOptions: {}.\n", aegis_engine::text::list(builtin.options));
+    if !builtin.page.is_empty() {
+        let _ = write!(page, "\n{}\n", builtin.page);
     }
+    page.push_str(&parameters("Options", builtin.options.options()));
+    page.push_str(&example(builtin.example));
     page
 }
 
-fn quoted(text: &str) -> String {
-    if text.is_empty() { String::new() } else { format!("`{text}`") }
+fn example(text: &str) -> String {
+    format!("\n```rhai\n{}\n```\n", text.trim())
 }
 
-fn parameters(heading: &str, parameters: &[&Parameter]) -> String {
-    if parameters.is_empty() {
-        return String::new();
-    }
-    let lines: Vec<String> = parameters.iter().map(|parameter| line(parameter)).collect();
-    format!("\n{heading}:\n\n{}\n", lines.join("\n"))
+/// What reads as a duration, said once for all pages.
+const DURATION: &str = "A *duration*, here and wherever an argument of a module is one, is a text like `\"90s\"`, `\"5m\"`, \
+                        `\"1h 30m\"` or `\"2d\"`, or a whole number of seconds.";
+
+fn parameters<'a>(heading: &str, parameters: impl Iterator<Item = &'a Parameter>) -> String {
+    let lines = lines(parameters, 0);
+    if lines.is_empty() { lines } else { format!("\n{heading}:\n\n{lines}") }
+}
+
+/// A line for each, and below those that are maps one for each of their keys.
+fn lines<'a>(parameters: impl Iterator<Item = &'a Parameter>, depth: usize) -> String {
+    let below = |one: &Parameter| lines(one.shape.fields.iter(), depth + 1);
+    parameters.map(|one| format!("{}{}\n{}", "  ".repeat(depth), line(one), below(one))).collect()
 }
 
 fn line(parameter: &Parameter) -> String {
-    let mut line = format!("- `{}` ({}", parameter.name, parameter.kind);
+    let mut line = format!("- `{}` ({}", parameter.name, parameter.shape.word());
     if let Some(default) = &parameter.default {
         let _ = write!(line, ", default `{default}`");
     } else if parameter.required {
@@ -158,8 +170,9 @@ fn line(parameter: &Parameter) -> String {
     }
     let help = parameter.help.split_whitespace().collect::<Vec<_>>().join(" ");
     let _ = write!(line, "): {help}");
-    if !parameter.choices.is_empty() {
-        let _ = write!(line, " One of `{}`.", parameter.choices.join("`, `"));
+    let choices = &parameter.shape.choices;
+    if !choices.is_empty() {
+        let _ = write!(line, " One of `{}`.", choices.join("`, `"));
     }
     line
 }

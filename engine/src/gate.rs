@@ -259,12 +259,8 @@ impl Call<'_> {
     }
 
     fn check_capability(&self) -> Result<(), Interrupt> {
-        let required = self.function.description.capability;
-        if required.is_empty() || required.starts_with("run:") {
-            self.function.scope(&self.opened)?;
-            return Ok(());
-        }
         let scope = self.function.scope(&self.opened)?;
+        let Some(required) = self.function.description.needs() else { return Ok(()) };
         let capability: Option<Capability> = required.parse().ok();
         let allowed =
             |need: &Capability| capability.as_ref().is_some_and(|c| need.allows(c, scope.as_deref()));

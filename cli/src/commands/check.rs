@@ -29,7 +29,7 @@ impl Check {
         let files = self.files(global)?;
         let mut errors = 0;
         for file in &files {
-            let mut problems = examine(file, &aegis_stdlib::libraries(), &registry, BUILTINS);
+            let mut problems = examine(file, &aegis_stdlib::libraries(), &registry, &BUILTINS);
             problems.diagnostics.extend(schedule_of(file));
             errors += usize::from(problems.has_errors());
             if global.json() {

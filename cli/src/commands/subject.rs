@@ -67,7 +67,7 @@ impl Subject {
 
 /// Nothing begins that is known to be wrong.
 pub(crate) fn refuse_mistakes(runbook: &Runbook) -> Result<(), Failure> {
-    let diagnostics = check(runbook, &Context::registry()?, BUILTINS);
+    let diagnostics = check(runbook, &Context::registry()?, &BUILTINS);
     let problems = Problems { diagnostics, sources: runbook.sources.clone() };
     if problems.has_errors() { Err(problems.into()) } else { Ok(()) }
 }

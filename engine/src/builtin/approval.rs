@@ -33,7 +33,7 @@ struct Ask;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct AskArguments {
+pub(crate) struct AskArguments {
     /// What people are asked, as one sentence.
     question: String,
     /// How many must say yes.

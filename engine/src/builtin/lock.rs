@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 
 use crate::codes;
 use crate::error::CallError;
-use crate::function::{Context, Description, Effect, Function, HostFunction, Module, Plan, Probe, UndoCall};
+use crate::function::{
+    Context, Description, Effect, Function, HostFunction, Module, OWN_RUN, Plan, Probe, UndoCall,
+};
 use crate::units::Period;
 
 pub(super) fn module() -> Module {
@@ -50,7 +52,7 @@ impl HostFunction for Hold {
     fn describe() -> Description {
         Description {
             summary: "Takes a lock and holds it until the run ends or gives it back.",
-            capability: "run:lock",
+            capability: OWN_RUN,
             positional: &["name"],
             returns: "map: `name`, `token` (int, grows with every new holder)",
             undo: "gives the lock back",
@@ -117,7 +119,7 @@ impl HostFunction for Release {
     fn describe() -> Description {
         Description {
             summary: "Gives a lock back before the run ends.",
-            capability: "run:lock",
+            capability: OWN_RUN,
             positional: &["name"],
             returns: "nothing",
             undo: "none: another run may have it already",

@@ -7,6 +7,9 @@ mod report;
 mod run;
 mod undo;
 
+pub(crate) use approval::AskArguments;
+pub(crate) use undo::WithArguments;
+
 use crate::function::Module;
 
 /// The engine's own modules, in the order a reader should meet them.

@@ -6,7 +6,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::error::CallError;
-use crate::function::{Context, Description, Effect, Function, HostFunction, Module, Plan, Probe, UndoCall};
+use crate::function::{
+    Context, Description, Effect, Function, HostFunction, Module, OWN_RUN, Plan, Probe, UndoCall,
+};
 
 pub(super) fn module() -> Module {
     Module {
@@ -25,7 +27,7 @@ struct With;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct WithArguments {
+pub(crate) struct WithArguments {
     /// Name of a function of the runbook itself.
     function: String,
     /// Its arguments, in order; kept as they are now.
@@ -43,7 +45,7 @@ impl HostFunction for With {
     fn describe() -> Description {
         Description {
             summary: "Names a function of the runbook that takes the next change back.",
-            capability: "run:undo",
+            capability: OWN_RUN,
             positional: &["function", "arguments"],
             returns: "nothing",
             undo: "calls the function",

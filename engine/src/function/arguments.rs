@@ -1,10 +1,12 @@
 //! Arguments of a call: positional ones first, everything optional in one trailing map. The signature is
 //! read off the argument struct's schema, so that the struct's field docs are the reference page and a
-//! misspelt option is caught with the nearest real name before the function sees anything.
+//! misspelt option is caught with the nearest real name before the function sees anything. What each argument
+//! may be is its [`Shape`].
 
 use schemars::Schema;
 use serde_json::{Map, Value};
 
+use super::shape::{self, Misfit, Shape};
 use crate::text::{did_you_mean, list};
 
 /// One argument.
@@ -12,8 +14,8 @@ use crate::text::{did_you_mean, list};
 pub struct Parameter {
     /// Name in the options map, and of the field in the argument struct.
     pub name: String,
-    /// `string`, `int`, `number`, `bool`, `map`, `array`, several joined by ` | `, or `any`.
-    pub kind: String,
+    /// What it may be.
+    pub shape: Shape,
     /// Doc comment of the field.
     pub help: String,
     /// Given by position.
@@ -22,8 +24,6 @@ pub struct Parameter {
     pub required: bool,
     /// Default as JSON, where the struct says one.
     pub default: Option<Value>,
-    /// The values an enumeration allows.
-    pub choices: Vec<String>,
 }
 
 /// The arguments of a function, in order: positional, then options by name.
@@ -46,24 +46,17 @@ pub struct ArgumentError {
 
 impl Signature {
     pub(crate) fn new(positional: &[&str], schema: &Schema) -> Self {
-        let empty = Map::new();
-        let root = schema.as_object().unwrap_or(&empty);
-        let properties = root.get("properties").and_then(Value::as_object).unwrap_or(&empty);
-        let required: Vec<&str> = strings(root.get("required"));
-        let parameter = |name: &str, property: &Value| Parameter {
-            name: name.to_owned(),
-            kind: kind(property, root),
-            help: property.get("description").and_then(Value::as_str).unwrap_or_default().to_owned(),
-            positional: positional.contains(&name),
-            required: required.contains(&name),
-            default: property.get("default").filter(|value| !value.is_null()).cloned(),
-            choices: choices(property, root),
-        };
-        let first = positional.iter().filter_map(|name| properties.get(*name).map(|p| parameter(name, p)));
-        let rest = properties.iter().filter(|(name, _)| !positional.contains(&name.as_str()));
-        let parameters = first.chain(rest.map(|(name, p)| parameter(name, p))).collect();
-        let unknown = positional.iter().filter(|name| !properties.contains_key(**name));
-        Self { parameters, unknown_positional: unknown.map(|name| (*name).to_owned()).collect() }
+        let mut known = shape::parameters(schema);
+        let mut parameters = Vec::with_capacity(known.len());
+        let mut unknown = Vec::new();
+        for name in positional {
+            match known.iter().position(|parameter| parameter.name == *name) {
+                Some(at) => parameters.push(Parameter { positional: true, ..known.remove(at) }),
+                None => unknown.push((*name).to_owned()),
+            }
+        }
+        parameters.extend(known);
+        Self { parameters, unknown_positional: unknown }
     }
 
     pub(crate) fn defects(&self) -> impl Iterator<Item = String> {
@@ -115,21 +108,26 @@ impl Signature {
         for (parameter, value) in self.positional().zip(positional) {
             arguments.insert(parameter.name.clone(), value);
         }
-        arguments.retain(|_, value| !value.is_null());
+        shape::leave_out(&mut arguments, &self.parameters);
         self.refuse_missing(&arguments)?;
         self.refuse_mistyped(&arguments)?;
         Ok(Value::Object(arguments))
     }
 
     fn refuse_unknown(&self, arguments: &Map<String, Value>) -> Result<(), ArgumentError> {
-        let names: Vec<&str> = self.parameters.iter().map(|p| p.name.as_str()).collect();
-        let Some(unknown) = arguments.keys().find(|key| !names.contains(&key.as_str())) else {
-            return Ok(());
-        };
+        let unknown = arguments.keys().find(|key| self.parameters.iter().all(|p| p.name != **key));
+        unknown.map_or(Ok(()), |key| Err(self.unknown(key)))
+    }
+
+    /// There is no such option.
+    pub(crate) fn unknown(&self, key: &str) -> ArgumentError {
         let options: Vec<&str> = self.options().map(|p| p.name.as_str()).collect();
-        let hint = did_you_mean(unknown, names.iter().copied())
-            .unwrap_or_else(|| format!("options are {}", list(&options)));
-        Err(ArgumentError { message: format!("unknown option `{unknown}`"), hint: Some(hint) })
+        let names = self.parameters.iter().map(|p| p.name.as_str());
+        let hint = did_you_mean(key, names).unwrap_or_else(|| match options.as_slice() {
+            [] => "there are no options".to_owned(),
+            options => format!("options are {}", list(options)),
+        });
+        ArgumentError { message: format!("unknown option `{key}`"), hint: Some(hint) }
     }
 
     fn refuse_missing(&self, arguments: &Map<String, Value>) -> Result<(), ArgumentError> {
@@ -145,101 +143,31 @@ impl Signature {
     fn refuse_mistyped(&self, arguments: &Map<String, Value>) -> Result<(), ArgumentError> {
         for parameter in &self.parameters {
             let Some(value) = arguments.get(&parameter.name) else { continue };
-            if !accepts(&parameter.kind, value) {
-                let message = format!(
-                    "argument `{}` must be {}, not {}",
-                    parameter.name,
-                    parameter.kind,
-                    kind_of(value)
-                );
-                return Err(ArgumentError { message, hint: first_sentence(&parameter.help) });
-            }
-            if let (false, Value::String(text)) = (parameter.choices.is_empty(), value)
-                && !parameter.choices.contains(text)
-            {
-                let choices: Vec<&str> = parameter.choices.iter().map(String::as_str).collect();
-                let message = format!("argument `{}` cannot be `{text}`", parameter.name);
-                return Err(ArgumentError { message, hint: Some(format!("choose {}", list(&choices))) });
+            if let Some(misfit) = parameter.misfits(value, "").into_iter().next() {
+                return Err(misfit.error);
             }
         }
         Ok(())
     }
 }
 
-fn strings(value: Option<&Value>) -> Vec<&str> {
-    value.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
-}
-
-/// Follows `$ref` into `$defs`.
-fn resolved<'a>(property: &'a Value, root: &'a Map<String, Value>) -> &'a Value {
-    let target = property.get("$ref").and_then(Value::as_str).and_then(|path| path.strip_prefix("#/$defs/"));
-    target.and_then(|name| root.get("$defs")?.get(name)).unwrap_or(property)
-}
-
-fn kind(property: &Value, root: &Map<String, Value>) -> String {
-    let property = resolved(property, root);
-    if let Some(types) = property.get("type") {
-        let types =
-            if types.is_string() { vec![types.as_str().unwrap_or("any")] } else { strings(Some(types)) };
-        return types.into_iter().filter(|t| *t != "null").map(plain).collect::<Vec<_>>().join(" | ");
+impl Parameter {
+    /// Everything in a value for it that is not as it may be; `outer` is the map that it is a key of.
+    pub(crate) fn misfits(&self, value: &Value, outer: &str) -> Vec<Misfit> {
+        let name = if outer.is_empty() { self.name.clone() } else { format!("{outer}.{}", self.name) };
+        let found = self.shape.misfits(value, &name).into_iter();
+        found
+            .map(|misfit| {
+                let hint = misfit.error.hint.or_else(|| self.about());
+                Misfit { error: ArgumentError { hint, ..misfit.error }, ..misfit }
+            })
+            .collect()
     }
-    for several in ["anyOf", "oneOf"] {
-        if let Some(variants) = property.get(several).and_then(Value::as_array) {
-            let mut kinds: Vec<String> =
-                variants.iter().map(|variant| kind(variant, root)).filter(|kind| kind != "()").collect();
-            kinds.dedup();
-            return kinds.join(" | ");
-        }
+
+    /// What it is, as short as that can be said.
+    fn about(&self) -> Option<String> {
+        let help = self.help.split_whitespace().collect::<Vec<_>>().join(" ");
+        let sentence = help.split_inclusive(". ").next()?.trim().trim_end_matches('.');
+        (!sentence.is_empty()).then(|| format!("`{}`: {sentence}", self.name))
     }
-    if property.get("enum").is_some() || property.get("const").is_some_and(Value::is_string) {
-        return "string".to_owned();
-    }
-    "any".to_owned()
-}
-
-fn choices(property: &Value, root: &Map<String, Value>) -> Vec<String> {
-    let property = resolved(property, root);
-    let listed = strings(property.get("enum"));
-    let constants = property.get("oneOf").and_then(Value::as_array).into_iter().flatten();
-    let constants = constants.filter_map(|variant| variant.get("const").and_then(Value::as_str));
-    listed.into_iter().chain(constants).map(str::to_owned).collect()
-}
-
-fn plain(json_type: &str) -> &str {
-    match json_type {
-        "integer" => "int",
-        "boolean" => "bool",
-        "object" => "map",
-        "null" => "()",
-        other => other,
-    }
-}
-
-pub(crate) fn accepts(kinds: &str, value: &Value) -> bool {
-    let actual = kind_of(value);
-    kinds.split(" | ").any(|kind| {
-        kind.is_empty() || kind == "any" || kind == actual || (kind == "number" && actual == "int") || {
-            // A secret stands where a string is wanted.
-            kind == "string" && crate::secret::is_placeholder(value)
-        }
-    })
-}
-
-/// The script's word for the type of a value.
-#[must_use]
-pub(crate) fn kind_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "()",
-        Value::Bool(_) => "bool",
-        Value::Number(number) if number.is_f64() => "number",
-        Value::Number(_) => "int",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "map",
-    }
-}
-
-fn first_sentence(help: &str) -> Option<String> {
-    let sentence = help.split_inclusive(". ").next()?.trim().trim_end_matches('.');
-    (!sentence.is_empty()).then(|| sentence.to_owned())
 }

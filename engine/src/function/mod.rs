@@ -10,6 +10,7 @@ mod context;
 mod effect;
 mod plan;
 mod registry;
+mod shape;
 
 use async_trait::async_trait;
 use schemars::JsonSchema;
@@ -17,12 +18,13 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub use arguments::{ArgumentError, Parameter, Signature};
-pub(crate) use arguments::{accepts, kind_of};
 pub use cleanup::Cleanup;
 pub use context::{Context, Overlay, Progress, Services};
 pub use effect::Effect;
 pub use plan::{Plan, UndoCall};
 pub use registry::{Function, Module, Registry, RegistryError};
+pub use shape::Shape;
+pub(crate) use shape::{Misfit, kind_of, stand_in};
 
 use crate::error::CallError;
 
@@ -36,7 +38,8 @@ pub struct Description {
     /// What it does to the world.
     pub effect: Effect,
     /// The capability a runbook must declare, `module:verb` (`k8s:change`, `notify:send`).
-    /// Empty for functions that touch nothing outside (`text`, `time`, `report`).
+    /// Empty for functions that touch nothing outside (`text`, `time`, `report`); [`OWN_RUN`] for effects that do
+    /// not, either.
     pub capability: &'static str,
     /// Names of the arguments given by position; all others are options in one trailing map.
     pub positional: &'static [&'static str],
@@ -77,7 +80,17 @@ impl Description {
             pure: false,
         }
     }
+
+    /// The capability that the header of a runbook has to declare before it may call this; `None`: nothing.
+    #[must_use]
+    pub fn needs(&self) -> Option<&'static str> {
+        Some(self.capability).filter(|capability| !capability.is_empty() && *capability != OWN_RUN)
+    }
 }
+
+/// The capability of effects on nothing but the run itself (its locks, its undo ledger): every runbook has it, and
+/// no header declares it. An effect without any capability would be one that somebody forgot.
+pub const OWN_RUN: &str = "own run";
 
 /// What a look at the world says about a call whose outcome was never recorded.
 #[derive(Debug, Clone, PartialEq)]

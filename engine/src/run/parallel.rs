@@ -14,14 +14,9 @@ use super::interrupt::Interrupt;
 use crate::codes;
 use crate::error::CallError;
 use crate::journal::{Body, Outcome, Place};
+use crate::runbook::ParallelOptions;
 use crate::script::convert::{from_json, to_json};
 use crate::script::{errors, options};
-
-/// Branches at once when the script does not say.
-const DEFAULT_MAX: i64 = 8;
-
-/// More threads than this help nobody.
-const MOST: i64 = 64;
 
 /// Stack of a branch: deep recursion ends at Rhai's limit, not here.
 const STACK: usize = 16 << 20;
@@ -32,9 +27,7 @@ struct Block<'a, 'c> {
     slot: Slot,
     place: Place,
     items: Array,
-    max: usize,
-    /// Collect every branch's outcome instead of stopping at the first error.
-    collect: bool,
+    options: ParallelOptions,
     body: FnPtr,
 }
 
@@ -50,13 +43,10 @@ pub(crate) fn parallel(
     let frame = Here::get().ok_or_else(errors::no_run)?;
     let place = place(context);
     frame.session.check_alive(frame.deadline)?;
-    let mut map = options.unwrap_or_default();
-    options::refuse_unknown(&map, &["max", "collect"])?;
-    let max = options::integer(&mut map, "max")?.unwrap_or(DEFAULT_MAX).clamp(1, MOST);
-    let collect = options::boolean(&mut map, "collect", false)?;
+    let map = options.unwrap_or_default();
+    let options: ParallelOptions = options::read("parallel", &map, &frame.session.vault)?;
     let slot = frame.next("parallel", &place)?;
-    let max = usize::try_from(max).unwrap_or(1);
-    Block { context, frame, slot, place, items, max, collect, body }.run()
+    Block { context, frame, slot, place, items, options, body }.run()
 }
 
 impl Block<'_, '_> {
@@ -84,7 +74,7 @@ impl Block<'_, '_> {
     fn branches(&self) -> Result<Vec<Option<BranchAnswer>>, Interrupt> {
         let next = AtomicUsize::new(0);
         let failed = AtomicBool::new(false);
-        let workers = self.max.min(self.items.len());
+        let workers = self.options.at_once().min(self.items.len());
         let mut answers: Vec<Option<BranchAnswer>> = Vec::new();
         answers.resize_with(self.items.len(), || None);
         let span = tracing::Span::current();
@@ -108,7 +98,7 @@ impl Block<'_, '_> {
     /// One thread: takes items in order until none is left or, unless collecting, a branch has failed.
     fn work(&self, next: &AtomicUsize, failed: &AtomicBool) -> Vec<(usize, BranchAnswer)> {
         let mut done = Vec::new();
-        while self.collect || !failed.load(Ordering::Acquire) {
+        while self.options.collect || !failed.load(Ordering::Acquire) {
             let index = next.fetch_add(1, Ordering::AcqRel);
             let Some(item) = self.items.get(index) else { break };
             let answer = self.branch(index, item.clone());
@@ -141,7 +131,7 @@ impl Block<'_, '_> {
             return Err(Interrupt::Stop(stop));
         }
         let answers = answers.into_iter().flatten();
-        if self.collect {
+        if self.options.collect {
             return Ok(answers.map(collected).collect());
         }
         answers.collect::<Result<Vec<Value>, Interrupt>>().map(Value::Array)

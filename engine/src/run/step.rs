@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rhai::{Dynamic, FnPtr, Map, NativeCallContext};
-use serde_json::Value;
 
 use super::frame::{Frame, Here, Slot, place};
 use super::interrupt::{Interrupt, Stop};
@@ -14,38 +13,10 @@ use super::recorded::BEFORE;
 use super::{Mode, undo};
 use crate::error::CallError;
 use crate::journal::{Body, Outcome, Place};
+use crate::runbook::{OnStepFailure, StepOptions, arguments_of};
 use crate::script::convert::{from_json, to_json};
 use crate::script::{errors, options};
 use crate::units::Period;
-
-/// What a step's options map says.
-struct Options {
-    retry: Retry,
-    timeout: Option<Duration>,
-    when: bool,
-    on_failure: OnFailure,
-    /// Arguments of the `approval::ask` before the first attempt.
-    approval: Option<Value>,
-    /// Arguments of the `undo::with` before the first attempt.
-    undo: Option<Value>,
-}
-
-struct Retry {
-    max: u32,
-    backoff: Duration,
-    only_if: Option<FnPtr>,
-}
-
-/// What a failed step does to the rest of the run.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum OnFailure {
-    /// The error goes on to the script.
-    Stop,
-    /// The script goes on with `()`.
-    Continue,
-    /// Effects of the step are undone, then the error goes on.
-    Undo,
-}
 
 struct Step<'a, 'c> {
     context: &'a NativeCallContext<'c>,
@@ -53,7 +24,9 @@ struct Step<'a, 'c> {
     slot: Slot,
     name: String,
     place: Place,
-    options: Options,
+    options: StepOptions,
+    /// Decides whether a failure is worth another attempt.
+    only_if: Option<FnPtr>,
     body: FnPtr,
 }
 
@@ -72,10 +45,12 @@ pub(crate) fn step(
             .hint("people find it by that in lists")
             .into());
     }
-    let options = Options::read(options.unwrap_or_default())?;
+    let map = options.unwrap_or_default();
+    let options: StepOptions = options::read("step", &map, &frame.session.vault)?;
+    let only_if = options::function(&map, &["retry", "only_if"]);
     let slot = frame.next(name, &place)?;
     let _span = tracing::debug_span!("step", key = slot.key).entered();
-    Step { context, frame, slot, name: name.to_owned(), place, options, body }.run()
+    Step { context, frame, slot, name: name.to_owned(), place, options, only_if, body }.run()
 }
 
 impl Step<'_, '_> {
@@ -100,10 +75,14 @@ impl Step<'_, '_> {
     /// What the options ask for before the body: calls like any others, in a frame of their own.
     fn before(&self) -> Result<(), Interrupt> {
         let frame = self.frame.child(&self.slot.key, BEFORE, None);
-        let calls = [("approval::ask", &self.options.approval), ("undo::with", &self.options.undo)];
-        for (function, arguments) in calls {
-            if let Some(arguments) = arguments {
-                crate::gate::call(&frame, self.place.clone(), function, arguments.clone())?;
+        let calls = [
+            ("approval::ask", "question", &self.options.approval),
+            ("undo::with", "function", &self.options.undo),
+        ];
+        for (function, first, given) in calls {
+            if let Some(given) = given {
+                let arguments = arguments_of(given.clone(), first);
+                crate::gate::call(&frame, self.place.clone(), function, arguments)?;
             }
         }
         Ok(())
@@ -117,7 +96,7 @@ impl Step<'_, '_> {
                 Err(Interrupt::Stop(stop)) => return Err(Interrupt::Stop(stop)),
                 Err(Interrupt::Failed(error)) => error,
             };
-            if attempt > self.options.retry.max || !self.worth_retrying(&error)? {
+            if attempt > self.retries() || !self.worth_retrying(&error)? {
                 return self.failed(error);
             }
             self.wait_before(attempt, &error)?;
@@ -131,7 +110,7 @@ impl Step<'_, '_> {
             self.frame.session.journal.ride(self.entered(attempt));
         }
         let began = Instant::now();
-        let deadline = self.options.timeout.map(|limit| began + limit);
+        let deadline = self.options.timeout.map(|limit| began + limit.0);
         let suffix = if attempt == 1 { String::new() } else { format!("@{attempt}") };
         let inner = self.frame.child(&self.slot.key, &suffix, deadline);
         let outcome = inner
@@ -144,7 +123,7 @@ impl Step<'_, '_> {
                 Ok(from_json(&json, &self.frame.session.vault))
             }
             Err(Interrupt::Failed(error)) => {
-                let last = attempt > self.options.retry.max || !self.worth_retrying(&error)?;
+                let last = attempt > self.retries() || !self.worth_retrying(&error)?;
                 self.left(attempt, Outcome::Failed(error.clone()), last, began);
                 Err(Interrupt::Failed(error))
             }
@@ -152,11 +131,16 @@ impl Step<'_, '_> {
         }
     }
 
+    /// How often the body may be run again.
+    fn retries(&self) -> u32 {
+        self.options.retry.as_ref().map_or(0, |retry| retry.max)
+    }
+
     fn failed(&self, error: CallError) -> Result<Dynamic, Interrupt> {
         match self.options.on_failure {
-            OnFailure::Stop => Err(Interrupt::Failed(error)),
-            OnFailure::Continue => Ok(Dynamic::UNIT),
-            OnFailure::Undo => {
+            OnStepFailure::Stop => Err(Interrupt::Failed(error)),
+            OnStepFailure::Continue => Ok(Dynamic::UNIT),
+            OnStepFailure::Undo => {
                 undo::undo_below(&self.frame.session, &self.slot.key)?;
                 Err(Interrupt::Failed(error))
             }
@@ -179,7 +163,7 @@ impl Step<'_, '_> {
     }
 
     fn worth_retrying(&self, error: &CallError) -> Result<bool, Interrupt> {
-        let Some(only_if) = &self.options.retry.only_if else { return Ok(true) };
+        let Some(only_if) = &self.only_if else { return Ok(true) };
         let told = from_json(&errors::as_map(error), &self.frame.session.vault);
         let answer = self
             .frame
@@ -196,7 +180,8 @@ impl Step<'_, '_> {
         if session.mode != Mode::Run {
             return Ok(());
         }
-        let doubled = self.options.retry.backoff.saturating_mul(1 << (attempt - 1).min(16));
+        let backoff = self.options.retry.as_ref().map_or(Duration::ZERO, |retry| retry.backoff.0);
+        let doubled = backoff.saturating_mul(1 << (attempt - 1).min(16));
         let spread = doubled.mul_f64((session.entropy.next() % 1000) as f64 / 4000.0);
         let wait = (doubled + spread).max(error.retry_after.unwrap_or_default());
         (session.progress)(&self.slot.key, &format!("attempt {attempt} failed, next in {}", Period(wait)));
@@ -222,47 +207,6 @@ impl Step<'_, '_> {
         let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let step = self.slot.key.clone();
         self.frame.session.journal.ride(Body::Left { step, attempt, outcome, last, milliseconds });
-    }
-}
-
-impl Options {
-    fn read(mut map: Map) -> Result<Self, CallError> {
-        options::refuse_unknown(&map, &["retry", "timeout", "when", "on_failure", "approval", "undo"])?;
-        Ok(Self {
-            retry: Retry::read(options::map(&mut map, "retry")?)?,
-            timeout: options::period(&mut map, "timeout")?,
-            when: options::boolean(&mut map, "when", true)?,
-            approval: options::arguments(&mut map, "approval", "question")?,
-            undo: options::arguments(&mut map, "undo", "function")?,
-            on_failure: match options::text(&mut map, "on_failure")?.as_deref() {
-                None | Some("stop") => OnFailure::Stop,
-                Some("continue") => OnFailure::Continue,
-                Some("undo") => OnFailure::Undo,
-                Some(other) => {
-                    let message = format!("`on_failure` cannot be `{other}`");
-                    return Err(CallError::argument(message).hint("choose `stop`, `continue` or `undo`"));
-                }
-            },
-        })
-    }
-}
-
-impl Retry {
-    fn read(map: Option<Map>) -> Result<Self, CallError> {
-        let mut map = map.unwrap_or_default();
-        options::refuse_unknown(&map, &["max", "backoff", "only_if"])?;
-        let only_if = map.remove("only_if").map(|given| {
-            let kind = given.type_name();
-            given.try_cast::<FnPtr>().ok_or_else(|| {
-                CallError::argument(format!("`only_if` is a function of the error, not {kind}"))
-                    .hint("write `only_if: |error| error.code == \"A0106\"`")
-            })
-        });
-        let only_if = only_if.transpose()?;
-        let given = options::integer(&mut map, "max")?;
-        let backoff = options::period(&mut map, "backoff")?.unwrap_or(Duration::from_secs(1));
-        let default = if only_if.is_some() { 2 } else { 0 };
-        Ok(Self { max: u32::try_from(given.unwrap_or(default)).unwrap_or(0), backoff, only_if })
     }
 }
 

@@ -172,9 +172,14 @@ impl Reader<'_> {
 
     fn header(&mut self, literal: &Literal) -> Header {
         let mut header = Header::default();
+        let mut untitled = true;
         for (key, position, value) in self.entries(literal, "the header") {
             match key.as_str() {
-                "title" => header.title = self.text(value),
+                "title" => {
+                    let title = self.string(value);
+                    untitled = title.as_ref().is_some_and(String::is_empty);
+                    header.title = title.unwrap_or_default();
+                }
                 "description" => header.description = self.text(value),
                 "owner" => header.owner = self.text(value),
                 "risk" => header.risk = self.choice(value, &["low", "medium", "high"]),
@@ -192,7 +197,7 @@ impl Reader<'_> {
                 _ => self.unknown(key, *position, "the header", &KEYS),
             }
         }
-        if header.title.is_empty() {
+        if untitled {
             self.refuse(
                 literal.position,
                 "the header has no `title`",
@@ -227,7 +232,8 @@ impl Reader<'_> {
     fn needs(&mut self, literal: &Literal) -> Vec<Capability> {
         let mut needs = Vec::new();
         for item in self.items(literal) {
-            match self.text(item).parse() {
+            let Some(text) = self.string(item) else { continue };
+            match text.parse() {
                 Ok(capability) => needs.push(capability),
                 Err(message) => self.refuse(item.position, message, None),
             }
@@ -273,11 +279,16 @@ impl Reader<'_> {
     }
 
     pub(super) fn text(&mut self, literal: &Literal) -> String {
+        self.string(literal).unwrap_or_default()
+    }
+
+    /// The text; `None`, which is told, when it is something else.
+    pub(super) fn string(&mut self, literal: &Literal) -> Option<String> {
         match literal.value() {
-            serde_json::Value::String(text) => text,
+            serde_json::Value::String(text) => Some(text),
             _ => {
                 self.mistyped(literal, "expected a string");
-                String::new()
+                None
             }
         }
     }

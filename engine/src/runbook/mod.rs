@@ -12,6 +12,7 @@
 //! - `header`, `literal`, `parameter`, `capability`: what the runbook says about itself
 //! - `notify`: who hears what of its runs
 //! - `written`: the part of it that others read: values with the places they stand at
+//! - `builtins`: the functions without a module, and what their options mean
 //! - `check`: everything that can be known to be wrong without running
 
 mod bounded;
@@ -38,6 +39,7 @@ use std::path::{Path, PathBuf};
 use rhai::AST;
 
 pub use builtins::{BUILTINS, Builtin};
+pub(crate) use builtins::{OnStepFailure, ParallelOptions, StepOptions, arguments_of};
 pub use capability::{Capability, Verb};
 pub use check::{check, examine};
 pub use compiler::{ARRAY_ITEMS, PARAMS, STRING_BYTES, compiler};

@@ -12,7 +12,7 @@ use std::any::TypeId;
 use super::convert::{lazily_from_json, to_json};
 use super::errors::{no_run, raised};
 use crate::error::CallError;
-use crate::function::{Function, Registry, accepts, kind_of};
+use crate::function::{Function, Registry, kind_of};
 use crate::gate;
 use crate::journal::{Body, Place};
 use crate::run::frame::{Here, place};
@@ -87,7 +87,7 @@ fn split_options(
     let (least, most) = signature.arity();
     let Some(last) = values.len().checked_sub(1) else { return Ok(None) };
     let positional = signature.positional().nth(last);
-    let fits = positional.is_some_and(|parameter| accepts(&parameter.kind, &values[last]));
+    let fits = positional.is_some_and(|parameter| parameter.shape.accepts(&values[last]));
     if values.len() <= least || values.len() <= most && fits {
         return Ok(None);
     }

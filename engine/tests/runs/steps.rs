@@ -1,6 +1,7 @@
 //! Steps, parallel blocks, options and values.
 
 use aegis_engine::journal::{Body, Outcome, Verdict};
+use aegis_engine::runbook::BUILTINS;
 use serde_json::json;
 
 use crate::world::Bench;
@@ -98,6 +99,72 @@ fn when_and_on_failure_continue_leave_a_unit() {
         |e| matches!(&e.body, Body::Left { outcome: Outcome::Skipped(why), .. } if why.contains("when")),
     );
     assert!(skipped);
+}
+
+#[test]
+fn the_examples_of_the_engines_own_functions_run() {
+    for builtin in BUILTINS.iter().filter(|builtin| builtin.name != "runbook") {
+        ok(builtin.example);
+    }
+}
+
+#[test]
+fn options_are_refused_in_a_run_as_they_are_by_a_check() {
+    let cases = [
+        ("step", "#{ retry: #{ maxx: 3 } }", "argument `retry` has no key `maxx`", "did you mean `max`?"),
+        (
+            "step",
+            "#{ on_failure: \"undo\" + \"o\" }",
+            "argument `on_failure` cannot be `undoo`",
+            "did you mean `undo`?",
+        ),
+        ("step", "#{ retrry: 1 }", "unknown option `retrry`", "did you mean `retry`?"),
+        (
+            "step",
+            "#{ retry: #{ only_if: 1 } }",
+            "argument `retry.only_if` must be function, not int",
+            "`only_if`: Asked",
+        ),
+        (
+            "step",
+            "#{ undo: #{ function: \"f\", arguments: [|| 1] } }",
+            "a value of type `Fn` cannot be journaled",
+            "hand",
+        ),
+        (
+            "parallel",
+            "#{ collect: \"all\" }",
+            "argument `collect` must be bool, not string",
+            "`collect`: What",
+        ),
+    ];
+    for (function, options, message, hint) in cases {
+        let first = if function == "step" { "\"s\"" } else { "[1]" };
+        let body = if function == "step" { "|| 1" } else { "|item| item" };
+        let ended = Bench::new().run(&format!("{function}({first}, {options}, {body})"));
+        let failure = ended.failure.unwrap();
+        assert_eq!(failure.code, if hint == "hand" { "A0010" } else { "A0101" }, "{failure:?}");
+        assert!(failure.message.starts_with(message), "{failure:?}");
+        assert!(failure.hint.clone().unwrap_or_default().contains(hint), "{failure:?}");
+    }
+}
+
+#[test]
+fn an_option_that_is_nothing_is_not_given_and_a_retry_has_defaults() {
+    let bench = Bench::new();
+    bench.world.fail("flaky", 1);
+    let ended = bench.run(
+        r#"
+        step("a", #{ retry: #{ max: (), backoff: 0 }, timeout: (), when: (), on_failure: () }, || world::change("flaky", 1));
+        parallel([1, 2], #{ max: 0, collect: () }, |item| item)
+    "#,
+    );
+    assert_eq!(
+        (ended.verdict, ended.value),
+        (Some(Verdict::Succeeded), json!([1, 2])),
+        "{:?}",
+        ended.failure
+    );
 }
 
 #[test]

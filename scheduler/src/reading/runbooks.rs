@@ -45,7 +45,7 @@ impl<'a> Runbooks<'a> {
         let look = format!("`aegis check {path}` shows what");
         let mistaken = |_| Wrong::new(format!("the runbook `{path}` has mistakes"), look.clone());
         let runbook = Runbook::load(&file, self.surroundings.libraries).map_err(mistaken)?;
-        let problems = check(&runbook, self.surroundings.registry, BUILTINS);
+        let problems = check(&runbook, self.surroundings.registry, &BUILTINS);
         if problems.iter().any(|problem| problem.severity == Severity::Error) {
             return Err(mistaken(aegis_engine::diagnostic::Problems::of(
                 problems[0].clone(),

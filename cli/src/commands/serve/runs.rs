@@ -77,7 +77,7 @@ impl Runs {
         let path = self.context.project.join(&*schedule.runbook);
         let runbook =
             Runbook::load(&path, &aegis_stdlib::libraries()).map_err(|problems| first(&problems))?;
-        let diagnostics = check(&runbook, &self.engine.registry, BUILTINS);
+        let diagnostics = check(&runbook, &self.engine.registry, &BUILTINS);
         if diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
             return Err(first(&Problems { diagnostics, sources: runbook.sources }));
         }

@@ -1,19 +1,20 @@
-//! Rule (part of `calls`): arguments that are literals are of the right type, and options have real names.
+//! Rule (part of `calls`): arguments are what their shapes allow as far as they are literal, and options have
+//! real names. Everything that only running could tell stands for itself, so that nothing is found here that a
+//! run would take.
 
 use rhai::{Expr, Position};
 use serde_json::{Map, Value};
 
 use super::Subject;
 use super::calls::arity;
-use super::facts::{Body, Call};
+use super::facts::{Body, Call, closure};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
-use crate::function::{Function, Parameter, Signature, accepts, kind_of};
+use crate::function::{ArgumentError, Function, Misfit, Parameter, Signature, stand_in};
 use crate::runbook::Builtin;
 use crate::runbook::literal::Literal;
-use crate::text::{did_you_mean, list};
 
-/// A call of the engine's own: number of arguments and names of options.
+/// A call of the engine's own: number of arguments, names and values of options.
 pub(super) fn of_builtin(
     subject: &Subject<'_>,
     body: &Body,
@@ -24,15 +25,9 @@ pub(super) fn of_builtin(
     if given < builtin.arity.0 || given > builtin.arity.1 {
         return vec![arity(call, given).hint(format!("it is `{}`", builtin.signature))];
     }
-    let Some(Expr::Map(map, _)) = call.callee.args.get(1).filter(|_| given == builtin.arity.1) else {
-        return Vec::new();
-    };
-    let unknown = map.0.iter().filter(|(key, _)| !builtin.options.contains(&key.name.as_str()));
-    unknown
-        .map(|(key, _)| {
-            unknown_option(&key.name, builtin.options).at(subject.sources.place(&body.source, key.pos))
-        })
-        .collect()
+    let options = call.callee.args.get(1).filter(|_| given == builtin.arity.1).map(entries);
+    let found = options.into_iter().flatten().flat_map(|option| misfits(&builtin.options, &option));
+    found.map(|(position, problem)| problem.at(subject.sources.place(&body.source, position))).collect()
 }
 
 /// A call of a host function: number, types and names of arguments, as far as they are literal.
@@ -46,32 +41,72 @@ pub(super) fn of_host_function(
         let line = function.signature.line(&call.full_name());
         return vec![arity(call, call.arity()).hint(format!("it is `{line}`"))];
     };
-    let mut found: Vec<Diagnostic> = Vec::new();
-    let mut add = |position: Position, problem: Diagnostic| {
-        found.push(problem.at(subject.sources.place(&body.source, position)));
-    };
-    for (parameter, expression) in function.signature.positional().zip(arguments.positional) {
-        if let Some(problem) = mistyped(parameter, expression) {
-            add(expression.position(), problem);
-        }
+    let given = function.signature.positional().zip(arguments.positional);
+    let positional = given.flat_map(|(parameter, expression)| of_parameter(parameter, expression));
+    let options = arguments.options.iter().flat_map(|option| misfits(&function.signature, option));
+    let found = positional.chain(options);
+    let found: Vec<Diagnostic> =
+        found.map(|(position, problem)| problem.at(subject.sources.place(&body.source, position))).collect();
+    match literally(call, function) {
+        Some(Err(problem)) if found.is_empty() => vec![problem],
+        _ => found,
     }
-    let options: Vec<&str> = function.signature.options().map(|option| option.name.as_str()).collect();
-    for (key, position, expression) in &arguments.options {
-        match function.signature.parameters.iter().find(|parameter| parameter.name == *key) {
-            None => add(*position, unknown_option(key, &options)),
-            Some(parameter) => {
-                if let Some(problem) = mistyped(parameter, expression) {
-                    add(expression.position(), problem);
-                }
+}
+
+/// What is wrong with one entry of an options map.
+fn misfits(signature: &Signature, (key, position, value): &Entry<'_>) -> Vec<(Position, Diagnostic)> {
+    match signature.parameters.iter().find(|parameter| parameter.name == *key) {
+        Some(parameter) => of_parameter(parameter, value),
+        None => vec![(*position, told(signature.unknown(key)))],
+    }
+}
+
+fn of_parameter(parameter: &Parameter, expression: &Expr) -> Vec<(Position, Diagnostic)> {
+    let found = parameter.misfits(&known(expression), "").into_iter();
+    found.map(|misfit| (locate(expression, &misfit), told(misfit.error))).collect()
+}
+
+fn told(error: ArgumentError) -> Diagnostic {
+    Diagnostic::new(codes::ARGUMENT, error.message).hint(error.hint)
+}
+
+/// What is known of a value without running: of what is not literal, its kind at best.
+fn known(expression: &Expr) -> Value {
+    match expression {
+        Expr::Map(map, _) => map
+            .0
+            .iter()
+            .map(|(key, value)| (key.name.to_string(), known(value)))
+            .collect::<Map<_, _>>()
+            .into(),
+        Expr::Array(items, _) => items.iter().map(known).collect(),
+        Expr::InterpolatedString(..) => stand_in("string"),
+        closed if closure(closed).is_some() => stand_in("function"),
+        other => Literal::of(other).map_or_else(|_| stand_in("any"), |literal| literal.value()),
+    }
+}
+
+/// Where in the script the part is that does not fit.
+fn locate(expression: &Expr, misfit: &Misfit) -> Position {
+    let mut here = expression;
+    let mut position = here.position();
+    for part in &misfit.path {
+        let inner = match here {
+            Expr::Map(map, _) => {
+                let entry = map.0.iter().find(|(key, _)| key.name == part.as_str());
+                entry.map(|(key, value)| (key.pos, value))
             }
-        }
+            Expr::Array(items, _) => {
+                let item = part.parse().ok().and_then(|index: usize| items.get(index));
+                item.map(|item| (item.position(), item))
+            }
+            _ => None,
+        };
+        let Some((key, value)) = inner else { break };
+        position = if misfit.is_key { key } else { value.position() };
+        here = value;
     }
-    if found.is_empty()
-        && let Some(Err(problem)) = literally(call, function)
-    {
-        found.push(problem);
-    }
-    found
+    position
 }
 
 /// The scope of a call whose arguments are all literal; an error when they do not fit after all.
@@ -97,10 +132,19 @@ pub(super) fn literally(call: &Call, function: &Function) -> Option<Result<Optio
     })
 }
 
+/// An entry of an options map: its key, where that stands, and what it holds.
+type Entry<'a> = (String, Position, &'a Expr);
+
+/// The entries of a literal map.
+fn entries(expression: &Expr) -> Vec<Entry<'_>> {
+    let Expr::Map(map, _) = expression else { return Vec::new() };
+    map.0.iter().map(|(key, value)| (key.name.to_string(), key.pos, value)).collect()
+}
+
 /// Arguments as the signature takes them.
 struct Arguments<'a> {
     positional: &'a [Expr],
-    options: Vec<(String, Position, &'a Expr)>,
+    options: Vec<Entry<'a>>,
     /// The options are computed.
     unknown_options: bool,
 }
@@ -112,58 +156,16 @@ impl<'a> Arguments<'a> {
         let (least, most) = signature.arity();
         let optional = signature.options().next().is_some();
         let last_is_options = optional && given.len() > least && {
-            let kind = signature.positional().nth(given.len() - 1).map_or("", |p| p.kind.as_str());
+            let parameter = signature.positional().nth(given.len() - 1);
+            let takes_maps = parameter.is_none_or(|p| p.shape.accepts(&Value::Object(Map::new())));
             let is_map = matches!(given.last(), Some(Expr::Map(..)));
-            given.len() == most + 1 || (is_map && !accepts(kind, &Value::Object(Map::new())))
+            given.len() == most + 1 || (is_map && !takes_maps)
         };
         let (positional, options) =
             if last_is_options { given.split_at(given.len() - 1) } else { (given, &given[..0]) };
         let fits = (least..=most).contains(&positional.len());
-        let (options, unknown_options) = match options.first() {
-            Some(Expr::Map(map, _)) => {
-                (map.0.iter().map(|(key, value)| (key.name.to_string(), key.pos, value)).collect(), false)
-            }
-            Some(_) => (Vec::new(), true),
-            None => (Vec::new(), false),
-        };
+        let unknown_options = options.first().is_some_and(|options| !matches!(options, Expr::Map(..)));
+        let options = options.first().map(entries).unwrap_or_default();
         fits.then_some(Self { positional, options, unknown_options })
     }
-}
-
-fn mistyped(parameter: &Parameter, expression: &Expr) -> Option<Diagnostic> {
-    let value = match expression {
-        // Their type is known even where their content is not.
-        Expr::Map(..) => Value::Object(Map::new()),
-        Expr::Array(..) => Value::Array(Vec::new()),
-        Expr::InterpolatedString(..) => Value::String(String::new()),
-        Expr::Unit(_) => return None,
-        other => Literal::of(other).ok()?.value(),
-    };
-    if !accepts(&parameter.kind, &value) {
-        let message =
-            format!("argument `{}` must be {}, not {}", parameter.name, parameter.kind, kind_of(&value));
-        return Some(Diagnostic::new(codes::ARGUMENT, message).hint(about(parameter)));
-    }
-    let text = value.as_str().filter(|_| matches!(expression, Expr::StringConstant(..)))?;
-    if parameter.choices.is_empty() || parameter.choices.iter().any(|choice| choice == text) {
-        return None;
-    }
-    let choices: Vec<&str> = parameter.choices.iter().map(String::as_str).collect();
-    let hint =
-        did_you_mean(text, choices.iter().copied()).unwrap_or_else(|| format!("choose {}", list(&choices)));
-    let message = format!("argument `{}` cannot be `{text}`", parameter.name);
-    Some(Diagnostic::new(codes::ARGUMENT, message).hint(hint))
-}
-
-fn about(parameter: &Parameter) -> Option<String> {
-    let sentence = parameter.help.split_inclusive(". ").next()?.trim().trim_end_matches('.');
-    (!sentence.is_empty()).then(|| format!("`{}`: {sentence}", parameter.name))
-}
-
-fn unknown_option(key: &str, known: &[&str]) -> Diagnostic {
-    let hint = did_you_mean(key, known.iter().copied()).unwrap_or_else(|| match known {
-        [] => "there are no options".to_owned(),
-        _ => format!("options are {}", list(known)),
-    });
-    Diagnostic::new(codes::ARGUMENT, format!("unknown option `{key}`")).hint(hint)
 }

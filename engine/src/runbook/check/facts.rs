@@ -265,7 +265,7 @@ fn changes_in_place(chain: &Expr) -> bool {
 }
 
 /// A closure literal: its generated name and what it captures.
-fn closure(expression: &Expr) -> Option<(String, Vec<String>)> {
+pub(super) fn closure(expression: &Expr) -> Option<(String, Vec<String>)> {
     match expression {
         Expr::DynamicConstant(value, _) => {
             let pointer = value.read_lock::<FnPtr>()?;

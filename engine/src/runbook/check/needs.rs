@@ -33,18 +33,26 @@ pub(super) fn rule(subject: &Subject<'_>) -> Vec<Diagnostic> {
     unknown.into_iter().chain(missing).collect()
 }
 
-/// A capability of a module that does not exist permits nothing: it is a slip of the fingers.
+/// A capability of a module that has none permits nothing: it is a slip of the fingers.
 fn unknown_modules(subject: &Subject<'_>, header: &Header) -> Vec<Diagnostic> {
-    let functions = subject.registry.modules().iter().flat_map(|module| &module.functions);
-    let known: BTreeSet<&str> =
-        functions.filter_map(|function| function.description.capability.split(':').next()).collect();
+    let modules = subject.registry.modules();
+    let needed =
+        modules.iter().flat_map(|module| &module.functions).filter_map(|one| one.description.needs());
+    let known: BTreeSet<&str> = needed.filter_map(|needed| needed.split(':').next()).collect();
     let unknown = |need: &&Capability| need.module != "*" && !known.contains(need.module.as_str());
     let told = header.needs.iter().filter(unknown).map(|need| {
-        let names: Vec<&str> = known.iter().copied().filter(|name| !matches!(*name, "" | "run")).collect();
-        let hint = did_you_mean(&need.module, names.iter().copied());
-        let problem = Diagnostic::new(codes::CAPABILITY, format!("there is no module `{}`", need.module))
-            .hint(hint.unwrap_or_else(|| format!("capabilities are those of {}", list(&names))));
-        Diagnostic { place: subject.sources.find(&format!("\"{}:", need.module)), ..problem }
+        let name = need.module.as_str();
+        let (message, hint) = match modules.iter().find(|module| module.name == name) {
+            Some(_) => (format!("`{name}` needs no capability"), "leave it out".to_owned()),
+            None => {
+                let names: Vec<&str> = known.iter().copied().collect();
+                let hint = did_you_mean(name, names.iter().copied());
+                let hint = hint.unwrap_or_else(|| format!("capabilities are those of {}", list(&names)));
+                (format!("there is no module `{name}`"), hint)
+            }
+        };
+        let place = subject.sources.find(&format!("\"{name}:"));
+        Diagnostic::new(codes::CAPABILITY, message).at(place).hint(hint)
     });
     told.collect()
 }
@@ -61,7 +69,7 @@ fn undeclared(
     }
     let name = call.full_name();
     let function = subject.registry.function(&name)?;
-    let required: Capability = function.description.capability.parse().ok()?;
+    let required: Capability = function.description.needs()?.parse().ok()?;
     let scope = literally(call, function).and_then(Result::ok);
     let declared = header.needs.iter().any(|need| match &scope {
         Some(scope) => need.allows(&required, scope.as_deref()),

@@ -120,7 +120,7 @@ pub(super) fn examined(files: &[(&str, &str)]) -> Problems {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
     }
-    examine(&folder.path().join(files[0].0), &embedded(), &registry(), BUILTINS)
+    examine(&folder.path().join(files[0].0), &embedded(), &registry(), &BUILTINS)
 }
 
 /// The transcript a person sees for a main script.

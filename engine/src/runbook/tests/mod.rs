@@ -40,6 +40,24 @@ step("two", #{ retires: 2 }, || 1);
 "#,
     ),
     (
+        "wrong option values",
+        r#"
+runbook(#{ title: "Deploy", needs: ["k8s:change"] });
+let minutes = 5;
+step("one", #{ retry: #{ maxx: 3, backoff: "5 minuts" }, timeout: `${minutes}m`, on_failure: "undoo" }, || 1);
+step("two", #{ timeout: "5 minuts", when: "yes", retry: 3, approval: #{ quorum: 0, approver: [1] } }, || 2);
+step("three", #{ retry: #{ max: -1, only_if: "always" }, undo: #{ function: 7 }, timeout: -5 }, || 3);
+parallel([1, 2], #{ max: "2", collect: "all" }, |item| item);
+k8s::scale("deployment/web", minutes, #{ strategy: "roling", timeout: "5 minuts", namespace: || "shop" });
+"#,
+    ),
+    (
+        "needs that are none",
+        r#"
+runbook(#{ title: 7, needs: [5, "k8s:read", "kates:read"] });
+"#,
+    ),
+    (
         "wrong number of arguments",
         r#"
 runbook(#{ title: "Deploy", needs: ["k8s:change"] });
@@ -193,7 +211,7 @@ fn a_symbolic_link_out_of_the_project_is_refused() {
     let main = project.join("main.rhai");
     std::fs::write(&main, "runbook(#{ title: \"x\" });\nimport \"link\" as l;\n").unwrap();
     let problems =
-        crate::runbook::examine(&main, &fixture::embedded(), &fixture::registry(), crate::runbook::BUILTINS);
+        crate::runbook::examine(&main, &fixture::embedded(), &fixture::registry(), &crate::runbook::BUILTINS);
     assert_eq!(problems.to_string(), "`link` is outside of the project");
 }
 
@@ -223,7 +241,7 @@ let web = step("look", || k8s::get(name_of("deployment", "web"), #{ namespace: "
 let tools = #{ install: |x| x + 1, match: #{ new: 1 } };
 print(tools.install(params.count) + tools.match.new);
 for zone in ["a", "b"] {
-    step(`scale ${zone}`, #{ timeout: "20m", retry: #{ max: 2 } }, || {
+    step(`scale ${zone}`, #{ timeout: "20m", retry: #{ max: params.count, only_if: |e| e.retryable }, when: () }, || {
         let wanted = params.count;
         wanted += 1;
         k8s::scale(web.name, wanted, #{ namespace: "shop", timeout: params.default });
