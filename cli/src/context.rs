@@ -343,9 +343,10 @@ impl Context {
     /// The sandbox lives in the state directory: what is wrong with its files is wrong with that.
     fn no_sandbox(&self, error: &aegis_sandbox::serve::Error) -> Failure {
         use aegis_sandbox::serve::Error;
+        use std::io::ErrorKind::{ReadOnlyFilesystem, StorageFull};
         match error {
-            Error::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
-                StoreError::Full(self.state.clone()).into()
+            Error::File { source, .. } if matches!(source.kind(), StorageFull | ReadOnlyFilesystem) => {
+                StoreError::of_file(&self.state, source).into()
             }
             Error::File { .. } => StoreError::Unusable(self.state.clone(), told(error)).into(),
             _ => CallError::new(codes::SANDBOX, "the sandbox cannot be started").because(told(error)).into(),

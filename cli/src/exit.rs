@@ -80,7 +80,7 @@ impl Exit {
         } else if is(&[codes::CANCELLED]) {
             Self::Cancelled
         } else if code.starts_with("A00")
-            || is(&[codes::CONFIG, codes::ARGUMENT, codes::NO_RUN, codes::NOT_POSSIBLE])
+            || is(&[codes::CONFIG, codes::NO_TARGET, codes::ARGUMENT, codes::NO_RUN, codes::NOT_POSSIBLE])
         {
             Self::Usage
         } else if code.starts_with("A02") {

@@ -61,7 +61,7 @@ codes! {
     NO_RUN = "A0207", "there is no such run";
     NOT_POSSIBLE = "A0208", "the run is not in a state for that";
     CONFIG = "A0300", "the configuration cannot be used";
-    TARGET = "A0301", "the target is not known or not complete";
+    TARGET = "A0301", "the target is not complete";
     UNREACHABLE = "A0302", "a server cannot be reached";
     UNAUTHENTICATED = "A0303", "a server does not accept the credentials";
     FORBIDDEN = "A0304", "the credentials do not allow that";
@@ -72,6 +72,7 @@ codes! {
     NOT_READY = "A0309", "a wait ran out before the condition held";
     API = "A0310", "the Kubernetes API answered with an error";
     DRAIN_BLOCKED = "A0311", "a node cannot be drained";
+    NO_TARGET = "A0312", "there is no such target";
     TOOL_MISSING = "A0401", "a tool is not installed";
     TOOL_VERSION = "A0402", "a tool is too old";
     HELM = "A0403", "helm failed";

@@ -100,6 +100,16 @@ pub(crate) fn is_placeholder(value: &Value) -> bool {
     value.as_object().is_some_and(|map| map.len() == 1 && map.contains_key(PLACEHOLDER))
 }
 
+/// The same JSON as people are shown it: the mask where placeholders are.
+pub(crate) fn without_secrets(value: Value) -> Value {
+    match value {
+        Value::Object(_) if is_placeholder(&value) => Value::String(MASK.to_owned()),
+        Value::Object(map) => map.into_iter().map(|(key, inner)| (key, without_secrets(inner))).collect(),
+        Value::Array(items) => items.into_iter().map(without_secrets).collect(),
+        other => other,
+    }
+}
+
 /// The secrets of one run: makes placeholders, opens them, and masks what would tell them.
 #[derive(Clone, Default)]
 pub struct Vault {
@@ -208,14 +218,14 @@ impl Vault {
     #[must_use]
     pub fn masked(&self, text: &str) -> String {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-        inner.matcher.as_ref().map_or_else(|| replace_markers(text, |_| None), |matcher| mask(matcher, text))
+        mask(inner.matcher.as_ref(), text)
     }
 
     /// The JSON with every trace of a secret masked, in keys and values.
     #[must_use]
     pub fn masked_value(&self, value: &Value) -> Value {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-        inner.matcher.as_ref().map_or_else(|| value.clone(), |matcher| mask_value(matcher, value))
+        mask_value(inner.matcher.as_ref(), value)
     }
 }
 
@@ -239,7 +249,7 @@ fn replace_markers(text: &str, with: impl Fn(&str) -> Option<String>) -> String 
 }
 
 /// Covers every stretch where a window of a secret matches; overlapping windows become one mask.
-fn mask(matcher: &AhoCorasick, text: &str) -> String {
+fn mask(matcher: Option<&AhoCorasick>, text: &str) -> String {
     let plain;
     let text = if text.contains(OPEN) {
         plain = replace_markers(text, |_| None);
@@ -247,6 +257,7 @@ fn mask(matcher: &AhoCorasick, text: &str) -> String {
     } else {
         text
     };
+    let Some(matcher) = matcher else { return text.to_owned() };
     let mut stretches: Vec<(usize, usize)> = Vec::new();
     for found in matcher.find_overlapping_iter(text) {
         match stretches.last_mut() {
@@ -272,13 +283,15 @@ fn mask(matcher: &AhoCorasick, text: &str) -> String {
     String::from_utf8_lossy(&masked).into_owned()
 }
 
-fn mask_value(matcher: &AhoCorasick, value: &Value) -> Value {
+fn mask_value(matcher: Option<&AhoCorasick>, value: &Value) -> Value {
     match value {
         Value::String(text) => Value::String(mask(matcher, text)),
         Value::Array(items) => items.iter().map(|item| mask_value(matcher, item)).collect(),
         Value::Object(_) if is_placeholder(value) => value.clone(),
         Value::Object(map) => map.iter().map(|(k, v)| (mask(matcher, k), mask_value(matcher, v))).collect(),
-        Value::Number(number) if matcher.is_match(&number.to_string()) => Value::String(MASK.to_owned()),
+        Value::Number(number) if matcher.is_some_and(|matcher| matcher.is_match(&number.to_string())) => {
+            Value::String(MASK.to_owned())
+        }
         other => other.clone(),
     }
 }

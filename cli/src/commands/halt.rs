@@ -12,14 +12,27 @@ use crate::view::table;
 
 #[derive(Debug, Args)]
 pub(crate) struct Halt {
+    #[command(flatten)]
+    why: Why,
+}
+
+/// Given in the one way or the other.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Why {
     /// Why; everybody who is stopped by it sees this.
-    reason: String,
+    #[arg(value_name = "REASON")]
+    text: Option<String>,
+    /// The same as REASON.
+    #[arg(long, value_name = "REASON")]
+    reason: Option<String>,
 }
 
 impl Halt {
     pub(crate) fn run(self, global: &Global) -> Result<Exit, Failure> {
         let context = Context::new(global, None)?;
-        let switch = Switch { person: context.person(), reason: self.reason, at: SystemClock.now() };
+        let reason = self.why.text.or(self.why.reason).unwrap_or_default();
+        let switch = Switch { person: context.person(), reason, at: SystemClock.now() };
         context.store()?.set_halt(Some(&switch))?;
         if global.json() {
             table::json(&switch);

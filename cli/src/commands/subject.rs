@@ -21,7 +21,7 @@ pub(crate) struct Subject {
     /// The runbook.
     #[arg(value_name = "RUNBOOK")]
     pub(crate) runbook: PathBuf,
-    /// A parameter, `name=value`; may be given several times.
+    /// A parameter, `name=value`; for several parameters several times.
     #[arg(long = "param", short = 'p', value_name = "NAME=VALUE")]
     params: Vec<String>,
     /// Parameters from a YAML or JSON file; `--param` rules over them.
@@ -50,18 +50,19 @@ impl Subject {
     }
 
     fn given(&self) -> Result<BTreeMap<String, Value>, Failure> {
-        let mut given = match &self.file {
-            Some(path) => parameters(path)?,
-            None => BTreeMap::new(),
-        };
+        let mut given = BTreeMap::new();
         for pair in &self.params {
             let Some((name, value)) = pair.split_once('=') else {
                 let error = CallError::new(codes::PARAMETER, format!("`{pair}` is not a parameter"));
                 return Err(error.hint("write `--param name=value`").into());
             };
-            given.insert(name.to_owned(), Value::String(value.to_owned()));
+            if given.insert(name.to_owned(), Value::String(value.to_owned())).is_some() {
+                let error = CallError::new(codes::PARAMETER, format!("parameter `{name}` is given twice"));
+                return Err(error.hint("give it once: nobody can know which of the two is meant").into());
+            }
         }
-        Ok(given)
+        let file = self.file.as_deref().map(parameters).transpose()?.unwrap_or_default();
+        Ok(file.into_iter().chain(given).collect())
     }
 }
 

@@ -139,7 +139,7 @@ impl Config {
             let hint = did_you_mean(name, names.iter().copied()).unwrap_or_else(|| {
                 format!("targets are {}; add `[targets.{name}]` to aegis.toml", list(&names))
             });
-            CallError::new(codes::TARGET, format!("there is no target `{name}`")).hint(hint)
+            CallError::new(codes::NO_TARGET, format!("there is no target `{name}`")).hint(hint)
         })
     }
 }

@@ -89,6 +89,20 @@ fn the_configuration_tells_where_values_come_from_and_covers_secrets() {
     assert_eq!(row("state-dir"), ["state-dir", "\".aegis\"", "default"]);
     assert!(row("targets.prod.notify.ops.url")[2].ends_with("aegis.toml"));
     assert!(!config.contains("secret"), "{config}");
+    assert_eq!(row("windows.sunday.zone"), ["windows.sunday.zone", "\"Asia/Seoul\"", "default"]);
+    project.write("schedules.toml", "[windows.night]\nwhen = \"0 3 * * *\"\nlasts = \"1h\"\n");
+    let own = project.aegis(&["config", "--output", "json"]).ended(0);
+    assert!(own.talk.contains("schedules.toml"), "{}", own.talk);
+    let lines = own.json().remove(0);
+    let windows: Vec<&serde_json::Value> = lines
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|line| line["key"].as_str().unwrap().starts_with("windows."))
+        .collect();
+    assert_eq!(windows[0]["key"], "windows.night.when");
+    assert_eq!(windows[0]["value"], "0 3 * * *");
+    assert!(windows.iter().all(|line| line["origin"].as_str().unwrap().ends_with("schedules.toml")));
 }
 
 #[test]
@@ -141,6 +155,41 @@ fn the_reference_for_programs_is_json() {
     assert_eq!(function["options"][0]["kind"], "bool");
     assert!(page("exec")["functions"].as_array().unwrap().contains(&function));
     assert!(page("script")["functions"].as_array().unwrap().contains(&page("step")));
+    assert_eq!(page("lock::hold")["needs"], "", "it needs nothing, and no header may say that it does");
+    let step = page("step");
+    let option = |name: &str| {
+        let options = step["options"].as_array().unwrap();
+        options.iter().find(|option| option["name"] == name).unwrap().clone()
+    };
+    assert_eq!(option("on_failure")["choices"], serde_json::json!(["stop", "continue", "undo"]));
+    assert_eq!(option("on_failure")["default"], "stop");
+    assert_eq!(option("timeout")["format"], "duration");
+    let retry = option("retry");
+    let keys: Vec<&str> =
+        retry["keys"].as_array().unwrap().iter().map(|key| key["name"].as_str().unwrap()).collect();
+    assert_eq!(keys, ["backoff", "max", "only_if"]);
+}
+
+#[test]
+fn what_a_page_says_that_a_function_needs_a_header_takes() {
+    let project = Project::new(&[]);
+    let overview = project.aegis(&["docs", "--output", "json"]).ended(0).json().remove(0);
+    let mut asked = 0;
+    for module in overview.as_array().unwrap() {
+        let page = project.aegis(&["docs", module["name"].as_str().unwrap(), "--output", "json"]).ended(0);
+        for function in page.json()[0]["functions"].as_array().into_iter().flatten() {
+            let needs = function["needs"].as_str().filter(|needs| !needs.is_empty());
+            let needs = needs.map(|needs| format!("\"{needs}\"")).unwrap_or_default();
+            let text = format!(
+                "runbook(#{{ title: \"A\", needs: [{needs}] }});\n{};\n",
+                function["example"].as_str().unwrap()
+            );
+            project.write(&format!("runbooks/{asked}.rhai"), &text);
+            asked += 1;
+        }
+    }
+    assert!(asked > 50, "{asked}");
+    project.aegis(&["check"]).ended(0);
 }
 
 #[test]

@@ -81,6 +81,8 @@ fn wrong_parameters_are_told_all_at_once() {
         "runbook(#{ title: \"A\", params: #{ n: #{ type: \"int\", max: 3 }, m: #{} } });\n",
     )]);
     let run = project.aegis(&["run", "runbooks/a.rhai", "-p", "n=4", "-p", "mm=1"]).ended(2);
+    let twice = project.aegis(&["run", "runbooks/a.rhai", "-p", "n=1", "-p", "n=2"]).ended(2);
+    assert!(twice.talk.contains("parameter `n` is given twice"), "{}", twice.talk);
     for told in
         ["has no parameter `mm`", "parameter `m` is missing", "parameter `n` must be at most 3, not 4"]
     {
@@ -153,6 +155,48 @@ fn effects_stop_while_they_are_halted() {
     assert!(!project.path("touched").exists());
     project.aegis(&["unhalt"]).ended(0);
     project.aegis(&["resume", "last"]).ended(0);
+}
+
+#[test]
+fn the_reason_of_a_halt_is_given_in_one_of_two_ways() {
+    let project = Project::new(&[]);
+    let halted = project.aegis(&["halt", "--reason", "incident 7", "--output", "json"]).ended(0);
+    assert_eq!(halted.json()[0]["reason"], "incident 7");
+    for refused in [&["halt"][..], &["halt", "one", "--reason", "other"]] {
+        project.aegis(refused).ended(2);
+    }
+}
+
+#[test]
+fn an_error_that_nobody_catches_tells_no_secret_and_no_trace_of_one() {
+    let text = r#"
+runbook(#{ title: "A", params: #{ way: #{ type: "int" }, token: #{ secret: true } } });
+switch params.way {
+    1 => throw `no entry with ${params.token}`,
+    2 => throw #{ message: `no ${params.token}`, hint: `not ${params.token}` },
+    3 => throw params.token,
+    4 => throw [params.token, `a ${params.token}`, 7],
+    5 => step("enter", || { throw `no entry with ${params.token}` }),
+    _ => #{ kept: params.token },
+}
+"#;
+    let project = Project::new(&[("runbooks/a.rhai", text)]);
+    // The second is too short to be looked for, and all the more must not leave a trace.
+    for secret in ["t-0123456789", "abc"] {
+        for (way, told) in [
+            (1, "no entry with ***"),
+            (2, "no ***"),
+            (3, "***"),
+            (4, r#"["***","***",7]"#),
+            (5, "no entry with ***"),
+        ] {
+            let mut command = project.command(&["run", "runbooks/a.rhai", "-p", &format!("way={way}")]);
+            let run = finished(command.env("AEGIS_PARAM_TOKEN", secret).spawn().unwrap()).ended(1);
+            assert!(run.talk.contains(&format!("error[A0011]: {told}\n")), "{}", run.talk);
+            let shown = project.aegis(&["show", "last"]).ended(1);
+            assert!(shown.out.contains(told) || shown.talk.contains(told), "{shown:?}");
+        }
+    }
 }
 
 #[test]

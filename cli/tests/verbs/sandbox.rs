@@ -153,6 +153,23 @@ k8s::apply(#{ apiVersion: \"v1\", kind: \"Namespace\", metadata: #{ name: \"shop
 }
 
 #[test]
+fn a_kubeconfig_is_yaml_for_kubectl_and_json_for_programs() {
+    let project = Project::new(&[]);
+    let text = project.aegis(&["sandbox", "kubeconfig"]).ended(0).out;
+    assert!(text.contains("current-context: sandbox"), "{text}");
+    let json = project.aegis(&["sandbox", "kubeconfig", "--output", "json"]).ended(0).json();
+    assert_eq!((json.len(), &json[0]["current-context"]), (1, &serde_json::json!("sandbox")));
+}
+
+#[test]
+fn a_target_that_is_not_there_is_a_mistake_on_the_command_line() {
+    let project = Project::new(&[("runbooks/a.rhai", "runbook(#{ title: \"A\" });\n")]);
+    let unknown = project.aegis(&["run", "runbooks/a.rhai", "--target", "sandbx"]).ended(2);
+    assert!(unknown.talk.contains("error[A0312]: there is no target `sandbx`"), "{}", unknown.talk);
+    assert!(unknown.talk.contains("did you mean `sandbox`?"), "{}", unknown.talk);
+}
+
+#[test]
 fn reach_says_which_policy_lets_whom_in() {
     let pods = "
 runbook(#{ title: \"Pods\", needs: [\"k8s:change\"] });

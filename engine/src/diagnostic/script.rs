@@ -2,11 +2,14 @@
 //! Frames of closures are called `step`, because closures get their names from a hash.
 
 use rhai::{Dynamic, EvalAltResult, LexError, ParseError, ParseErrorType};
+use serde_json::Value;
 
 use super::{Diagnostic, Place};
 use crate::codes;
 use crate::error::Code;
 use crate::runbook::{BUILTINS, Sources};
+use crate::script::convert::to_json;
+use crate::secret::{Vault, without_secrets};
 
 /// A syntax error in the named source.
 #[must_use]
@@ -141,13 +144,25 @@ fn not_found(signature: &str) -> Diagnostic {
 /// What a script threw: an engine error map, or anything the author chose.
 fn thrown(value: &Dynamic) -> Diagnostic {
     let Some(map) = value.read_lock::<rhai::Map>() else {
-        let message = if value.is_unit() { "the script stopped".to_owned() } else { value.to_string() };
+        let message = if value.is_unit() { "the script stopped".to_owned() } else { said(value) };
         return Diagnostic::new(codes::SCRIPT, message);
     };
     let text = |key: &str| map.get(key).filter(|value| value.is_string()).map(ToString::to_string);
     let code = text("code").and_then(|code| codes::explain(&code)).map_or(codes::SCRIPT, |entry| entry.code);
-    let message = text("message").unwrap_or_else(|| value.to_string());
+    let message = text("message").unwrap_or_else(|| said(value));
     Diagnostic::new(code, message).hint(text("hint").filter(|hint| !hint.is_empty()))
+}
+
+/// A value as a person is told it: of a secret, that it is one.
+fn said(value: &Dynamic) -> String {
+    let json = (!value.is_string()).then(|| to_json(value, &Vault::default()));
+    match json {
+        Some(Ok(json)) => match without_secrets(json) {
+            Value::String(text) => text,
+            other => other.to_string(),
+        },
+        Some(Err(_)) | None => value.to_string(),
+    }
 }
 
 /// The script's word for a Rust type name.

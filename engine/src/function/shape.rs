@@ -46,8 +46,10 @@ pub(crate) struct Misfit {
 }
 
 /// Texts that have a form of their own, as `format` in a schema says it.
-const FORMATS: [(&str, fn(&str) -> Result<(), String>); 1] =
-    [("duration", |text| text.parse::<Period>().map(drop))];
+const FORMATS: [(&str, Reads); 1] = [("duration", |text| text.parse::<Period>().map(drop))];
+
+/// Whether a text reads as a format, and why not.
+type Reads = fn(&str) -> Result<(), String>;
 
 /// Schemas that contain themselves are followed this far.
 const DEEPEST: usize = 8;

@@ -1,7 +1,8 @@
 //! Where journals live. One trait, the same tests for every store.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -314,6 +315,18 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// What the system says about a file of the state directory, in words for people.
+    #[must_use]
+    pub fn of_file(directory: &Path, error: &std::io::Error) -> Self {
+        let why = match error.kind() {
+            ErrorKind::StorageFull => return Self::Full(directory.to_owned()),
+            ErrorKind::ReadOnlyFilesystem => "its file system is mounted read-only".to_owned(),
+            ErrorKind::PermissionDenied => "this user may not write there".to_owned(),
+            _ => error.to_string(),
+        };
+        Self::Unusable(directory.to_owned(), why)
+    }
+
     /// The code with the page.
     #[must_use]
     pub const fn code(&self) -> crate::Code {

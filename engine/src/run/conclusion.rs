@@ -128,10 +128,12 @@ fn told_to_people(session: &Session, error: &EvalAltResult, interrupt: &Interrup
         _ => session.diagnostic(error),
     };
     let plain = Diagnostic::from(&call);
+    let masked = |text: &String| session.vault.masked(text);
     Diagnostic {
         code: plain.code,
-        message: plain.message,
-        hint: plain.hint.or(placed.hint.clone()),
+        message: masked(&plain.message),
+        hint: plain.hint.as_ref().or(placed.hint.as_ref()).map(masked),
+        notes: placed.notes.iter().map(masked).collect(),
         ..placed
     }
 }

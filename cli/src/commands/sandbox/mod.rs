@@ -67,7 +67,7 @@ impl Sandbox {
         let target = context.settings.config.target(&self.target)?;
         if !target.sandbox {
             let problem = format!("target `{}` is no sandbox", self.target);
-            return Err(CallError::new(codes::TARGET, problem).hint("see `aegis targets`").into());
+            return Err(CallError::new(codes::NO_TARGET, problem).hint("see `aegis targets`").into());
         }
         let folder = context.sandbox_folder(&self.target);
         match self.verb {

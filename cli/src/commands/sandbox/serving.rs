@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use aegis_engine::codes;
 use aegis_engine::error::CallError;
+use aegis_engine::journal::StoreError;
 use aegis_sandbox::{Options, Sandbox as Cluster};
+use aegis_stdlib::yaml;
 
 use super::start::Start;
 use crate::context::{Context, told};
@@ -43,8 +45,9 @@ fn spawn(context: &Context, folder: &Path, target: &str, start: &Start) -> Resul
     let failed = |error: std::io::Error| {
         Failure::from(CallError::new(codes::SANDBOX, "the sandbox cannot be started").because(error))
     };
-    std::fs::create_dir_all(folder).map_err(failed)?;
-    let log = std::fs::File::create(log(folder)).map_err(failed)?;
+    let unusable = |error: std::io::Error| StoreError::of_file(&context.state, &error);
+    std::fs::create_dir_all(folder).map_err(unusable)?;
+    let log = std::fs::File::create(log(folder)).map_err(unusable)?;
     let mut command = std::process::Command::new(std::env::current_exe().map_err(failed)?);
     command.arg("--state-dir").arg(&context.state).arg("--project").arg(&context.project);
     command.args(["sandbox", "serve", "--target", target]).args(start.words());
@@ -106,7 +109,11 @@ pub(super) fn reset(folder: &Path) -> Result<Exit, Failure> {
 pub(super) fn kubeconfig(context: &Context, folder: &Path, target: &str) -> Result<Exit, Failure> {
     let running = answering(folder).is_some();
     let cluster = Cluster::join(folder, context.sandbox_options(target)).map_err(|error| broken(&error))?;
-    table::text(&cluster.kubeconfig());
+    let text = cluster.kubeconfig();
+    match yaml::documents(&text) {
+        Ok(documents) if context.global.json() => documents.iter().for_each(table::json),
+        _ => table::text(&text),
+    }
     if !running {
         say("the sandbox is not running\n  next: aegis sandbox up");
     }

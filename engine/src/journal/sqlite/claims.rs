@@ -17,21 +17,14 @@ const FOLDER: &str = "claims";
 
 /// Makes the state directory, with room for claims.
 pub(super) fn prepare(directory: &Path) -> Result<(), StoreError> {
-    std::fs::create_dir_all(directory.join(FOLDER)).map_err(|error| unusable(directory, &error))
-}
-
-fn unusable(directory: &Path, error: &std::io::Error) -> StoreError {
-    match error.kind() {
-        std::io::ErrorKind::StorageFull => StoreError::Full(directory.to_owned()),
-        _ => StoreError::Unusable(directory.to_owned(), error.to_string()),
-    }
+    std::fs::create_dir_all(directory.join(FOLDER)).map_err(|error| StoreError::of_file(directory, &error))
 }
 
 /// Takes the claim of a run; `None` while another process has it.
 #[expect(clippy::disallowed_methods, reason = "a claim is taken before a run has anything to be cancelled")]
 pub(super) fn claim(directory: &Path, run: &str) -> Result<Option<Box<dyn Claim>>, StoreError> {
     let path = directory.join(FOLDER).join(run);
-    let unusable = |error| unusable(directory, &error);
+    let unusable = |error| StoreError::of_file(directory, &error);
     let file = File::options().create(true).append(true).open(path).map_err(unusable)?;
     for _ in 0..LOOKS {
         match file.try_lock() {

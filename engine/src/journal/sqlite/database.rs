@@ -1,6 +1,7 @@
 //! One SQLite file as a store sees it: a connection, transactions, and what SQLite's errors mean. What is in it is the
 //! business of whoever opens it: the journal has its tables there, and so has the scheduler.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -144,6 +145,13 @@ fn told(directory: &Path, error: &rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => StoreError::Full(directory),
         Some(ErrorCode::SystemIoFailure) => StoreError::Unwritable(directory, error.to_string()),
+        // SQLite only says that it cannot; the system says why.
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+            match File::options().append(true).create(true).open(directory.join(FILE)) {
+                Err(why) => StoreError::of_file(&directory, &why),
+                Ok(_) => StoreError::Unusable(directory, error.to_string()),
+            }
+        }
         _ => StoreError::Unusable(directory, error.to_string()),
     }
 }

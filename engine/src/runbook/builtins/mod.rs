@@ -44,7 +44,7 @@ pub static BUILTINS: LazyLock<Vec<Builtin>> = LazyLock::new(|| {
             signature: "runbook(header)",
             options: Signature::default(),
             summary: "Says what the runbook is, needs and takes; read before anything runs.",
-            page: "The header is a literal map, and the first thing in the file.",
+            page: "The header is a literal map at the top level of the file. `aegis new` writes one to start from.",
             example: "runbook(#{ title: \"Restart the shop\", needs: [\"k8s:change:shop/*\"], timeout: \"1h\" })",
         },
         step::described(),
