@@ -307,6 +307,31 @@ fn a_read_only_state_directory_starts_nothing_and_leaves_what_is_there() {
 }
 
 #[test]
+fn a_script_text_that_is_missing_is_named_and_the_file_stands_in_for_it() {
+    let script = "runbook(#{ title: \"Fails\", needs: [] });\nimport \"beside\" as b;\nstep(\"a\", || b::one());\nthrow \"on purpose\";\n";
+    let project = Project::new(script);
+    std::fs::write(project.path().join("beside.rhai"), "fn one() { 1 }\n").unwrap();
+    assert_eq!(project.output(&["run", "book.rhai"]).status.code(), Some(1));
+    let run = project.show()["run"]["id"].as_str().unwrap().to_owned();
+    let journal = rusqlite::Connection::open(project.path().join("state/journal.db")).unwrap();
+    assert_eq!(journal.execute("DELETE FROM texts WHERE text LIKE 'runbook%'", []).unwrap(), 1);
+    assert_eq!(journal.execute("UPDATE texts SET text = text || ' '", []).unwrap(), 1);
+    drop(journal);
+    let verified = project.output(&["verify"]);
+    assert_eq!(verified.status.code(), Some(STATE));
+    for part in
+        ["of `book.rhai`: it is missing", "of `beside.rhai`: it is not what it was", "--script current"]
+    {
+        assert!(both(&verified).contains(part), "`{part}` is missing: {}", both(&verified));
+    }
+    let told = Told { code: "A0204", says: "the text of a script is", hint: "--script current" };
+    assert_told(&project, &project.output(&["retry", &run]), STATE, &told);
+    let gone_on = project.output(&["retry", &run, "--script", "current"]);
+    assert!(both(&gone_on).contains("on purpose"), "{}", both(&gone_on));
+    assert_eq!(gone_on.status.code(), Some(1));
+}
+
+#[test]
 fn a_damaged_record_is_told_once_and_touches_no_other_run() {
     let project = Project::new(
         "runbook(#{ title: \"Fails\", needs: [] });\nstep(\"a\", || 1);\nthrow \"on purpose\";\n",
@@ -320,6 +345,10 @@ fn a_damaged_record_is_told_once_and_touches_no_other_run() {
     let change =
         "UPDATE entries SET body = replace(body, '\"a', '\"b') WHERE run = ?1 AND body LIKE '%\"a\"%'";
     assert!(journal.execute(change, [&damaged]).unwrap() >= 1);
+    assert_eq!(
+        journal.execute("UPDATE entries SET at = at || '0' WHERE run = ?1 AND seq = 4", [&damaged]).unwrap(),
+        1
+    );
     drop(journal);
     for verb in ["retry", "resume", "undo"] {
         let told = Told { code: "A0204", says: "is damaged", hint: "other runs are not touched" };
@@ -327,11 +356,16 @@ fn a_damaged_record_is_told_once_and_touches_no_other_run() {
     }
     let verified = project.output(&["verify", &damaged]);
     assert_eq!(verified.status.code(), Some(STATE));
-    assert!(
-        both(&verified).contains("record 2 of run") && both(&verified).contains("is damaged"),
-        "{}",
-        both(&verified)
-    );
+    for part in [
+        "record 2: its hash does not fit\n",
+        "record 4: its hash does not fit\n",
+        "bring it back from a backup",
+    ] {
+        assert!(both(&verified).contains(part), "`{part}` is missing: {}", both(&verified));
+    }
+    let all = project.output(&["verify"]);
+    assert_eq!(all.status.code(), Some(STATE));
+    assert_eq!(both(&all).matches("holds").count(), 1, "{}", both(&all));
     assert!(project.output(&["verify", &whole]).status.success());
     assert_eq!(project.output(&["retry", &whole]).status.code(), Some(1), "the other run goes on as before");
     assert!(project.output(&["runs"]).status.success());

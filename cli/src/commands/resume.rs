@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use aegis_engine::clock::SystemClock;
 use aegis_engine::codes;
+use aegis_engine::diagnostic::{Diagnostic, Problems};
 use aegis_engine::error::CallError;
 use aegis_engine::journal::Store;
 use aegis_engine::run::operate::{Decider, Desk};
-use aegis_engine::run::stored;
-use aegis_engine::runbook::{Notify, Runbook, Sources};
+use aegis_engine::run::{stored, without_effect};
+use aegis_engine::runbook::{Notify, Runbook};
 use clap::{Args, ValueEnum};
 
 use super::admission::Glass;
@@ -28,7 +29,8 @@ use crate::view::{say, tables};
 enum Script {
     /// The one it was started with.
     Recorded,
-    /// The file as it is now: edits below the point reached are accepted.
+    /// The file as it is now: edits below the point reached are accepted, those inside of steps that are over are told
+    /// and have no effect.
     Current,
 }
 
@@ -47,11 +49,11 @@ pub(crate) struct Going {
 
 impl Going {
     /// The script as it is now, if that is wanted; refused with all its mistakes.
-    fn current(&self, context: &Context, sources: &Sources) -> Result<Option<Runbook>, Failure> {
+    fn current(&self, context: &Context, main: &str) -> Result<Option<Runbook>, Failure> {
         if self.script == Script::Recorded {
             return Ok(None);
         }
-        let path: PathBuf = context.project.join(sources.main());
+        let path: PathBuf = context.project.join(main);
         let runbook = Runbook::load(&path, &aegis_stdlib::libraries())?;
         refuse_mistakes(&runbook)?;
         Ok(Some(runbook))
@@ -64,8 +66,11 @@ impl Going {
         store: &dyn Store,
         run: &str,
     ) -> Result<(), Failure> {
-        let sources = stored::sources(store, &store.entries(run, 0)?)?;
-        self.current(context, &sources).map(drop)
+        let entries = store.entries(run, 0)?;
+        match self.current(context, &stored::started(&entries)?.main)? {
+            Some(_) => Ok(()),
+            None => Ok(stored::sources(store, &entries).map(drop)?),
+        }
     }
 }
 
@@ -117,16 +122,30 @@ fn into_job(context: &Arc<Context>, run: &str, glass: &Glass) -> Result<Exit, Fa
     Following::new(context, &record.id, seen).until_its_end((&scheduled.schedule, scheduled.instant))
 }
 
+/// Edits inside of what is over do nothing, and the run goes on all the same.
+fn tell_without_effect(context: &Context, diagnostics: Vec<Diagnostic>, runbook: &Runbook) {
+    if !diagnostics.is_empty() {
+        let problems = Problems { diagnostics, sources: runbook.sources.clone() };
+        say(problems.render(context.global.colour()).trim_end());
+    }
+}
+
 /// Takes a run up and shows it to its end.
 pub(crate) fn resume(context: &Arc<Context>, run: &str, going: &Going) -> Result<Exit, Failure> {
     let engine = context.engine()?;
     let record = Desk { store: &*engine.store, clock: &SystemClock }.find(run)?;
     let entries = engine.store.entries(&record.id, 0)?;
-    let sources = stored::sources(&*engine.store, &entries)?;
-    let current = going.current(context, &sources)?;
+    let current = going.current(context, &stored::started(&entries)?.main)?;
     let shown = match &current {
-        Some(runbook) => runbook.clone(),
-        None => Runbook::from_sources(sources)?,
+        Some(runbook) => {
+            tell_without_effect(
+                context,
+                without_effect(&*engine.store, &record.id, &entries, &runbook.sources),
+                runbook,
+            );
+            runbook.clone()
+        }
+        None => Runbook::from_sources(stored::sources(&*engine.store, &entries)?)?,
     };
     context.guard(&record.target)?;
     let admitted = going.glass.admit(context, &shown, &record.target)?;

@@ -1,6 +1,8 @@
-//! `aegis verify`: recomputes the hash chain of runs, from the stored bytes.
+//! `aegis verify`: looks at everything that is kept of runs, from the stored bytes: the hash chain of their records, and
+//! the texts of their scripts. All that is damaged is named, with what can be done.
 
-use aegis_engine::journal::Store;
+use aegis_engine::journal::{Damage, Examined, Part, RunRecord, Status, Store};
+use aegis_engine::text::count;
 use clap::Args;
 use serde::Serialize;
 
@@ -19,34 +21,93 @@ pub(crate) struct Verify {
 #[derive(Serialize)]
 struct Verified {
     run: String,
-    entries: usize,
-    head: String,
-    problem: Option<String>,
+    #[serde(flatten)]
+    examined: Examined,
+    /// What can be done; nothing where nothing is damaged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
 }
 
 impl Verify {
     pub(crate) fn run(self, global: &Global) -> Result<Exit, Failure> {
+        let context = Context::new(global, None)?;
+        let store = context.store()?;
         let runs = match &self.run {
             Some(run) => vec![Case::open(global, run)?.record],
-            None => Context::new(global, None)?.store()?.runs()?,
+            None => store.runs()?,
         };
-        let store = Context::new(global, None)?.store()?;
-        let verified: Vec<Verified> = runs.into_iter().map(|record| verify(&*store, record.id)).collect();
+        let verified = runs.iter().map(|record| verify(&*store, record)).collect::<Result<Vec<_>, _>>()?;
         table::list(global, &verified, &["RUN", "ENTRIES", "CHAIN", "HEAD"], |run| {
-            let chain = run.problem.clone().unwrap_or_else(|| "holds".to_owned());
-            vec![run.run.clone(), run.entries.to_string(), chain, run.head.clone()]
+            let examined = &run.examined;
+            vec![run.run.clone(), examined.entries.to_string(), run.chain(), examined.head.clone()]
         });
-        let broken = verified.iter().any(|run| run.problem.is_some());
-        Ok(if broken { Exit::State } else { Exit::Ok })
+        let damaged: Vec<&Verified> = verified.iter().filter(|run| run.next.is_some()).collect();
+        if !global.json() {
+            damaged.iter().for_each(|run| table::text(&run.told()));
+        }
+        Ok(if damaged.is_empty() { Exit::Ok } else { Exit::State })
     }
 }
 
-fn verify(store: &dyn Store, run: String) -> Verified {
-    match store.entries(&run, 0) {
-        Ok(entries) => {
-            let head = entries.last().map(|entry| entry.hash.clone()).unwrap_or_default();
-            Verified { run, entries: entries.len(), head, problem: None }
+impl Verified {
+    fn chain(&self) -> String {
+        match self.examined.damages.len() {
+            0 => "holds".to_owned(),
+            number => format!("{} damaged", count(number, "part")),
         }
-        Err(error) => Verified { run, entries: 0, head: String::new(), problem: Some(error.to_string()) },
     }
+
+    /// A line for each part that is damaged, and what can be done.
+    fn told(&self) -> String {
+        let part = |damage: &Damage| format!("  {}: {}\n", damage.part, damage.why);
+        let parts: String = self.examined.damages.iter().map(part).collect();
+        format!("\n{}\n{parts}  next: {}", self.run, self.next.as_deref().unwrap_or_default())
+    }
+}
+
+fn verify(store: &dyn Store, record: &RunRecord) -> Result<Verified, Failure> {
+    let mut examined = store.examine(&record.id)?;
+    examined.damages.extend(cut_off(store, record, &examined)?);
+    let next = next(record, &examined.damages);
+    Ok(Verified { run: record.id.clone(), examined, next })
+}
+
+/// The chain holds without its last records as well; the list of runs knows how the run stood. Both are looked at again
+/// before they are said to differ: the run may be under way.
+fn cut_off(store: &dyn Store, record: &RunRecord, examined: &Examined) -> Result<Option<Damage>, Failure> {
+    let is_record = |damage: &Damage| matches!(damage.part, Part::Record { .. });
+    let listed =
+        store.standing(&record.id).ok().flatten().map_or(examined.status, |standing| standing.status);
+    if listed == examined.status
+        || examined.damages.iter().any(is_record)
+        || store.examine(&record.id)? != *examined
+    {
+        return Ok(None);
+    }
+    let (seq, told) = (examined.entries as u64 + 1, examined.status.word());
+    let why = format!("it is missing: the run is listed as {}, and is {told} by its records", listed.word());
+    Ok(Some(Damage { part: Part::Record { seq }, why }))
+}
+
+fn next(record: &RunRecord, damages: &[Damage]) -> Option<String> {
+    let run = &record.id;
+    let only_texts = damages.iter().all(|damage| matches!(damage.part, Part::Text { .. }));
+    Some(match record.status {
+        _ if damages.is_empty() => return None,
+        _ if !only_texts => format!(
+            "keep a copy of the state directory, then bring it back from a backup; without one, see in \
+             `logs/{run}.jsonl` what the run did, look at the system, and start anew (aegis explain A0204)"
+        ),
+        Status::Running | Status::Interrupted | Status::Waiting => {
+            format!("aegis resume {run} --script current, which goes on with the files as they are now")
+        }
+        Status::Failed => {
+            format!("aegis retry {run} --script current, which takes the files as they are now")
+        }
+        Status::Succeeded | Status::Cancelled => {
+            format!(
+                "bring it back from a backup, if the run is to be replayed: {run} has ended and needs it for nothing else"
+            )
+        }
+    })
 }

@@ -253,7 +253,7 @@ pub struct Scheduled {
 pub struct Person(pub String);
 
 /// A place in a source.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Place {
     /// Name of the source; empty: the runbook itself.
     #[serde(default, skip_serializing_if = "String::is_empty")]

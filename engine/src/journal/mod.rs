@@ -25,7 +25,7 @@ pub use fence::{Claim, Fence};
 pub use format::Format;
 pub use location::{Location, Placement};
 pub use postgres::PostgresStore;
-pub use recovery::{Broken, verify};
+pub use recovery::{Broken, Damage, Examined, Part, verify};
 pub use sqlite::SqliteStore;
 pub use store::{Halt, Lease, RunRecord, Standing, Status, Store, StoreError};
 pub use writer::Journal;

@@ -1,6 +1,64 @@
-//! Checking a chain offline.
+//! Checking what is kept of a run, offline: the chain of its records, which a run is read by, and every part by itself,
+//! for whoever wants to know all that is damaged.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
 
 use super::entry::chained;
+use super::stored::StoredEntry;
+use super::{Body, Started, Status, StoreError};
+
+/// What a look at everything that is kept of a run found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Examined {
+    /// Records that are there.
+    pub entries: usize,
+    /// The hash of the last one.
+    pub head: String,
+    /// How the run stands by its records.
+    #[serde(skip)]
+    pub status: Status,
+    /// All that is not as it was written.
+    pub damages: Vec<Damage>,
+}
+
+/// Something that is not as it was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Damage {
+    /// What.
+    #[serde(flatten)]
+    pub part: Part,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+/// A part of what is kept of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase", tag = "part")]
+pub enum Part {
+    /// A record.
+    Record {
+        /// Its position.
+        seq: u64,
+    },
+    /// The text of a script.
+    Text {
+        /// Its name in the run.
+        name: String,
+        /// Its content hash.
+        hash: String,
+    },
+}
+
+impl std::fmt::Display for Part {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Record { seq } => write!(f, "record {seq}"),
+            Self::Text { name, hash } => write!(f, "the text {hash:.8} of `{name}`"),
+        }
+    }
+}
 
 /// A link that does not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,6 +67,66 @@ pub struct Broken {
     pub seq: u64,
     /// What is wrong.
     pub why: String,
+}
+
+/// All records of a run and all texts that they name, looked at one by one.
+pub(super) fn examined(
+    stored: &[StoredEntry],
+    text: impl Fn(&str) -> Result<String, StoreError>,
+) -> Result<Examined, StoreError> {
+    let records = broken(stored).into_iter();
+    let mut damages: Vec<Damage> =
+        records.map(|broken| Damage { part: Part::Record { seq: broken.seq }, why: broken.why }).collect();
+    let mut texts: BTreeMap<String, String> = BTreeMap::new();
+    let mut status = Status::Running;
+    for entry in stored.iter().filter_map(|entry| entry.parsed("").ok()) {
+        status = Status::after(&entry.body).unwrap_or(status);
+        if let Body::Started(Started { sources, .. }) | Body::Resumed { sources: Some(sources), .. } =
+            entry.body
+        {
+            texts.extend(sources.into_iter().map(|(name, hash)| (hash, name)));
+        }
+    }
+    for (hash, name) in texts {
+        let why = match text(&hash) {
+            Ok(_) => continue,
+            Err(StoreError::NoText(_)) => "it is missing",
+            Err(StoreError::OtherText(_)) => "it is not what it was",
+            Err(error) => return Err(error),
+        };
+        damages.push(Damage { part: Part::Text { name, hash }, why: why.to_owned() });
+    }
+    let head = stored.last().map(|entry| entry.hash.clone()).unwrap_or_default();
+    Ok(Examined { entries: stored.len(), head, status, damages })
+}
+
+/// Every record that is not as it was written, of all records of a run: behind one that is damaged the look goes on.
+fn broken(records: &[StoredEntry]) -> Vec<Broken> {
+    let mut found = Vec::new();
+    if records.is_empty() {
+        found.push(Broken { seq: 1, why: "it is missing, and so are all others".to_owned() });
+    }
+    // What the hash before may be: where it is damaged itself, the next record tells what it was.
+    let (mut before, mut expected) = (vec![String::new()], 1);
+    for record in records {
+        found.extend((expected..record.seq).map(|seq| Broken { seq, why: "it is missing".to_owned() }));
+        let known = record.seq == expected;
+        let hashes = before.iter().map(|before| chained(before, record.seq, &record.at, &record.body));
+        let hashes: Vec<String> = if known { hashes.collect() } else { Vec::new() };
+        let why = if known && !hashes.contains(&record.hash) {
+            Some("its hash does not fit".to_owned())
+        } else {
+            record.parsed("").err().map(|error| match error {
+                StoreError::Damaged { why, .. } => format!("it cannot be read: {why}"),
+                other => other.to_string(),
+            })
+        };
+        found.extend(why.map(|why| Broken { seq: record.seq, why }));
+        before = hashes;
+        before.push(record.hash.clone());
+        expected = record.seq + 1;
+    }
+    found
 }
 
 /// Checks records as they were stored: `(seq, at, body, hash)` in order, from the beginning of a run or,
@@ -32,4 +150,50 @@ pub fn verify<'a>(
         expected += 1;
     }
     Ok(previous)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::stored::linked;
+
+    fn records() -> Vec<StoredEntry> {
+        let body = |n: u32| format!("{{\"kind\":\"undone\",\"call\":\"{n}\",\"outcome\":{{\"ok\":null}}}}");
+        let texts: Vec<(String, String)> =
+            (0..6).map(|n| (format!("2026-11-23T10:00:0{n}Z"), body(n))).collect();
+        linked(0, String::new(), &texts)
+    }
+
+    fn found(damage: impl FnOnce(&mut Vec<StoredEntry>)) -> Vec<(u64, String)> {
+        let mut records = records();
+        damage(&mut records);
+        broken(&records).into_iter().map(|broken| (broken.seq, broken.why)).collect()
+    }
+
+    #[test]
+    fn every_record_that_is_damaged_is_named_and_no_other() {
+        let hash = || "its hash does not fit".to_owned();
+        let missing = || "it is missing".to_owned();
+        assert_eq!(found(|_| {}), []);
+        assert_eq!(found(|all| all[1].body.push(' ')), [(2, hash())]);
+        assert_eq!(found(|all| all[2].hash = "00".to_owned()), [(3, hash())]);
+        assert_eq!(found(|all| all[5].hash = "00".to_owned()), [(6, hash())]);
+        assert_eq!(found(|all| drop(all.remove(0))), [(1, missing())]);
+        assert_eq!(found(|all| drop(all.drain(2..4))), [(3, missing()), (4, missing())]);
+        let several = found(|all| {
+            all[0].at.push('0');
+            all[1].hash.clear();
+            all[4].body = "{".to_owned();
+            all.remove(2);
+        });
+        assert_eq!(several, [(1, hash()), (2, hash()), (3, missing()), (5, hash())]);
+        assert_eq!(found(Vec::clear).len(), 1);
+    }
+
+    #[test]
+    fn a_record_whose_hash_fits_must_be_readable_as_well() {
+        let texts = [("2026-11-23T10:00:00Z".to_owned(), "{\"kind\":\"unheard of\"}".to_owned())];
+        let told = broken(&linked(0, String::new(), &texts));
+        assert!(told[0].why.starts_with("it cannot be read: unknown variant"), "{told:?}");
+    }
 }

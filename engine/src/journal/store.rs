@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fence::{Claim, Fence};
 use super::format::NewerFormat;
+use super::recovery::Examined;
 use super::{Body, Entry, Person, Placement, Wait};
 
 /// Runs, their entries, the texts they ran, and what runs share: leases and the halt switch.
@@ -40,6 +41,12 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// When there is no such run or a record is damaged.
     fn entries(&self, run: &str, after: u64) -> Result<Vec<Entry>, StoreError>;
+
+    /// Looks at every record of a run, and at every text that it names, whatever is wrong with the one before.
+    ///
+    /// # Errors
+    /// When the store cannot be read. What is damaged is no error.
+    fn examine(&self, run: &str) -> Result<Examined, StoreError>;
 
     /// What people decided about a run after a position, and up to which one was looked: it is looked often while a run
     /// is under way, and never at the same entries twice.
@@ -312,6 +319,9 @@ pub enum StoreError {
     /// There is no such text.
     #[error("the text of a script is missing: `{0}`")]
     NoText(String),
+    /// A text is not what its hash says.
+    #[error("the text of a script is not what it was: `{0}`")]
+    OtherText(String),
 }
 
 impl StoreError {
@@ -334,7 +344,7 @@ impl StoreError {
         match self {
             Self::Full(_) => codes::DISK_FULL,
             Self::Unusable(..) | Self::Unwritable(..) => codes::STATE,
-            Self::Damaged { .. } | Self::NoText(_) => codes::CORRUPT,
+            Self::Damaged { .. } | Self::NoText(_) | Self::OtherText(_) => codes::CORRUPT,
             Self::Newer(..) | Self::NewerTables { .. } => codes::FORMAT,
             Self::Unreachable(..) => codes::UNREACHABLE,
             Self::Refused { code, .. } => *code,
@@ -375,7 +385,11 @@ impl StoreError {
             Self::NewerTables { .. } => "use the aegis that made them, or another database".to_owned(),
             Self::ClaimLost(run) | Self::Begun(run) => format!("`aegis show {run}` shows how far it is"),
             Self::NoRun(_) => "`aegis runs` lists them".to_owned(),
-            Self::NoText(_) => return None,
+            Self::NoText(_) | Self::OtherText(_) => {
+                "`aegis resume RUN --script current` goes on with the files as they are now; `aegis verify` names \
+                 every text that is missing"
+                    .to_owned()
+            }
         })
     }
 }

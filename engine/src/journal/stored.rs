@@ -114,6 +114,12 @@ fn parsed(
     })
 }
 
+/// A text as it is kept, if it is what its hash says.
+pub(super) fn text(hash: &str, kept: Option<String>) -> Result<String, StoreError> {
+    let kept = kept.ok_or_else(|| StoreError::NoText(hash.to_owned()))?;
+    if content_hash(&kept) == hash { Ok(kept) } else { Err(StoreError::OtherText(hash.to_owned())) }
+}
+
 /// How a run stands, by what was recorded since it last began to wait.
 pub(super) fn standing(
     run: &str,

@@ -3,7 +3,7 @@
 //! - [`engine`]: starts, resumes and undoes runs; [`handle`]: the door into one that is under way
 //! - [`operate`]: what people decide about runs from outside
 //! - `session`: the state of a run while a process executes it; `log`: its log file; `conclusion`: how it ends
-//! - [`stored`]: what a run in the journal was made of
+//! - [`stored`]: what a run in the journal was made of; `edits`: what was changed in its script to no effect
 //! - `frame`: places in a run; `recorded`: what earlier processes did there
 //! - `step`, `parallel`: the script builtins that group calls
 //! - `leases`: the locks a run holds; `undo`: the ledger; `limits`: operations and time; [`confirm`]: asking before each effect
@@ -11,6 +11,7 @@
 mod conclusion;
 pub mod confirm;
 mod control;
+mod edits;
 pub mod engine;
 pub(crate) mod frame;
 pub mod handle;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use control::Control;
+pub use edits::without_effect;
 pub use engine::{Engine, Occasion, Resume, Start};
 pub use handle::{Conclusion, Event, Handle};
 pub use interrupt::Stop;

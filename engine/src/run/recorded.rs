@@ -51,6 +51,11 @@ pub(crate) fn is_below(key: &str, place: &str) -> bool {
     rest.is_some_and(|rest| place.is_empty() || rest.starts_with(['/', '@', '[', '~']))
 }
 
+/// The places that a place is below, from the outside in.
+pub(crate) fn above(key: &str) -> impl Iterator<Item = &str> {
+    key.match_indices(['/', '@', '[', '~']).map(|(at, _)| &key[..at])
+}
+
 /// Everything recorded of a run, by place.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Recorded {

@@ -13,8 +13,10 @@
 //! - `notify`: who hears what of its runs
 //! - `written`: the part of it that others read: values with the places they stand at
 //! - `builtins`: the functions without a module, and what their options mean
+//! - `blocks`: steps and parallel blocks by their tokens, to compare two texts
 //! - `check`: everything that can be known to be wrong without running
 
+mod blocks;
 mod bounded;
 mod builtins;
 mod capability;
@@ -38,6 +40,7 @@ use std::path::{Path, PathBuf};
 
 use rhai::AST;
 
+pub(crate) use blocks::{Block, blocks};
 pub use builtins::{BUILTINS, Builtin};
 pub(crate) use builtins::{OnStepFailure, ParallelOptions, StepOptions, arguments_of};
 pub use capability::{Capability, Verb};

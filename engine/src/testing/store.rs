@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::journal::{Body, Claim, Entry, Fence, Halt, Lease, RunRecord, Standing, Store, StoreError};
+use crate::journal::{
+    Body, Claim, Entry, Examined, Fence, Halt, Lease, RunRecord, Standing, Store, StoreError,
+};
 
 /// Forwards everything to the store inside but `append`, which is the closure's: it is handed the store, the run
 /// and what is to be written.
@@ -37,6 +39,10 @@ where
 
     fn entries(&self, run: &str, after: u64) -> Result<Vec<Entry>, StoreError> {
         self.inner.entries(run, after)
+    }
+
+    fn examine(&self, run: &str) -> Result<Examined, StoreError> {
+        self.inner.examine(run)
     }
 
     fn decisions(&self, run: &str, after: u64) -> Result<(Vec<Entry>, u64), StoreError> {

@@ -71,6 +71,7 @@ promises! {
     how_a_run_stands_is_known_without_reading_it,
     runs_are_listed_newest_first_with_their_status,
     texts_are_kept_under_their_hash,
+    a_look_at_a_run_names_every_text_that_is_missing,
     a_claim_keeps_others_away_until_it_is_dropped,
     the_halt_is_seen_by_everybody,
     a_lease_is_held_by_one_run_and_its_token_grows,

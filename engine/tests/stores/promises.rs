@@ -164,6 +164,29 @@ pub(crate) fn texts_are_kept_under_their_hash(open: Open<'_>) {
     assert_eq!(open().text("00").unwrap_err(), StoreError::NoText("00".into()));
 }
 
+pub(crate) fn a_look_at_a_run_names_every_text_that_is_missing(open: Open<'_>) {
+    let store = open();
+    let kept = store.keep_texts(&BTreeMap::from([("lib/a.rhai".to_owned(), "1".to_owned())])).unwrap();
+    let mut sources = kept.clone();
+    sources.insert("test.rhai".to_owned(), "00ff00ff00ff".to_owned());
+    let Body::Started(begun) = started("one") else { unreachable!("it is a start") };
+    let edited = BTreeMap::from([("test.rhai".to_owned(), "11".to_owned())]);
+    let Body::Resumed { person, break_glass, location, engine, .. } = resumed() else {
+        unreachable!("it is")
+    };
+    let taken_up = Body::Resumed { person, sources: Some(edited), break_glass, location, engine };
+    let first = Body::Started(Started { sources, ..begun });
+    store.append("a", &[(at(0), first), (at(1), taken_up), (at(2), waiting())]).unwrap();
+    let examined = open().examine("a").unwrap();
+    let told: Vec<String> = examined.damages.iter().map(|d| format!("{}: {}", d.part, d.why)).collect();
+    let expected =
+        ["the text 00ff00ff of `test.rhai`: it is missing", "the text 11 of `test.rhai`: it is missing"];
+    assert_eq!(told, expected);
+    assert_eq!((examined.entries, examined.status), (3, Status::Waiting));
+    let none = open().examine("b").unwrap();
+    assert_eq!((none.entries, none.damages.len()), (0, 1));
+}
+
 pub(crate) fn a_claim_keeps_others_away_until_it_is_dropped(open: Open<'_>) {
     let (one, two) = (open(), open());
     assert!(!two.executed("a").unwrap());

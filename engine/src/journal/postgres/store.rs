@@ -13,7 +13,8 @@ use super::claims::{Claims, certain, keep};
 use super::database::{Connection, Database, Failed, Patience};
 use super::rows::{entry, lease, number, position, run_record};
 use super::tables::JOURNAL;
-use crate::journal::stored::{self, DECIDED, WAITING, content_hash};
+use crate::journal::recovery::{self, Examined};
+use crate::journal::stored::{self, DECIDED, StoredEntry, WAITING, content_hash};
 use crate::journal::{
     Body, Claim, Entry, Fence, Halt, Lease, RunRecord, Standing, Status, Store, StoreError,
 };
@@ -82,24 +83,10 @@ impl PostgresStore {
         })?;
         Ok(stored::appended(bodies, links))
     }
-}
 
-impl Store for PostgresStore {
-    fn append(&self, run: &str, bodies: &[(Timestamp, Body)]) -> Result<Vec<Entry>, StoreError> {
-        self.appended(run, bodies, None)
-    }
-
-    fn write(
-        &self,
-        run: &str,
-        bodies: &[(Timestamp, Body)],
-        fence: &Fence,
-    ) -> Result<Vec<Entry>, StoreError> {
-        self.appended(run, bodies, Some(fence))
-    }
-
-    fn entries(&self, run: &str, after: u64) -> Result<Vec<Entry>, StoreError> {
-        let (previous, entries) = self.read(async |connection, _| {
+    /// The entries of a run behind a position, and the hash there.
+    fn stored(&self, run: &str, after: u64) -> Result<(Option<String>, Vec<StoredEntry>), StoreError> {
+        self.read(async |connection, _| {
             let previous = match after {
                 0 => Some(String::new()),
                 _ => {
@@ -118,8 +105,31 @@ impl Store for PostgresStore {
             .fetch_all(connection)
             .await?;
             Ok((previous, rows.iter().map(entry).collect::<Result<Vec<_>, _>>()?))
-        })?;
+        })
+    }
+}
+
+impl Store for PostgresStore {
+    fn append(&self, run: &str, bodies: &[(Timestamp, Body)]) -> Result<Vec<Entry>, StoreError> {
+        self.appended(run, bodies, None)
+    }
+
+    fn write(
+        &self,
+        run: &str,
+        bodies: &[(Timestamp, Body)],
+        fence: &Fence,
+    ) -> Result<Vec<Entry>, StoreError> {
+        self.appended(run, bodies, Some(fence))
+    }
+
+    fn entries(&self, run: &str, after: u64) -> Result<Vec<Entry>, StoreError> {
+        let (previous, entries) = self.stored(run, after)?;
         stored::checked(run, after, previous, &entries)
+    }
+
+    fn examine(&self, run: &str) -> Result<Examined, StoreError> {
+        recovery::examined(&self.stored(run, 0)?.1, |hash| self.text(hash))
     }
 
     fn decisions(&self, run: &str, after: u64) -> Result<(Vec<Entry>, u64), StoreError> {
@@ -225,7 +235,7 @@ impl Store for PostgresStore {
             let text = sqlx::query_scalar("SELECT text FROM texts WHERE hash = $1");
             Ok(text.bind(hash).fetch_optional(connection).await?)
         })?;
-        text.filter(|text| content_hash(text) == hash).ok_or_else(|| StoreError::NoText(hash.to_owned()))
+        stored::text(hash, text)
     }
 
     fn claim(&self, run: &str) -> Result<Option<Box<dyn Claim>>, StoreError> {

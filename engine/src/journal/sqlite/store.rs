@@ -11,6 +11,7 @@ use super::claims::{self, Unclaimed, is_claimed};
 use super::database::Database;
 use super::rows::{lease, record, run_record, stored_entry};
 use super::tables;
+use crate::journal::recovery::{self, Examined};
 use crate::journal::store::{Halt, Lease, RunRecord, Standing, Status, Store, StoreError};
 use crate::journal::stored::{self, DECIDED, StoredEntry, WAITING, content_hash};
 use crate::journal::{Body, Claim, Entry, Fence};
@@ -89,6 +90,10 @@ impl Store for SqliteStore {
         stored::checked(run, after, previous, &self.stored(run, after)?)
     }
 
+    fn examine(&self, run: &str) -> Result<Examined, StoreError> {
+        recovery::examined(&self.stored(run, 0)?, |hash| self.text(hash))
+    }
+
     fn decisions(&self, run: &str, after: u64) -> Result<(Vec<Entry>, u64), StoreError> {
         let sql = "SELECT seq FROM entries WHERE run = ?1 ORDER BY seq DESC LIMIT 1";
         let last = self.database.find(sql, params![run], |row| row.get(0))?.unwrap_or(after).max(after);
@@ -152,7 +157,7 @@ impl Store for SqliteStore {
     fn text(&self, hash: &str) -> Result<String, StoreError> {
         let sql = "SELECT text FROM texts WHERE hash = ?1";
         let text = self.database.find(sql, params![hash], |row| row.get::<_, String>(0))?;
-        text.filter(|text| content_hash(text) == hash).ok_or_else(|| StoreError::NoText(hash.to_owned()))
+        stored::text(hash, text)
     }
 
     fn claim(&self, run: &str) -> Result<Option<Box<dyn Claim>>, StoreError> {
