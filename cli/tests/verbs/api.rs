@@ -9,14 +9,14 @@ use crate::listener::Listener;
 use crate::project::Project;
 use crate::serving::{Answered, Serving};
 
-const LOOKS: (&str, &str) = ("Authorization", "Bearer looks");
-const ACTS: (&str, &str) = ("authorization", "bearer acts");
+pub(crate) const LOOKS: (&str, &str) = ("Authorization", "Bearer looks");
+pub(crate) const ACTS: (&str, &str) = ("authorization", "bearer acts");
 /// Somebody else who acts.
 const AGREES: (&str, &str) = ("Authorization", "Bearer agrees");
 
 const ASK: &str = "runbook(#{ title: \"Asks\", needs: [] });\napproval::ask(\"sure?\");\nlog(\"done\");\n";
 
-fn project(more: &str) -> Project {
+pub(crate) fn project(more: &str) -> Project {
     let token = |name: &str, token: &str, role: &str| {
         format!(
             "[serve.tokens.{name}]\nsha256 = \"{}\"\nrole = \"{role}\"\n",

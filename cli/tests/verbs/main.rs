@@ -10,6 +10,7 @@ mod listener;
 mod monitoring;
 mod operators;
 mod project;
+mod refusals;
 mod sandbox;
 mod schedules;
 mod serving;

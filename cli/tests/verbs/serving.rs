@@ -51,7 +51,8 @@ pub(crate) fn ask(
     let head = format!(
         "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {length}\r\n"
     );
-    write!(stream, "{head}Content-Type: application/json\r\n{headers}\r\n{body}")?;
+    let kind = if headers.contains("Content-Type: ") { "" } else { "Content-Type: application/json\r\n" };
+    write!(stream, "{head}{kind}{headers}\r\n{body}")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();

@@ -19,16 +19,16 @@ pub(super) struct Refused {
 pub(super) type Answer<T> = Result<Json<T>, Refused>;
 
 impl Refused {
-    pub(super) fn not_found(message: &str) -> Self {
-        Self { status: StatusCode::NOT_FOUND, error: CallError::new(codes::NOT_FOUND, message) }
+    pub(super) const fn of(status: StatusCode, error: CallError) -> Self {
+        Self { status, error }
     }
 
     pub(super) const fn unauthorized(error: CallError) -> Self {
-        Self { status: StatusCode::UNAUTHORIZED, error }
+        Self::of(StatusCode::UNAUTHORIZED, error)
     }
 
-    pub(super) fn wrong(message: impl Into<String>) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, error: CallError::argument(message.into()) }
+    pub(super) fn wrong(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::of(StatusCode::BAD_REQUEST, CallError::argument(message.into()).hint(hint))
     }
 }
 

@@ -8,6 +8,7 @@ use axum::{Extension, Json};
 use serde::Deserialize;
 
 use super::answer::{Answer, Refused, blocking};
+use super::asking::Body;
 use crate::Console;
 use crate::token::Holder;
 
@@ -24,10 +25,13 @@ pub(super) async fn show(State(console): State<Arc<Console>>) -> Answer<Option<H
 pub(super) async fn halt(
     State(console): State<Arc<Console>>,
     Extension(holder): Extension<Option<Holder>>,
-    Json(Reason { reason }): Json<Reason>,
+    Body(Reason { reason }): Body<Reason>,
 ) -> Answer<Halt> {
     if reason.trim().is_empty() {
-        return Err(Refused::wrong("a halt needs a reason"));
+        return Err(Refused::wrong(
+            "a halt needs a reason",
+            "say why: who finds everything halted wants to know",
+        ));
     }
     let person = Person(holder.map(|holder| holder.name).unwrap_or_default());
     blocking(move || {

@@ -7,10 +7,14 @@
 //! | `triggers` | triggers; events from outside |
 //! | `halt` | the halt |
 //! | `health` | that it lives |
+//!
+//! `asking` reads requests, `answer` writes answers; `paths` says what is meant by a path that there is not.
 
 mod answer;
+mod asking;
 mod halt;
 mod health;
+mod paths;
 mod runs;
 mod schedules;
 mod triggers;
@@ -29,6 +33,7 @@ use axum::routing::{delete, get, post, put};
 
 use crate::{Console, Role};
 use answer::Refused;
+use asking::check_query;
 
 /// The largest body: a notification of Alertmanager with thousands of alerts.
 const BODY: usize = 1 << 20;
@@ -43,18 +48,26 @@ pub struct Route {
     pub method: &'static str,
     /// With its parameters in braces.
     pub path: &'static str,
+    /// Names that its query may have.
+    pub query: &'static [&'static str],
     /// Who may; `None`: everybody, or whoever signs.
     pub role: Option<Role>,
 }
 
 macro_rules! routes {
-    ($($method:ident $path:literal, $role:expr, $handler:path;)*) => {
+    ($($method:ident $path:literal $([$($name:ident)*])?, $role:expr, $handler:path;)*) => {
         /// Every route.
-        pub const ROUTES: &[Route] = &[$(Route { method: stringify!($method), path: $path, role: $role }),*];
+        pub const ROUTES: &[Route] = &[$(Route {
+            method: stringify!($method), path: $path, query: &[$($(stringify!($name)),*)?], role: $role,
+        }),*];
 
         fn table(console: &Arc<Console>) -> Router<Arc<Console>> {
-            let guarded = |role: Option<Role>| middleware::from_fn_with_state((Arc::clone(console), role), guard);
-            Router::new()$(.route($path, $method($handler).route_layer(guarded($role))))*
+            let mut routes = ROUTES.iter();
+            let mut guarded = || {
+                let route = routes.next().copied();
+                middleware::from_fn_with_state((Arc::clone(console), route), guard)
+            };
+            Router::new()$(.route($path, $method($handler).route_layer(guarded())))*
         }
     };
 }
@@ -62,13 +75,13 @@ macro_rules! routes {
 routes! {
     get "/healthz", None, health::healthz;
     get "/metrics", None, health::metrics;
-    get "/v1/runs", Some(Role::Viewer), runs::list;
+    get "/v1/runs" [limit status], Some(Role::Viewer), runs::list;
     get "/v1/runs/{run}", Some(Role::Viewer), runs::show;
-    get "/v1/runs/{run}/events", Some(Role::Viewer), runs::events;
+    get "/v1/runs/{run}/events" [after follow], Some(Role::Viewer), runs::events;
     post "/v1/runs/{run}/decisions", Some(Role::Operator), runs::decide;
     get "/v1/schedules", Some(Role::Viewer), schedules::list;
-    get "/v1/schedules/{schedule}", Some(Role::Viewer), schedules::explain;
-    get "/v1/schedules/{schedule}/history", Some(Role::Viewer), schedules::history;
+    get "/v1/schedules/{schedule}" [limit], Some(Role::Viewer), schedules::explain;
+    get "/v1/schedules/{schedule}/history" [limit], Some(Role::Viewer), schedules::history;
     put "/v1/schedules/{schedule}/pause", Some(Role::Operator), schedules::pause;
     delete "/v1/schedules/{schedule}/pause", Some(Role::Operator), schedules::resume;
     post "/v1/schedules/{schedule}/runs", Some(Role::Operator), schedules::run_now;
@@ -82,7 +95,8 @@ routes! {
 /// Everything that is answered.
 pub fn router(console: Arc<Console>) -> Router {
     table(&console)
-        .fallback(|| async { Refused::not_found("there is nothing at this path: see docs/api.md") })
+        .fallback(paths::unknown)
+        .method_not_allowed_fallback(paths::not_allowed)
         .layer(middleware::from_fn(in_time))
         .layer(DefaultBodyLimit::max(BODY))
         .with_state(console)
@@ -90,12 +104,12 @@ pub fn router(console: Arc<Console>) -> Router {
 
 /// Lets in who may.
 async fn guard(
-    State((console, needed)): State<(Arc<Console>, Option<Role>)>,
+    State((console, route)): State<(Arc<Console>, Option<Route>)>,
     mut request: Request,
     next: Next,
 ) -> Response {
     let holder = bearer(&request).and_then(|token| console.tokens.holder(token));
-    if let Some(needed) = needed {
+    if let Some(needed) = route.and_then(|route| route.role) {
         let Some(holder) = &holder else {
             let error = CallError::new(codes::UNAUTHENTICATED, "this needs a token")
                 .hint("send `Authorization: Bearer TOKEN`; `aegis token` makes one");
@@ -104,8 +118,12 @@ async fn guard(
         if !holder.role.may(needed) {
             let message =
                 format!("`{}` is {}, and this needs {}", holder.name, holder.role.word(), needed.word());
-            return Refused::from(CallError::new(codes::FORBIDDEN, message)).into_response();
+            let hint = format!("`aegis token NAME --role {}` makes one that may", needed.word());
+            return Refused::from(CallError::new(codes::FORBIDDEN, message).hint(hint)).into_response();
         }
+    }
+    if let Err(refused) = check_query(request.uri(), route.map_or(&[], |route| route.query)) {
+        return refused.into_response();
     }
     request.extensions_mut().insert(holder);
     next.run(request).await

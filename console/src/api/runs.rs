@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use aegis_engine::codes;
 use aegis_engine::error::CallError;
-use aegis_engine::journal::{Entry, Person, RunRecord};
+use aegis_engine::journal::{Entry, Person, RunRecord, Status};
 use aegis_engine::report::Report;
 use aegis_engine::run::operate::{Decider, Desk, pending};
 use aegis_engine::run::stored;
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
@@ -19,6 +19,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::answer::{Answer, Refused, blocking};
+use super::asking::{Asked, Body as Asking, Named};
 use crate::Console;
 use crate::token::Holder;
 
@@ -33,7 +34,7 @@ const COMMENT: u32 = 50;
 pub(super) struct Wanted {
     #[serde(default = "page")]
     limit: usize,
-    status: Option<String>,
+    status: Option<Status>,
 }
 
 const fn page() -> usize {
@@ -42,17 +43,17 @@ const fn page() -> usize {
 
 pub(super) async fn list(
     State(console): State<Arc<Console>>,
-    Query(wanted): Query<Wanted>,
+    Asked(wanted): Asked<Wanted>,
 ) -> Answer<Vec<RunRecord>> {
     blocking(move || {
         let runs = console.journals.runs()?.into_iter();
-        let fits = |run: &RunRecord| wanted.status.as_ref().is_none_or(|status| run.status.word() == status);
+        let fits = |run: &RunRecord| wanted.status.is_none_or(|status| run.status == status);
         Ok(Json(runs.filter(fits).take(wanted.limit).collect()))
     })
     .await
 }
 
-pub(super) async fn show(State(console): State<Arc<Console>>, Path(run): Path<String>) -> Answer<Value> {
+pub(super) async fn show(State(console): State<Arc<Console>>, Named(run): Named) -> Answer<Value> {
     blocking(move || {
         let record = desk(&console).find(&run)?;
         let entries = console.journals.entries(&record.id, 0)?;
@@ -77,8 +78,8 @@ pub(super) struct From {
 /// Entries as JSON lines, or as server-sent events for those who accept them.
 pub(super) async fn events(
     State(console): State<Arc<Console>>,
-    Path(run): Path<String>,
-    Query(from): Query<From>,
+    Named(run): Named,
+    Asked(from): Asked<From>,
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
     let text = |name: header::HeaderName| {
@@ -176,9 +177,9 @@ pub(super) struct Decision {
 
 pub(super) async fn decide(
     State(console): State<Arc<Console>>,
-    Path(run): Path<String>,
+    Named(run): Named,
     Extension(holder): Extension<Option<Holder>>,
-    Json(decision): Json<Decision>,
+    Asking(decision): Asking<Decision>,
 ) -> Answer<Value> {
     let person = Person(holder.map(|holder| holder.name).unwrap_or_default());
     blocking(move || {

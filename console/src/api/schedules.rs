@@ -3,16 +3,20 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use aegis_engine::codes;
+use aegis_engine::error::CallError;
 use aegis_engine::journal::Person;
+use aegis_engine::text::did_you_mean;
 use aegis_scheduler::store::Pause;
 use aegis_scheduler::trigger::Event;
 use aegis_scheduler::{Keeper, Record, Schedule, explain as explained};
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::answer::{Answer, Refused, blocking};
+use super::asking::{Asked, Body, Named};
 use crate::Console;
 use crate::token::Holder;
 
@@ -53,8 +57,8 @@ fn about(schedule: &Schedule) -> Value {
 
 pub(super) async fn explain(
     State(console): State<Arc<Console>>,
-    Path(name): Path<String>,
-    Query(most): Query<Most>,
+    Named(name): Named,
+    Asked(most): Asked<Most>,
 ) -> Answer<Value> {
     blocking(move || {
         let schedule = find(&console, &name)?;
@@ -71,8 +75,8 @@ pub(super) async fn explain(
 
 pub(super) async fn history(
     State(console): State<Arc<Console>>,
-    Path(name): Path<String>,
-    Query(most): Query<Most>,
+    Named(name): Named,
+    Asked(most): Asked<Most>,
 ) -> Answer<Vec<Record>> {
     blocking(move || {
         let records = console.records.history(Some(&name), most.limit.unwrap_or(20))?;
@@ -92,10 +96,13 @@ pub(super) struct Reason {
 
 pub(super) async fn pause(
     State(console): State<Arc<Console>>,
-    Path(name): Path<String>,
+    Named(name): Named,
     Extension(holder): Extension<Option<Holder>>,
-    Json(Reason { reason }): Json<Reason>,
+    Body(Reason { reason }): Body<Reason>,
 ) -> Answer<Pause> {
+    if reason.trim().is_empty() {
+        return Err(Refused::wrong("a pause needs a reason", "say why: who finds it paused wants to know"));
+    }
     blocking(move || {
         let schedule = find(&console, &name)?;
         let person = person(holder);
@@ -107,11 +114,12 @@ pub(super) async fn pause(
 }
 
 /// What it kept back gets its records by whoever serves it, so nothing is caught up.
-pub(super) async fn resume(State(console): State<Arc<Console>>, Path(name): Path<String>) -> Answer<Value> {
+pub(super) async fn resume(State(console): State<Arc<Console>>, Named(name): Named) -> Answer<Value> {
     blocking(move || {
         let schedule = find(&console, &name)?;
         if let Some(why) = &schedule.paused {
-            return Err(Refused::wrong(format!("`{name}` says itself that it is paused: {why}")));
+            let hint = "take `paused` out of where the schedule is written";
+            return Err(Refused::wrong(format!("`{name}` says itself that it is paused: {why}"), hint));
         }
         Keeper::settle_paused(&*console.records, &schedule, console.clock.now())?;
         console.records.set_pause(&schedule.name, None)?;
@@ -123,13 +131,14 @@ pub(super) async fn resume(State(console): State<Arc<Console>>, Path(name): Path
 /// Decided by the same rules as its own instants, and recorded with them.
 pub(super) async fn run_now(
     State(console): State<Arc<Console>>,
-    Path(name): Path<String>,
+    Named(name): Named,
     Extension(holder): Extension<Option<Holder>>,
 ) -> Answer<Record> {
     blocking(move || {
         let schedule = find(&console, &name)?;
         if schedule.when.is_event() {
-            return Err(Refused::wrong(format!("`{name}` is a trigger: hand an event to it")));
+            let hint = format!("`POST /v1/triggers/{name}`");
+            return Err(Refused::wrong(format!("`{name}` is a trigger: hand an event to it"), hint));
         }
         let by = person(holder).0;
         let event = Event {
@@ -151,8 +160,11 @@ fn person(holder: Option<Holder>) -> Person {
 }
 
 fn find(console: &Console, name: &str) -> Result<Arc<Schedule>, Refused> {
-    console
-        .project
-        .schedule(name)
-        .ok_or_else(|| Refused::not_found(&format!("there is no schedule `{name}`")))
+    console.project.schedule(name).ok_or_else(|| {
+        let known = console.project.schedules();
+        let hint = did_you_mean(name, known.iter().map(|schedule| &*schedule.name));
+        CallError::new(codes::NOT_FOUND, format!("there is no schedule `{name}`"))
+            .hint(hint.unwrap_or_else(|| "`GET /v1/schedules` lists them".to_owned()))
+            .into()
+    })
 }

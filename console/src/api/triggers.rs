@@ -6,13 +6,14 @@ use aegis_engine::codes;
 use aegis_engine::error::CallError;
 use aegis_scheduler::trigger::payload::{Part, alerts};
 use aegis_scheduler::trigger::{Answer as Came, Signature, Source, Trigger};
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::{Extension, Json};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::answer::{Answer, Refused, blocking};
+use super::asking::{Named, Whole, read_json};
 use crate::token::Holder;
 use crate::{Console, Role};
 
@@ -30,31 +31,30 @@ pub(super) async fn list(State(console): State<Arc<Console>>) -> Answer<Vec<Valu
 /// Takes what a sender says; each event of it has its record when the answer goes out.
 pub(super) async fn receive(
     State(console): State<Arc<Console>>,
-    Path(name): Path<String>,
+    Named(name): Named,
     Extension(holder): Extension<Option<Holder>>,
     headers: HeaderMap,
-    body: Bytes,
+    Whole(body): Whole,
 ) -> Result<(StatusCode, Json<Value>), Refused> {
     // Who may not know the triggers learns nothing about which there are.
     let strange = || {
-        Refused::unauthorized(CallError::new(
-            codes::UNAUTHENTICATED,
-            "this is not signed, and has no token that may do it",
-        ))
+        Refused::unauthorized(
+            CallError::new(codes::UNAUTHENTICATED, "this is not signed, and has no token that may do it")
+                .hint("send a token of the role `trigger`, or sign it with the secret of the trigger"),
+        )
     };
     let trigger = console.project.trigger(&name).ok_or_else(strange)?;
     let parts = match &trigger.source {
         Source::Webhook { signature, variable } => signed(&console, *signature, variable, &headers, &body)?,
         Source::Alertmanager { status } => {
             holder.filter(|holder| holder.role.may(Role::Trigger)).ok_or_else(strange)?;
-            alerts(&json_of(&body)?, *status).map_err(Refused::wrong)?
+            let hint = "it takes what Alertmanager sends, version 4";
+            alerts(&read_json(&body)?, *status).map_err(|why| Refused::wrong(why, hint))?
         }
         source @ (Source::Kubernetes { .. } | Source::S3 { .. }) => {
             holder.filter(|holder| holder.role.may(Role::Trigger)).ok_or_else(strange)?;
-            return Err(Refused::wrong(format!(
-                "`{name}` is on {}: it is not told of events",
-                source.word()
-            )));
+            let message = format!("`{name}` is on {}: it is not told of events", source.word());
+            return Err(Refused::wrong(message, "aegis looks for them itself"));
         }
     };
     blocking(move || {
@@ -92,9 +92,5 @@ fn signed(
             format!("the webhook is not believed: {why}"),
         ))
     })?;
-    Ok(vec![Part { value: json_of(body)?, key: verified.id, instant: verified.instant }])
-}
-
-fn json_of(body: &Bytes) -> Result<Value, Refused> {
-    serde_json::from_slice(body).map_err(|error| Refused::wrong(format!("the body is not JSON: {error}")))
+    Ok(vec![Part { value: read_json(body)?, key: verified.id, instant: verified.instant }])
 }

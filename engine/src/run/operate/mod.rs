@@ -67,6 +67,10 @@ impl Desk<'_> {
     /// # Errors
     /// When there is none, or several.
     pub fn find(&self, text: &str) -> Result<RunRecord, CallError> {
+        // Every id begins with nothing.
+        if text.trim().is_empty() {
+            return Err(CallError::new(codes::NO_RUN, "no run is named").hint("`aegis runs` lists them"));
+        }
         let runs = self.store.runs().map_err(|error| stored_error(&error))?;
         if let Some(exact) = runs.iter().find(|run| run.id == text) {
             return Ok(exact.clone());

@@ -2,11 +2,12 @@
 
 use serde_json::Value;
 
-use super::{APPROVAL, Decider, Desk};
+use super::{APPROVAL, Decider, Desk, pending, stored_error};
 use crate::codes;
 use crate::error::CallError;
-use crate::journal::{Act, Body, Outcome, Verdict};
+use crate::journal::{Act, Body, Entry, Outcome, Verdict};
 use crate::run::recorded::{Recorded, RecordedCall, is_below};
+use crate::run::stored;
 use crate::text::did_you_mean;
 
 impl Desk<'_> {
@@ -71,7 +72,8 @@ impl Desk<'_> {
 
     /// The key of a call or step that is not done, from its key, the end of it, or a step's name.
     fn undone_key(&self, run: &str, what: &str) -> Result<String, CallError> {
-        let recorded = Recorded::of(&self.entries(run)?);
+        let entries = self.entries(run)?;
+        let recorded = Recorded::of(&entries);
         let calls = recorded.calls.iter().map(|(key, call)| (key, call.outcome.as_ref()));
         let steps = recorded.steps.iter().map(|(key, step)| (key, step.left.as_ref().map(|(o, _)| o)));
         let known: Vec<(&String, Option<&Outcome>)> = calls.chain(steps).collect();
@@ -90,6 +92,11 @@ impl Desk<'_> {
                 let message = format!("`{key}` is already {}", settled.word());
                 Err(CallError::new(codes::NOT_POSSIBLE, message))
             }
+            _ if self.is_under_way(run, key, &entries)? => {
+                let message = format!("`{key}` is under way: what comes of it is what counts");
+                let hint = format!("wait for it, or stop it: `aegis cancel {run}`");
+                Err(CallError::new(codes::NOT_POSSIBLE, message).hint(hint))
+            }
             _ if let Some(open) = open_approval(&recorded, key) => {
                 let message = format!("`{open}` is an approval: it is answered by those who are asked");
                 Err(CallError::new(codes::APPROVAL, message)
@@ -97,6 +104,16 @@ impl Desk<'_> {
             }
             _ => Ok((*key).clone()),
         }
+    }
+}
+
+impl Desk<'_> {
+    /// Whether a process goes on with a call or step: it hears of no outcome that people name, and journals its own
+    /// behind it.
+    fn is_under_way(&self, run: &str, key: &str, entries: &[Entry]) -> Result<bool, CallError> {
+        let waits = pending(entries).iter().any(|pending| is_below_or_at(&pending.call, key));
+        let goes_on = stored::verdict(entries).is_none() && !waits;
+        Ok(goes_on && self.store.executed(run).map_err(|error| stored_error(&error))?)
     }
 }
 
