@@ -299,8 +299,8 @@ fn a_read_only_state_directory_starts_nothing_and_leaves_what_is_there() {
     let text = std::fs::read_to_string(project.path().join("second")).unwrap();
     let exit = std::fs::read_to_string(project.path().join("second.exit")).unwrap();
     let second = Output { status: exited(exit.trim()), stdout: text.into_bytes(), stderr: Vec::new() };
-    let told =
-        Told { code: "A0202", says: "cannot use the state directory `small/state`", hint: "--state-dir" };
+    let says = "cannot use the state directory `small/state`: its file system is mounted read-only";
+    let told = Told { code: "A0202", says, hint: "--state-dir" };
     assert_told(&project, &second, STATE, &told);
     assert!(runs.status.success(), "{}", both(&runs));
     assert_eq!(both(&runs).matches("succeeded").count(), 1, "{}", both(&runs));

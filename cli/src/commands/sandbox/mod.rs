@@ -74,7 +74,7 @@ impl Sandbox {
             Verb::Up(start) => serving::up(&context, &folder, &self.target, &start),
             Verb::Down => serving::down(&context, &folder),
             Verb::Status => status::show(&context, &self.target),
-            Verb::Reset => serving::reset(&folder),
+            Verb::Reset => serving::reset(&context, &folder),
             Verb::Kubeconfig => serving::kubeconfig(&context, &folder, &self.target),
             Verb::Serve(start) => serving::serve(&context, &folder, start.options(&context, &self.target)?),
             Verb::Kubectl(kubectl) => kubectl.run(&context, &self.target),

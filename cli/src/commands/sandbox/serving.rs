@@ -9,6 +9,7 @@ use std::time::Duration;
 use aegis_engine::codes;
 use aegis_engine::error::CallError;
 use aegis_engine::journal::StoreError;
+use aegis_sandbox::serve::Error;
 use aegis_sandbox::{Options, Sandbox as Cluster};
 use aegis_stdlib::yaml;
 
@@ -100,8 +101,18 @@ fn stop_file(folder: &Path) -> PathBuf {
     folder.join("stop")
 }
 
-pub(super) fn reset(folder: &Path) -> Result<Exit, Failure> {
-    Cluster::reset(folder).map_err(|error| broken(&error))?;
+/// A process that was told to end still has the cluster for a moment after it answers no more.
+pub(super) fn reset(context: &Context, folder: &Path) -> Result<Exit, Failure> {
+    let given_back = async {
+        loop {
+            match Cluster::reset(folder) {
+                Err(Error::InUse(_)) if answering(folder).is_none() => tokio::time::sleep(LOOK).await,
+                outcome => return outcome,
+            }
+        }
+    };
+    let reset = context.runtime.block_on(async { tokio::time::timeout(START, given_back).await });
+    reset.unwrap_or_else(|_| Cluster::reset(folder)).map_err(|error| broken(&error))?;
     say("the sandbox is empty");
     Ok(Exit::Ok)
 }
