@@ -81,7 +81,7 @@ fn facts<'a>(parameters: impl Iterator<Item = &'a Parameter>) -> Vec<Value> {
         json!({
             "name": one.name, "kind": one.shape.kind, "format": one.shape.format, "help": one.help,
             "required": one.required, "default": one.default, "choices": one.shape.choices,
-            "keys": facts(one.shape.fields.iter()),
+            "keys": facts(one.shape.fields.iter()), "keys_of_each": facts(of_each(one)),
         })
     };
     parameters.map(fact).collect()
@@ -137,7 +137,8 @@ fn builtin(builtin: &Builtin) -> String {
     if !builtin.page.is_empty() {
         let _ = write!(page, "\n{}\n", builtin.page);
     }
-    page.push_str(&parameters("Options", builtin.options.options()));
+    let optional = builtin.arity.0 < builtin.arity.1;
+    page.push_str(&parameters(if optional { "Options" } else { "Keys" }, builtin.options.options()));
     page.push_str(&example(builtin.example));
     page
 }
@@ -155,9 +156,14 @@ fn parameters<'a>(heading: &str, parameters: impl Iterator<Item = &'a Parameter>
     if lines.is_empty() { lines } else { format!("\n{heading}:\n\n{lines}") }
 }
 
+/// The keys of each value of a map whose own keys are names.
+fn of_each(parameter: &Parameter) -> impl Iterator<Item = &Parameter> {
+    parameter.shape.values.iter().flat_map(|each| &each.fields)
+}
+
 /// A line for each, and below those that are maps one for each of their keys.
 fn lines<'a>(parameters: impl Iterator<Item = &'a Parameter>, depth: usize) -> String {
-    let below = |one: &Parameter| lines(one.shape.fields.iter(), depth + 1);
+    let below = |one: &Parameter| lines(one.shape.fields.iter().chain(of_each(one)), depth + 1);
     parameters.map(|one| format!("{}{}\n{}", "  ".repeat(depth), line(one), below(one))).collect()
 }
 

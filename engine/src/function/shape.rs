@@ -131,9 +131,13 @@ impl Shape {
 
     /// The kind as a person is told it: a `duration`, not the `string | int` that it is written as.
     #[must_use]
-    pub fn word(&self) -> &str {
+    pub fn word(&self) -> String {
         let known = |format: &&String| FORMATS.iter().any(|(name, _)| name == *format);
-        self.format.as_ref().filter(known).map_or(&self.kind, String::as_str)
+        match self.format.as_ref().filter(known) {
+            Some(format) if self.kind == "string | int" => format.clone(),
+            Some(format) => self.kind.replace("string", format),
+            None => self.kind.clone(),
+        }
     }
 
     /// True when a value of this kind is taken, whatever is in it.

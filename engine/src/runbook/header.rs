@@ -4,21 +4,22 @@
 use std::collections::BTreeMap;
 
 use rhai::{AST, ASTNode, Expr, FnCallExpr, Position, Stmt};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::literal::{Literal, Shape};
 use super::notify::Notify;
 use super::parameter::ParameterSpec;
 use super::written::{self, Written};
-use super::{Capability, Sources};
+use super::{Builtin, Capability, Sources};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
-use crate::function::kind_of;
+use crate::function::{Parameter, kind_of};
 use crate::text::{did_you_mean, list};
 use crate::units::Period;
 
 /// How much can go wrong. High risk on a protected target needs an approval.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Risk {
     /// Nobody would notice.
@@ -43,7 +44,7 @@ impl Risk {
 }
 
 /// What happens to the effects of a run that fails.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnFailure {
     /// They stay; the run can be resumed.
@@ -54,7 +55,7 @@ pub enum OnFailure {
 }
 
 /// What happens to a run that is under way when the maintenance window it began in closes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AtWindowEnd {
     /// It is warned, and goes on.
@@ -99,22 +100,6 @@ pub struct Header {
     /// Parameters by name.
     pub params: BTreeMap<String, ParameterSpec>,
 }
-
-const KEYS: [&str; 13] = [
-    "title",
-    "description",
-    "owner",
-    "risk",
-    "needs",
-    "timeout",
-    "objectives",
-    "drill",
-    "on_failure",
-    "at_window_end",
-    "notify",
-    "schedule",
-    "params",
-];
 
 /// A header to start from, shown where there is none.
 const EXAMPLE: &str = "start the file with `runbook(#{ title: \"What it does\", needs: [] });`";
@@ -206,7 +191,10 @@ impl Reader<'_> {
                 "notify" => header.notify = self.notify(value),
                 "schedule" => header.schedule = Some(self.written(value)),
                 "params" => header.params = self.params(value),
-                _ => self.unknown(key, *position, "the header", &KEYS),
+                _ => {
+                    let keys = &Builtin::options_of("runbook").parameters;
+                    self.unknown(key, *position, "the header", keys);
+                }
             }
         }
         if untitled {
@@ -335,9 +323,10 @@ impl Reader<'_> {
         })
     }
 
-    pub(super) fn unknown(&mut self, key: &str, position: Position, place: &str, known: &[&str]) {
+    pub(super) fn unknown(&mut self, key: &str, position: Position, place: &str, known: &[Parameter]) {
+        let known: Vec<&str> = known.iter().map(|key| key.name.as_str()).collect();
         let hint =
-            did_you_mean(key, known.iter().copied()).unwrap_or_else(|| format!("keys are {}", list(known)));
+            did_you_mean(key, known.iter().copied()).unwrap_or_else(|| format!("keys are {}", list(&known)));
         self.refuse(position, format!("{place} has no key `{key}`"), Some(hint));
     }
 

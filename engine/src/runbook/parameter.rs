@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 
 use regex::Regex;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Header;
 use super::header::{Reader, either};
 use super::literal::Literal;
+use super::{Builtin, Header};
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::function::kind_of;
@@ -18,7 +19,7 @@ use crate::text::{did_you_mean, list};
 use crate::units::Period;
 
 /// The type of a parameter.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// Any text.
@@ -39,7 +40,6 @@ pub enum Kind {
 }
 
 const KINDS: [&str; 7] = ["string", "int", "float", "bool", "duration", "list", "map"];
-const KEYS: [&str; 9] = ["type", "default", "required", "pattern", "min", "max", "choices", "secret", "help"];
 
 /// What the header says about one parameter.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -99,7 +99,13 @@ impl ParameterSpec {
                 "choices" | "enum" => spec.choices = reader.items(value).iter().map(Literal::value).collect(),
                 "secret" => spec.secret = reader.boolean(value),
                 "help" => spec.help = reader.text(value),
-                _ => reader.unknown(key, *position, &format!("parameter `{name}`"), &KEYS),
+                _ => {
+                    let keys = Builtin::options_of("runbook").parameters.iter();
+                    let params =
+                        keys.filter(|key| key.name == "params").find_map(|key| key.shape.values.as_ref());
+                    let known = params.map_or(&[][..], |each| &each.fields);
+                    reader.unknown(key, *position, &format!("parameter `{name}`"), known);
+                }
             }
         }
         spec.required = required.unwrap_or(defaulted.is_none());

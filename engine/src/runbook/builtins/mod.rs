@@ -2,8 +2,9 @@
 //! knows them from here, reference pages are made from here, and the engine reads their options by the same
 //! structs.
 //!
-//! - `step`, `parallel`: what their options mean
+//! - `header`, `step`, `parallel`: what their keys and options mean
 
+mod header;
 mod parallel;
 mod step;
 
@@ -25,7 +26,7 @@ pub struct Builtin {
     pub arity: (usize, usize),
     /// Signature line.
     pub signature: &'static str,
-    /// Its options, as the trailing options map of a host function.
+    /// Its options, as the trailing options map of a host function; of the header, its keys.
     pub options: Signature,
     /// One sentence.
     pub summary: &'static str,
@@ -38,15 +39,7 @@ pub struct Builtin {
 /// All of them.
 pub static BUILTINS: LazyLock<Vec<Builtin>> = LazyLock::new(|| {
     vec![
-        Builtin {
-            name: "runbook",
-            arity: (1, 1),
-            signature: "runbook(header)",
-            options: Signature::default(),
-            summary: "Says what the runbook is, needs and takes; read before anything runs.",
-            page: "The header is a literal map at the top level of the file. `aegis new` writes one to start from.",
-            example: "runbook(#{ title: \"Restart the shop\", needs: [\"k8s:change:shop/*\"], timeout: \"1h\" })",
-        },
+        header::described(),
         step::described(),
         parallel::described(),
         Builtin {
@@ -95,6 +88,38 @@ fn options<T: JsonSchema>() -> Signature {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::function::Parameter;
+    use crate::runbook::{Runbook, Sources};
+
+    /// What is wrong with a header that has nothing but a key.
+    fn told(header: &str) -> String {
+        let text = format!("runbook(#{{ {header} }});");
+        Runbook::from_sources(Sources::new("a.rhai", text))
+            .map_or_else(|wrong| wrong.render(false), |_| String::new())
+    }
+
+    #[test]
+    fn the_header_is_read_by_the_keys_that_are_described() {
+        let keys = Builtin::options_of("runbook");
+        for key in &keys.parameters {
+            assert!(!told(&format!("{}: ()", key.name)).contains("has no key"), "{}", key.name);
+        }
+        let names: Vec<&str> = keys.parameters.iter().map(|key| key.name.as_str()).collect();
+        let unknown = told("x9: 1");
+        assert!(unknown.contains(&format!("keys are {}", crate::text::list(&names))), "{unknown}");
+        let params = keys.parameters.iter().find(|key| key.name == "params").unwrap();
+        let of_each: &[Parameter] = &params.shape.values.as_ref().unwrap().fields;
+        for key in of_each {
+            assert!(
+                !told(&format!("params: #{{ p: #{{ {}: () }} }}", key.name)).contains("has no key"),
+                "{}",
+                key.name
+            );
+        }
+        let names: Vec<&str> = of_each.iter().map(|key| key.name.as_str()).collect();
+        let unknown = told("params: #{ p: #{ x9: 1 } }");
+        assert!(unknown.contains(&format!("keys are {}", crate::text::list(&names))), "{unknown}");
+    }
 
     #[test]
     fn every_option_is_described() {
