@@ -73,7 +73,8 @@ pub struct Known {
 struct Inner {
     schedules: Vec<Arc<Schedule>>,
     triggers: Vec<Arc<Trigger>>,
-    gates: Arc<Gates>,
+    /// `None`: nothing was read yet.
+    gates: Option<Arc<Gates>>,
 }
 
 impl Known {
@@ -86,7 +87,9 @@ impl Known {
             triggers.chain(plan.triggers.iter().cloned().map(Arc::new)).collect();
         let schedules = inner.schedules.iter().filter(|schedule| stands(&schedule.name)).cloned();
         let schedules: Vec<Arc<Schedule>> = schedules.chain(plan.schedules.iter().cloned()).collect();
-        let gates = if plan.gates_refused { Arc::clone(&inner.gates) } else { Arc::new(plan.gates.clone()) };
+        // Those that have mistakes and were never right are shut.
+        let before = inner.gates.take().filter(|_| plan.gates_refused);
+        let gates = Some(before.unwrap_or_else(|| Arc::new(plan.gates.clone())));
         *inner = Inner { schedules, triggers, gates };
     }
 
@@ -105,7 +108,7 @@ impl Known {
     /// Windows and freezes.
     #[must_use]
     pub fn gates(&self) -> Arc<Gates> {
-        Arc::clone(&self.inner.read().unwrap_or_else(PoisonError::into_inner).gates)
+        self.inner.read().unwrap_or_else(PoisonError::into_inner).gates.clone().unwrap_or_default()
     }
 
     /// Every schedule.

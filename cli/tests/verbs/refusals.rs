@@ -66,6 +66,20 @@ fn what_a_request_says_wrongly_is_told_in_the_shape_of_every_error_with_a_hint()
         ),
         ("GET", "/v1/runs?status=wating", "", 400, &["did you mean `waiting`?"]),
         (
+            "POST",
+            "/v1/runs/last/decisions",
+            "{\"act\": \"approve\", \"call\": \"x\"}",
+            422,
+            &["takes no `call`"],
+        ),
+        (
+            "POST",
+            "/v1/runs/last/decisions",
+            "{\"act\": \"skip\", \"call\": \"x\", \"value\": 1}",
+            422,
+            &["takes no `value`"],
+        ),
+        (
             "GET",
             "/v1/runs?state=waiting",
             "",
@@ -118,6 +132,7 @@ fn what_a_request_says_wrongly_is_told_in_the_shape_of_every_error_with_a_hint()
     assert!(head.contains("allow: get, head"), "{head}");
     let head = refused(&serving, ("POST", pause, &[ACTS], ""), 405, &["possible is `PUT` and `DELETE`"]);
     assert!(head.contains("allow: put, delete"), "{head}");
+    serving.ask("GET", "/healthz?from=probe", &[], "").with(200);
     refused(&serving, ("GET", "/v1/runs", &[], ""), 401, &["this needs a token"]);
     refused(&serving, ("PUT", "/v1/halt", &[LOOKS], reason), 403, &["`grafana` is viewer"]);
     assert_eq!(serving.ask("GET", "/v1/halt", &[LOOKS], "").with(200).body, "null", "nothing was halted");
@@ -194,8 +209,11 @@ fn people_hear_once_that_nothing_starts_for_mistakes_in_freezes_and_calendars_ar
     project.write("runbooks/ask.rhai", "runbook(#{ title: \"Ticks\", needs: [] });\nlog(\"tick\");\n");
     project
         .write("schedules.toml", &schedules("from = 2020-01-01\nuntil = 2020-02-01\ntargets = [\"prod\"]"));
-    let mut serving = Serving::start(&project, &[]);
+    let mut serving = Serving::listening(&project, &[]);
     assert_eq!(serving.hears("shut")["schedules"], 2);
+    let explained = serving.ask("GET", "/v1/schedules/one", &[LOOKS], "").with(200).json();
+    let note = explained["next"][0]["note"].as_str().unwrap_or_default();
+    assert!(note.starts_with("will not run: frozen"), "{explained}");
     for _ in 0..4 {
         let record = &serving.hears("not-started")["record"];
         assert_eq!(

@@ -11,7 +11,7 @@ use aegis_engine::run::operate::{Decider, Desk, pending};
 use aegis_engine::run::stored;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use bytes::Bytes;
@@ -175,12 +175,32 @@ pub(super) struct Decision {
     evidence: String,
 }
 
+impl Decision {
+    /// What an act has no use for would be passed over in silence: an approval is not of the call that is named.
+    fn check(&self) -> Result<(), Refused> {
+        let (takes_call, takes_value) = match self.act {
+            Act::Skip => (true, false),
+            Act::MarkDone => (true, true),
+            Act::Approve | Act::Reject | Act::Cancel | Act::Retry => (false, false),
+        };
+        let unused = match self {
+            Self { call, .. } if !takes_call && !call.is_empty() => "call",
+            Self { value, .. } if !takes_value && !value.is_null() => "value",
+            _ => return Ok(()),
+        };
+        let error = CallError::argument(format!("this act takes no `{unused}`"));
+        let error = error.hint("docs/api.md#decisions says what each takes");
+        Err(Refused::of(StatusCode::UNPROCESSABLE_ENTITY, error))
+    }
+}
+
 pub(super) async fn decide(
     State(console): State<Arc<Console>>,
     Named(run): Named,
     Extension(holder): Extension<Option<Holder>>,
     Asking(decision): Asking<Decision>,
 ) -> Answer<Value> {
+    decision.check()?;
     let person = Person(holder.map(|holder| holder.name).unwrap_or_default());
     blocking(move || {
         let desk = desk(&console);

@@ -103,7 +103,7 @@ fn events_freeze_for_as_long_as_they_say() {
 fn what_recurs_recurs_and_what_is_taken_out_of_it_is_out() {
     let weekly =
         "DTSTART;TZID=Asia/Seoul:20261205T020000\nDTEND;TZID=Asia/Seoul:20261205T040000\nRRULE:FREQ=WEEKLY";
-    let table: [(&str, &str, &[&str], &[&str]); 8] = [
+    let table: [(&str, &str, &[&str], &[&str]); 9] = [
         ("a rule for good", "", &["2026-12-04T17:00:00Z", "2029-12-28T17:00:00Z"], &["2026-12-05T17:00:00Z"]),
         ("an end in UTC", ";UNTIL=20261211T170000Z", &["2026-12-11T17:00:00Z"], &["2026-12-18T17:00:00Z"]),
         ("a day as the end", ";UNTIL=20261212", &["2026-12-11T17:00:00Z"], &["2026-12-18T17:00:00Z"]),
@@ -113,6 +113,12 @@ fn what_recurs_recurs_and_what_is_taken_out_of_it_is_out() {
             "\nEXDATE;TZID=Asia/Seoul:20261212T020000,20261219T020000",
             &["2026-12-04T17:00:00Z", "2026-12-25T17:00:00Z"],
             &["2026-12-11T17:00:00Z", "2026-12-18T17:00:00Z"],
+        ),
+        (
+            "an exception without a zone",
+            "\nEXDATE:20261212T020000",
+            &["2026-12-04T17:00:00Z"],
+            &["2026-12-11T17:00:00Z"],
         ),
         (
             "an exception in UTC",
@@ -138,9 +144,11 @@ fn what_recurs_recurs_and_what_is_taken_out_of_it_is_out() {
     }
     holds(
         "clocks change between two occurrences",
-        &event("DTSTART;TZID=Europe/Berlin:20260322T220000\nDURATION:PT1H\nRRULE:FREQ=WEEKLY"),
+        &event(
+            "DTSTART;TZID=Europe/Berlin:20260322T220000\nDURATION:PT1H\nRRULE:FREQ=WEEKLY\nEXDATE:20260405T220000",
+        ),
         &["2026-03-22T21:00:00Z", "2026-03-29T20:00:00Z"],
-        &["2026-03-29T21:00:00Z"],
+        &["2026-03-29T21:00:00Z", "2026-04-05T20:00:00Z"],
     );
     holds(
         "dates without a rule",

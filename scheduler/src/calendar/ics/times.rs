@@ -12,6 +12,8 @@ use super::zones::Zones;
 pub(super) struct Moment {
     pub(super) wall: DateTime,
     pub(super) is_day: bool,
+    /// It names no zone, so its zone is the usual one.
+    pub(super) is_floating: bool,
     pub(super) zone: TimeZone,
 }
 
@@ -32,8 +34,9 @@ impl Moment {
             );
             return Err(Mistake::new(property.line, message, hint));
         };
+        let is_floating = !text.ends_with('Z') && property.parameter("TZID").is_none();
         let zone = if text.ends_with('Z') { TimeZone::UTC } else { zones.of_property(property)? };
-        Ok(Self { wall, is_day, zone })
+        Ok(Self { wall, is_day, is_floating, zone })
     }
 
     /// The instant it begins at. A time that clocks jump over is read as RFC 5545 (3.3.5) says.
@@ -41,9 +44,11 @@ impl Moment {
         self.zone.to_timestamp(self.wall).ok()
     }
 
-    /// Whether it names an occurrence that begins at another time: exactly, or by its day where one of them is a day.
+    /// Whether it names an occurrence that begins at another time: exactly, by the clock of the occurrence where it has
+    /// none itself, or by its day where one of them is a day.
     pub(super) fn names(&self, other: &Self) -> bool {
         match (self.is_day, other.is_day) {
+            (false, false) if self.is_floating => self.wall == other.wall,
             (false, false) => self.instant() == other.instant(),
             (false, true) => {
                 self.instant().is_some_and(|at| other.zone.to_datetime(at).date() == other.wall.date())
