@@ -45,6 +45,32 @@ pub struct Report {
     pub plan_hash: String,
 }
 
+/// A report in the making, for readers that hear of entries as they come: what calls and steps answered is not kept.
+#[derive(Debug, Clone, Default)]
+pub struct Fold {
+    report: Report,
+    flat: Flat,
+}
+
+impl Fold {
+    /// Takes the next entry in.
+    pub fn learn(&mut self, entry: &Entry) {
+        self.report.updated = Some(entry.at);
+        self.report.status = Status::after(&entry.body).or(self.report.status);
+        self.report.learn(entry);
+        self.flat.learn(&entry.body);
+    }
+
+    /// The report of what came so far.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        let mut report = self.report.clone();
+        report.tree = self.flat.below("");
+        report.plan_hash = plan_hash(&report.changes);
+        report
+    }
+}
+
 /// A step, a parallel block or a call.
 #[derive(Debug, Clone, Serialize)]
 pub struct Node {
@@ -93,17 +119,9 @@ impl Report {
     /// Folds the entries of a run.
     #[must_use]
     pub fn of(entries: &[Entry]) -> Self {
-        let mut report = Self::default();
-        let mut flat = Flat::default();
-        for entry in entries {
-            report.updated = Some(entry.at);
-            report.status = Status::after(&entry.body).or(report.status);
-            report.learn(entry);
-            flat.learn(&entry.body);
-        }
-        report.tree = flat.below("");
-        report.plan_hash = plan_hash(&report.changes);
-        report
+        let mut fold = Fold::default();
+        entries.iter().for_each(|entry| fold.learn(entry));
+        fold.report()
     }
 
     fn learn(&mut self, entry: &Entry) {
@@ -162,7 +180,7 @@ fn plan_hash(changes: &[Change]) -> String {
 }
 
 /// Nodes by key, and children by the frame they stand in.
-#[derive(Default)]
+#[derive(Debug, Clone, Default)]
 struct Flat {
     nodes: BTreeMap<String, Node>,
     children: BTreeMap<String, Vec<String>>,

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use aegis_engine::codes;
 use aegis_engine::error::CallError;
 use aegis_engine::journal::{Entry, Verdict};
-use aegis_engine::report::Report;
+use aegis_engine::report::{Fold, Report};
 use aegis_engine::run::handle::Listener;
 use aegis_engine::run::{Conclusion, Event, Handle, Stop};
 use aegis_engine::runbook::Runbook;
@@ -21,7 +21,7 @@ use crate::view::table;
 
 /// Collects what a run says and shows it as it comes.
 pub(crate) struct Watcher {
-    entries: Mutex<Vec<Entry>>,
+    heard: Mutex<Fold>,
     screen: Screen,
 }
 
@@ -41,7 +41,7 @@ impl Watcher {
             Output::Text if drawable => Screen::Live(Live::new(global.colour())),
             Output::Text => Screen::Plain(Plain::default()),
         };
-        Arc::new(Self { entries: Mutex::default(), screen })
+        Arc::new(Self { heard: Mutex::default(), screen })
     }
 
     /// Tells it what earlier processes recorded: what they began may end in this one.
@@ -60,7 +60,7 @@ impl Watcher {
 
     fn hear(&self, event: &Event) {
         if let Event::Recorded(entry) = event {
-            self.entries.lock().unwrap_or_else(PoisonError::into_inner).push((**entry).clone());
+            self.heard.lock().unwrap_or_else(PoisonError::into_inner).learn(entry);
         }
         match (&self.screen, event) {
             (Screen::Plain(plain), event) => plain.show(event),
@@ -93,7 +93,7 @@ impl Watcher {
     }
 
     pub(crate) fn report(&self) -> Report {
-        Report::of(&self.entries.lock().unwrap_or_else(PoisonError::into_inner))
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).report()
     }
 }
 

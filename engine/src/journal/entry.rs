@@ -198,6 +198,29 @@ pub enum Body {
     },
 }
 
+impl Body {
+    /// About how many bytes the values take that a script chose: what is recorded besides is small.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Self::Asked { arguments, diff, .. } => weight(arguments) + diff.as_ref().map_or(0, String::len),
+            Self::Happened { outcome: Outcome::Ok(value), .. }
+            | Self::Left { outcome: Outcome::Ok(value), .. } => weight(value),
+            Self::Noted { text, .. } => text.len(),
+            _ => 0,
+        }
+    }
+}
+
+fn weight(value: &Value) -> usize {
+    size_of::<Value>()
+        + match value {
+            Value::String(text) => text.len(),
+            Value::Array(items) => items.iter().map(weight).sum(),
+            Value::Object(items) => items.iter().map(|(key, value)| key.len() + weight(value)).sum(),
+            Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        }
+}
+
 /// How a run began: everything needed to run it again without its files.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Started {

@@ -25,9 +25,14 @@ pub struct Journal {
     listener: Listener,
 }
 
+/// Bytes of values that may ride: a run that records much and commits nothing must not keep it all.
+const RIDING: usize = 4 << 20;
+
 #[derive(Default)]
 struct Queue {
     waiting: Vec<(Timestamp, Body)>,
+    /// Bytes of the values that wait, about.
+    weight: usize,
     queued: u64,
     written: u64,
     failed: Option<StoreError>,
@@ -48,9 +53,13 @@ impl Journal {
         Self { store, run: run.into(), fence, clock, vault, queue, writing, listener }
     }
 
-    /// Writes along with the next durable entry. Lost when the process dies before; nothing depends on it then.
+    /// Writes along with the next durable entry, or when much rides. Lost when the process dies before; nothing depends
+    /// on it then, and whoever depends on the journal next hears that it could not be written.
     pub fn ride(&self, body: Body) {
-        self.push(body);
+        let ticket = self.push(body);
+        if self.queue().weight > RIDING {
+            let _ = self.write_up_to(ticket);
+        }
     }
 
     /// Durable, with everything before it, when this returns.
@@ -74,6 +83,7 @@ impl Journal {
     fn push(&self, body: Body) -> u64 {
         let body = self.masked(body);
         let mut queue = self.queue();
+        queue.weight += body.weight();
         queue.waiting.push((self.clock.now(), body));
         queue.queued += 1;
         queue.queued
@@ -98,6 +108,7 @@ impl Journal {
             if queue.written >= ticket {
                 return Ok(());
             }
+            queue.weight = 0;
             (std::mem::take(&mut queue.waiting), queue.queued)
         };
         match self.store.write(&self.run, &batch, &self.fence) {

@@ -78,8 +78,8 @@ impl Operations {
     }
 }
 
-/// How many operations the time makes that this thread has computed since it was asked last; none when it was outside
-/// meanwhile.
+/// How many operations the time makes that this thread has computed since it was asked last, without what it was
+/// [`outside`].
 fn lasted() -> u64 {
     let now = processor_time();
     let since = BATCH_BEGAN.with(|began| began.replace(Some(now)));
@@ -87,9 +87,14 @@ fn lasted() -> u64 {
     u64::try_from(took).unwrap_or(u64::MAX)
 }
 
-/// The script has called the outside: the time for that is not its own.
-pub(crate) fn came_back() {
-    BATCH_BEGAN.with(|began| began.set(None));
+/// Does what the script does not do by itself: a call to the outside, writing to the journal. The time for it is not the
+/// script's own.
+pub(crate) fn outside<T>(work: impl FnOnce() -> T) -> T {
+    let left = processor_time();
+    let done = work();
+    let away = processor_time().saturating_sub(left);
+    BATCH_BEGAN.with(|began| began.set(began.get().map(|at| at + away)));
+    done
 }
 
 fn processor_time() -> Duration {

@@ -61,7 +61,7 @@ impl Block<'_, '_> {
             };
         }
         if recorded.attempt == 0 || session.mode == Mode::Replay {
-            session.journal.ride(self.entered());
+            session.ride(self.entered());
         }
         let began = Instant::now();
         let answer = self.joined(self.branches()?);
@@ -155,7 +155,7 @@ impl Block<'_, '_> {
             Err(Interrupt::Failed(error)) => Outcome::Failed(error.clone()),
             Err(Interrupt::Stop(_)) => return,
         };
-        self.frame.session.journal.ride(Body::Left {
+        self.frame.session.ride(Body::Left {
             step: self.slot.key.clone(),
             attempt: 1,
             outcome,

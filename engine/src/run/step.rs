@@ -107,7 +107,7 @@ impl Step<'_, '_> {
     /// One attempt; a failed one that another may follow is journaled as not the last.
     fn attempt(&self, attempt: u32, fresh: bool) -> Result<Dynamic, Interrupt> {
         if fresh || self.frame.session.mode == Mode::Replay {
-            self.frame.session.journal.ride(self.entered(attempt));
+            self.frame.session.ride(self.entered(attempt));
         }
         let began = Instant::now();
         let deadline = self.options.timeout.map(|limit| began + limit.0);
@@ -157,7 +157,7 @@ impl Step<'_, '_> {
     }
 
     fn left_out(&self, why: &str) -> Result<Dynamic, Interrupt> {
-        self.frame.session.journal.ride(self.entered(1));
+        self.frame.session.ride(self.entered(1));
         self.left(1, Outcome::Skipped(why.to_owned()), true, Instant::now());
         Ok(Dynamic::UNIT)
     }
@@ -206,7 +206,7 @@ impl Step<'_, '_> {
     fn left(&self, attempt: u32, outcome: Outcome, last: bool, began: Instant) {
         let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let step = self.slot.key.clone();
-        self.frame.session.journal.ride(Body::Left { step, attempt, outcome, last, milliseconds });
+        self.frame.session.ride(Body::Left { step, attempt, outcome, last, milliseconds });
     }
 }
 

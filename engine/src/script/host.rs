@@ -17,7 +17,7 @@ use crate::gate;
 use crate::journal::{Body, Place};
 use crate::run::frame::{Here, place};
 use crate::run::interrupt::Interrupt;
-use crate::run::limits::came_back;
+use crate::run::limits::outside;
 use crate::run::{parallel::parallel, step::step};
 
 type Raised<T> = Result<T, Box<EvalAltResult>>;
@@ -73,9 +73,7 @@ fn call(
         hint: error.hint.clone().or_else(|| Some(format!("it is `{}`", signature.line(name)))),
         ..CallError::argument(format!("`{name}`: {error}"))
     })?;
-    let answer = gate::call(&frame, place(context), name, arguments);
-    came_back();
-    let answer = answer?;
+    let answer = outside(|| gate::call(&frame, place(context), name, arguments))?;
     Ok(lazily_from_json(answer, vault))
 }
 
@@ -135,6 +133,6 @@ fn note(text: &str, place: &Place) -> Result<(), Interrupt> {
         return Ok(());
     }
     let (frame_key, text) = (frame.key.clone(), frame.session.vault.masked(text));
-    frame.session.journal.ride(Body::Noted { note: slot.key, frame: frame_key, ordinal: slot.ordinal, text });
+    frame.session.ride(Body::Noted { note: slot.key, frame: frame_key, ordinal: slot.ordinal, text });
     Ok(())
 }

@@ -108,6 +108,36 @@ fn many_values_together_meet_the_limit_of_memory() {
 }
 
 #[test]
+fn what_steps_answer_does_not_stay_in_memory() {
+    let mut bench = Bench::new();
+    bench.limits = Limits { memory: 96 << 20, ..Limits::default() };
+    let answers = r#"
+        for n in 0..110 {
+            step("answers", || {
+                let text = "0123456789abcdef";
+                for doubling in 0..16 { text += text; }
+                text
+            });
+        }
+    "#;
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(bench.directory.path()).unwrap());
+    let execution = Execution { listener: Arc::new(|_| ()), ..bench.execution() };
+    let ended = bench.engine(store).start(start(&bench, answers), execution).unwrap().wait();
+    assert_eq!(ended.verdict, Some(Verdict::Succeeded), "{:?}", ended.failure);
+}
+
+fn start(bench: &Bench, script: &str) -> Start {
+    Start {
+        runbook: Runbook::from_sources(Sources::new("test.rhai", format!("{HEADER}\n{script}"))).unwrap(),
+        name: "test".into(),
+        project: bench.directory.path().into(),
+        params: Params::default(),
+        mode: Mode::Run,
+        occasion: Occasion::default(),
+    }
+}
+
+#[test]
 fn what_a_script_used_up_does_not_keep_it_from_being_taken_back() {
     let mut bench = Bench::new();
     bench.limits = Limits { operations: 100_000, ..Limits::default() };
@@ -126,15 +156,7 @@ fn what_a_script_used_up_does_not_keep_it_from_being_taken_back() {
 #[test]
 fn a_run_that_breaks_off_tells_whoever_waits_and_can_be_resumed() {
     let bench = Bench::new();
-    let text = format!("{HEADER} world::change(\"x\", 1); world::change(\"y\", 2);");
-    let start = Start {
-        runbook: Runbook::from_sources(Sources::new("test.rhai", text)).unwrap(),
-        name: "test".into(),
-        project: bench.directory.path().into(),
-        params: Params::default(),
-        mode: Mode::Run,
-        occasion: Occasion::default(),
-    };
+    let start = start(&bench, r#"world::change("x", 1); world::change("y", 2);"#);
     let listener: Listener = Arc::new(|event| {
         let Event::Recorded(entry) = event else { return };
         assert!(!matches!(entry.body, Body::Happened { .. }), "the screen is broken");
