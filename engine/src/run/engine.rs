@@ -232,10 +232,11 @@ impl Engine {
         let (run, store) = (run.to_owned(), Arc::clone(&self.store));
         let stored = Stored { run: run.clone(), mode: Mode::Run, store, entries, claim };
         let making = stored.making(&*self.store, None, &execution)?;
-        let session = Session::new(self, &making, &execution)?;
         let act = if open { Act::Cancel } else { Act::Undo };
         let (person, note) = (execution.person.clone(), note.to_owned());
-        session.journal.commit(Body::Decided { person, act, note, evidence: String::new() })?;
+        let decided = Body::Decided { person, act, note, evidence: String::new() };
+        let session = Session::new(self, &making, &execution, &decided)?;
+        session.journal.commit(decided)?;
         session.start_undoing();
         std::thread::scope(|scope| scope.spawn(|| undo_below(&session, "")).join())
             .map_err(|_| defect(&session.run))?
@@ -282,7 +283,7 @@ impl Engine {
     }
 
     fn execute(&self, making: Making, execution: Execution, first: Body) -> Result<Handle, EngineError> {
-        let session = Session::new(self, &making, &execution)?;
+        let session = Session::new(self, &making, &execution, &first)?;
         session.journal.commit(first)?;
         session.take_leases_back()?;
         let ending = Arc::new(Ending::default());

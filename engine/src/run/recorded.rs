@@ -39,6 +39,9 @@ pub(crate) struct RecordedStep {
     pub(crate) left: Option<(Outcome, u64)>,
 }
 
+/// What asks people: nobody answers it with a skip or a mark, and it holds for one script of one run.
+pub(crate) const APPROVAL: &str = "approval::ask";
+
 /// The call by which a script names its own inverse.
 const UNDO_WITH: &str = "undo::with";
 
@@ -64,6 +67,8 @@ pub(crate) struct Recorded {
     pub(crate) steps: HashMap<String, RecordedStep>,
     pub(crate) undone: BTreeSet<String>,
     notes: BTreeSet<String>,
+    /// The script by the hashes of its texts, and the position since which it is that.
+    script: (BTreeMap<String, String>, u64),
     pub(crate) verdict: Option<Verdict>,
     /// Position of the decision to cancel it, unless that was taken back.
     pub(crate) cancelled: Option<u64>,
@@ -79,7 +84,17 @@ impl Recorded {
 
     fn learn(&mut self, entry: &Entry) {
         self.last = entry.seq;
-        match &entry.body {
+        self.take(entry.seq, &entry.body);
+    }
+
+    /// What is recorded next, as far as what was recorded before depends on it.
+    pub(super) fn go_on_with(mut self, next: &Body) -> Self {
+        self.take(self.last + 1, next);
+        self
+    }
+
+    fn take(&mut self, seq: u64, body: &Body) {
+        match body {
             // Every undo is a new one: what its script function came to last time does not count.
             Body::Asked { call, .. } if inside_inverse(call) => {}
             Body::Entered { step: key, .. }
@@ -96,7 +111,7 @@ impl Recorded {
                     undo: undo.clone(),
                     summary: summary.clone(),
                     outcome: None,
-                    seq: entry.seq,
+                    seq,
                     happened: 0,
                 };
                 self.undone.remove(call);
@@ -105,7 +120,7 @@ impl Recorded {
             Body::Happened { call, outcome, .. } => {
                 if let Some(recorded) = self.calls.get_mut(call) {
                     recorded.outcome = Some(outcome.clone());
-                    recorded.happened = entry.seq;
+                    recorded.happened = seq;
                 }
             }
             Body::Entered { step, frame, ordinal, attempt, .. } => {
@@ -117,7 +132,7 @@ impl Recorded {
             Body::Left { step, outcome, last, .. } => {
                 let recorded = self.steps.entry(step.clone()).or_default();
                 if *last {
-                    recorded.left = Some((outcome.clone(), entry.seq));
+                    recorded.left = Some((outcome.clone(), seq));
                 } else {
                     recorded.attempt_failed = true;
                 }
@@ -130,8 +145,14 @@ impl Recorded {
                 self.children.entry(frame.clone()).or_default().insert(*ordinal, note.clone());
                 self.notes.insert(note.clone());
             }
-            Body::Decided { act, note, .. } => self.decide(act, note, entry.seq),
-            Body::Resumed { .. } => self.verdict = None,
+            Body::Decided { act, note, .. } => self.decide(act, note, seq),
+            Body::Started(started) => self.script = (started.sources.clone(), seq),
+            Body::Resumed { sources, .. } => {
+                self.verdict = None;
+                if let Some(sources) = sources {
+                    self.go_on_as(sources, seq);
+                }
+            }
             Body::Ended { verdict, .. } => self.verdict = Some(*verdict),
             _ => {}
         }
@@ -159,6 +180,40 @@ impl Recorded {
             step.left = None;
             step.attempt_failed = false;
         }
+    }
+
+    /// Another script goes on: what people approved of the one before is asked again.
+    fn go_on_as(&mut self, sources: &BTreeMap<String, String>, seq: u64) {
+        if self.script.0 == *sources {
+            return;
+        }
+        self.script = (sources.clone(), seq);
+        let (calls, steps) = self.approved();
+        for call in calls {
+            self.calls.entry(call).and_modify(|call| call.outcome = None);
+        }
+        for step in steps {
+            self.steps.entry(step).and_modify(|step| step.left = None);
+        }
+    }
+
+    /// Approvals of what may still come, and the steps that have to be entered again for them to be asked again. What a
+    /// step asked before it began was about that step: it is over with it.
+    pub(crate) fn approved(&self) -> (Vec<String>, Vec<String>) {
+        let is_over = |frame: &str| {
+            let step = frame.strip_suffix(BEFORE).and_then(|step| self.steps.get(step));
+            step.is_some_and(|step| step.left.is_some())
+        };
+        let holds = |(_, call): &(&String, &RecordedCall)| call.function == APPROVAL && !is_over(&call.frame);
+        let calls: Vec<String> = self.calls.iter().filter(holds).map(|(key, _)| key.clone()).collect();
+        let around = |step: &&String| calls.iter().any(|call| is_below(call, step));
+        let steps = self.steps.keys().filter(around).cloned().collect();
+        (calls, steps)
+    }
+
+    /// Position since which the script is the one it is.
+    pub(crate) const fn script_since(&self) -> u64 {
+        self.script.1
     }
 
     /// What a person said came of it, whether or not it was ever asked.

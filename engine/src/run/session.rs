@@ -13,7 +13,7 @@ use super::engine::{Engine, Execution};
 use super::handle::{Event, Listener};
 use super::interrupt::{Interrupt, Stop};
 use super::leases::Leases;
-use super::limits::{Limits, Memory, Operations};
+use super::limits::{Limits, Memory, Operations, outside};
 use super::log::Log;
 use super::recorded::Recorded;
 use super::undo::Ledger;
@@ -102,14 +102,15 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// The session of a run in this process, with its script.
+    /// The session of a run in this process, with its script; `next` is what will be recorded first.
     pub(super) fn new(
         engine: &Engine,
         making: &Making,
         execution: &Execution,
+        next: &Body,
     ) -> Result<Arc<Self>, StoreError> {
         let listener = listener(making, execution)?;
-        let recorded = Recorded::of(&making.entries);
+        let recorded = Recorded::of(&making.entries).go_on_with(next);
         let header = &making.runbook.header;
         let limits = execution.limits;
         let session = Arc::new(Self {
@@ -152,6 +153,11 @@ impl Session {
         let script = Script::new(&session, &making.runbook, &making.params);
         let _ = session.script.set(script);
         Ok(session)
+    }
+
+    /// Records what rides along with the next durable entry. Its writing does not count as the script's time.
+    pub(crate) fn ride(&self, body: Body) {
+        outside(|| self.journal.ride(body));
     }
 
     /// Ends the run for the given reason; the first reason stays.

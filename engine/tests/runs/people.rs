@@ -205,6 +205,42 @@ fn a_question_is_asked_again_by_a_retry_and_by_another_script() {
 }
 
 #[test]
+fn what_was_approved_is_asked_again_where_another_script_or_run_goes_on() {
+    let bench = Bench::new();
+    let desk = Desk { store: &*bench.store, clock: &SystemClock };
+    let grace = by("grace");
+    let scripts = [
+        (1, r#"approval::ask("go?"); step("act", || world::once("WHAT"));"#),
+        (1, r#"step("gate", || approval::ask("go?")); step("act", || world::once("WHAT"));"#),
+        (1, r#"step("act", #{ approval: "go?" }, || world::once("WHAT"));"#),
+        (1, r#"parallel(["a"], |item| approval::ask(`go ${item}?`)); step("act", || world::once("WHAT"));"#),
+        // It was about a step that is over.
+        (0, r#"step("gate", #{ approval: "go?" }, || ()); step("act", || world::once("WHAT"));"#),
+    ];
+    for (asked, script) in scripts {
+        let script = |what: &str| format!("{HEADER}\n{}", script.replace("WHAT", what));
+        bench.world.fail("little", 1);
+        let run = bench.run(&script("little")).run;
+        desk.approve(&run, &decider(&grace, "a little")).unwrap();
+        assert_eq!(bench.resume(&run).unwrap().verdict, Some(Verdict::Failed));
+        let fork = desk.fork(&run, "act", &decider(&grace, ""), &format!("fork-of-{run}")).unwrap();
+        desk.retry(&run, &decider(&grace, "")).unwrap();
+
+        let edited = bench.resume_with(&run, Some(&script("everything"))).unwrap();
+        assert_eq!(bench.world.performed("once everything"), 1 - asked, "{}", script(""));
+        if asked == 1 {
+            assert_eq!((edited.verdict, desk.pending(&run).unwrap().len()), (None, 1));
+            desk.approve(&run, &decider(&grace, "all of it")).unwrap();
+            assert_eq!(bench.resume(&run).unwrap().verdict, Some(Verdict::Succeeded));
+        }
+        bench.resume(&fork).unwrap();
+        assert_eq!(bench.world.performed("once little"), 1 - asked, "{}", script(""));
+        assert_eq!(desk.pending(&fork).unwrap().len(), asked);
+        bench.world.log.lock().unwrap().clear();
+    }
+}
+
+#[test]
 fn answers_count_in_time_and_from_those_who_are_asked() {
     let bench = Bench::new();
     let desk = Desk { store: &*bench.store, clock: &SystemClock };

@@ -28,11 +28,16 @@ impl Desk<'_> {
         })?;
         let undone = Recorded::of(&entries).undone;
         let (before, after) = entries.split_at(cut);
+        let (calls, steps) = Recorded::of(before).approved();
+        let approved: BTreeSet<String> = calls.into_iter().chain(steps).collect();
         let asked: BTreeSet<&str> = before.iter().filter_map(asked_call).collect();
         // What another branch had begun before may have come to its end later.
         let late = after.iter().filter(|entry| happened_call(entry).is_some_and(|call| asked.contains(call)));
-        let bodies =
-            before.iter().chain(late).filter_map(|entry| copied(entry, run, from, by.person, &undone));
+        let bodies = before
+            .iter()
+            .chain(late)
+            .filter(|entry| !settles(entry, &approved))
+            .filter_map(|entry| copied(entry, run, from, by.person, &undone));
         let mut bodies: Vec<(Timestamp, Body)> = bodies.collect();
         let sources = stored::sources(self.store, &entries).map_err(|error| match error {
             EngineError::Call(error) => error,
@@ -71,6 +76,14 @@ fn step_names(entries: &[Entry]) -> impl Iterator<Item = &str> {
         Body::Entered { name, .. } => Some(name.as_str()),
         _ => None,
     })
+}
+
+/// True for an answer of people, and for the end of a step that asked them: a fork is another run, and asks again.
+fn settles(entry: &Entry, approved: &BTreeSet<String>) -> bool {
+    match &entry.body {
+        Body::Happened { call: key, .. } | Body::Left { step: key, last: true, .. } => approved.contains(key),
+        _ => false,
+    }
 }
 
 /// An entry as a fork takes it over. Its effects stay the old run's to undo.

@@ -28,9 +28,6 @@ pub use leftovers::Left;
 /// The person in whose name aegis starts what nobody asked for: messages to people.
 pub const AEGIS: &str = "aegis";
 
-/// What asks people: nobody answers it with a skip or a mark.
-const APPROVAL: &str = "approval::ask";
-
 /// Who decides, and why.
 #[derive(Debug, Clone)]
 pub struct Decider<'a> {
@@ -192,6 +189,8 @@ pub fn pending(entries: &[Entry]) -> Vec<Pending> {
     let mut pending: Vec<Pending> = Vec::new();
     for entry in entries {
         match &entry.body {
+            // Another script asks again.
+            Body::Waiting { wait: Wait::Approval { .. }, .. } if entry.seq < recorded.script_since() => {}
             Body::Waiting { call, wait } => {
                 pending.push(Pending { call: call.clone(), wait: wait.clone(), since: entry.at });
             }

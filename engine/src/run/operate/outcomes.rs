@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use super::{APPROVAL, Decider, Desk, pending, stored_error};
+use super::{Decider, Desk, pending, stored_error};
 use crate::codes;
 use crate::error::CallError;
 use crate::journal::{Act, Body, Entry, Outcome, Verdict};
-use crate::run::recorded::{Recorded, RecordedCall, is_below};
+use crate::run::recorded::{APPROVAL, Recorded, RecordedCall, is_below};
 use crate::run::stored;
 use crate::text::did_you_mean;
 
