@@ -11,12 +11,15 @@ use crate::view::failure::Failure;
 pub(crate) struct Approve {
     #[command(flatten)]
     decision: Decision,
+    /// Which question, when there are several: words of it, its call's place in the run, or its step's name.
+    what: Option<String>,
 }
 
 impl Approve {
     pub(crate) fn run(self, global: &Global) -> Result<Exit, Failure> {
         let case = Case::open(global, &self.decision.run)?;
-        let key = case.decide(&self.decision, |desk, run, by| desk.approve(run, by))?;
-        Ok(case.tell("approved", &key, "resume"))
+        let answered =
+            case.decide(&self.decision, |desk, run, by| desk.approve(run, self.what.as_deref(), by))?;
+        Ok(case.tell_yes(&answered))
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use aegis_engine::CallError;
 use aegis_engine::clock::SystemClock;
 use aegis_engine::journal::{RunRecord, Status, Store};
-use aegis_engine::run::operate::{Decider, Desk};
+use aegis_engine::run::operate::{Answered, Decider, Desk};
 use clap::Args;
 
 use crate::context::{Context, Global};
@@ -52,6 +52,27 @@ impl Case {
         let person = self.context.person();
         let by = Decider { person: &person, note: &decision.note, evidence: &decision.evidence };
         Ok(act(&Desk { store: &*self.store, clock: &SystemClock }, &self.record.id, &by)?)
+    }
+
+    /// Tells what an answer came to: whether others are asked as well.
+    pub(crate) fn tell_yes(&self, answered: &Answered) -> Exit {
+        let (run, given) = (&self.record.id, answered.approved_by.len());
+        if self.context.global.json() {
+            let more = serde_json::to_value(answered).unwrap_or_default();
+            table::json(
+                &serde_json::json!({ "run": run, "act": "approved", "key": answered.call, "answer": more }),
+            );
+            return Exit::Ok;
+        }
+        if answered.is_enough() {
+            return self.tell("approved", &answered.call, "resume");
+        }
+        say(&format!("approved: {run} {}", answered.call));
+        say(&format!(
+            "  {given} of {} approvals; somebody else has to say yes, too: aegis approve {run}",
+            answered.quorum
+        ));
+        Exit::Ok
     }
 
     /// Tells what was recorded, and what to do next.

@@ -11,12 +11,15 @@ use crate::view::failure::Failure;
 pub(crate) struct Reject {
     #[command(flatten)]
     decision: Decision,
+    /// Which question, when there are several: words of it, its call's place in the run, or its step's name.
+    what: Option<String>,
 }
 
 impl Reject {
     pub(crate) fn run(self, global: &Global) -> Result<Exit, Failure> {
         let case = Case::open(global, &self.decision.run)?;
-        let key = case.decide(&self.decision, |desk, run, by| desk.reject(run, by))?;
-        Ok(case.tell("rejected", &key, "resume"))
+        let answered =
+            case.decide(&self.decision, |desk, run, by| desk.reject(run, self.what.as_deref(), by))?;
+        Ok(case.tell("rejected", &answered.call, "resume"))
     }
 }

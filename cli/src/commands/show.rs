@@ -2,10 +2,11 @@
 
 use std::fmt::Write;
 
-use aegis_engine::journal::{Entry, Placement, Status};
+use aegis_engine::journal::{Act, Body, Entry, Placement, Status, Wait};
 use aegis_engine::report::Report;
-use aegis_engine::run::operate::pending;
+use aegis_engine::run::operate::{Pending, pending};
 use aegis_engine::run::stored::{self, Placed};
+use aegis_engine::text::list;
 use clap::Args;
 use serde_json::json;
 
@@ -33,12 +34,15 @@ impl Show {
         if global.json() {
             let waits: Vec<_> = pending(&entries)
                 .into_iter()
-                .map(|wait| json!({ "call": wait.call, "wait": wait.wait, "since": wait.since }))
+                .map(|wait| {
+                    let (since, by) = (wait.since, wait.approved_by);
+                    json!({ "call": wait.call, "wait": wait.wait, "since": since, "approved_by": by })
+                })
                 .collect();
             table::json(&json!({ "run": case.record, "report": report, "waits": waits, "place": placed }));
             return Ok(Exit::Ok);
         }
-        table::text(&head(&case, &report, placed.as_ref()));
+        table::text(&head(&case, &entries, &report, placed.as_ref()));
         table::text(&tree(&report.tree, case.record.status, 0));
         tables::show(&report, global);
         ending(&case, &entries, &report)?;
@@ -46,7 +50,7 @@ impl Show {
     }
 }
 
-fn head(case: &Case, report: &Report, placed: Option<&Placed>) -> String {
+fn head(case: &Case, entries: &[Entry], report: &Report, placed: Option<&Placed>) -> String {
     let record = &case.record;
     let updated = report.updated.unwrap_or(record.updated);
     let took = updated.duration_since(record.started).as_millis().try_into().unwrap_or(0);
@@ -66,6 +70,7 @@ fn head(case: &Case, report: &Report, placed: Option<&Placed>) -> String {
             _ => write!(status, ": no process runs it (next: aegis resume {})", record.id),
         };
     }
+    status.push_str(&undone(entries));
     let by = &record.person.0;
     let plan = if report.changes.is_empty() { "none" } else { &report.plan_hash };
     let mut rows = vec![
@@ -86,10 +91,16 @@ fn head(case: &Case, report: &Report, placed: Option<&Placed>) -> String {
 
 fn ending(case: &Case, entries: &[Entry], report: &Report) -> Result<(), Failure> {
     let run = &case.record.id;
-    for wait in pending(entries) {
+    let pending = pending(entries);
+    for wait in &pending {
         table::text(&format!("\nwaits {} since {}", waiting(&wait.wait), wait.since.strftime("%H:%M:%SZ")));
-        table::text(&format!("  {}\n  next: {}", wait.call, next(&wait.wait, run, &wait.call)));
+        if !wait.approved_by.is_empty() {
+            let names: Vec<&str> = wait.approved_by.iter().map(String::as_str).collect();
+            table::text(&format!("  approved by {} so far", list(&names)));
+        }
+        table::text(&format!("  {}\n  next: {}", wait.call, next(wait, run, pending.len())));
     }
+    table::text(&decided(case, entries, pending.is_empty()));
     if let Some(failure) = &report.failure {
         let sources = stored::sources(&*case.store, entries)?;
         table::text(&format!("\n{}", failure.render(&sources, case.context.global.colour())));
@@ -97,11 +108,41 @@ fn ending(case: &Case, entries: &[Entry], report: &Report) -> Result<(), Failure
     Ok(())
 }
 
-fn next(wait: &aegis_engine::journal::Wait, run: &str, call: &str) -> String {
-    use aegis_engine::journal::Wait;
-    match wait {
+/// What people decided since the run began to wait, and what follows when they have decided on everything.
+fn decided(case: &Case, entries: &[Entry], on_everything: bool) -> String {
+    if case.record.status != Status::Waiting {
+        return String::new();
+    }
+    let since = entries.iter().rposition(|entry| matches!(entry.body, Body::Resumed { .. })).unwrap_or(0);
+    let is_decision = |entry: &&Entry| matches!(entry.body, Body::Decided { .. });
+    let mut text = String::new();
+    for entry in entries[since..].iter().filter(is_decision) {
+        let _ = write!(text, "\n{} at {}", tree::told(&entry.body), entry.at.strftime("%H:%M:%SZ"));
+    }
+    if on_everything && !text.is_empty() {
+        let _ = write!(text, "\n  next: aegis resume {}", case.record.id);
+    }
+    text
+}
+
+/// Who took an ended run back, and when.
+fn undone(entries: &[Entry]) -> String {
+    let last = entries.iter().rev().find_map(|entry| match &entry.body {
+        Body::Resumed { .. } => Some(String::new()),
+        Body::Decided { act: Act::Undo, person, .. } => {
+            Some(format!(", undone by {} at {}", person.0, entry.at.strftime("%Y-%m-%d %H:%M:%SZ")))
+        }
+        _ => None,
+    });
+    last.unwrap_or_default()
+}
+
+fn next(wait: &Pending, run: &str, several: usize) -> String {
+    let call = &wait.call;
+    match wait.wait {
+        Wait::Approval { .. } if several > 1 => format!("aegis approve {run} '{call}'"),
         Wait::Approval { .. } => format!("aegis approve {run}"),
-        Wait::Unknown { .. } => format!("aegis mark-done {run} {call} --note WHY, or skip, or retry"),
+        Wait::Unknown { .. } => format!("aegis mark-done {run} '{call}' --note WHY, or skip, or retry"),
         Wait::Halt { .. } => "aegis unhalt".to_owned(),
     }
 }

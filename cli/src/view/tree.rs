@@ -27,7 +27,8 @@ pub(crate) fn line(entry: &Entry) -> String {
     format!("{:>5}  {}  {}", entry.seq, entry.at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ"), printable(&told))
 }
 
-fn told(body: &Body) -> String {
+/// What an entry says, on one line.
+pub(crate) fn told(body: &Body) -> String {
     match body {
         Body::Started(started) => format!(
             "{} `{}` on `{}` by {}{}{}",

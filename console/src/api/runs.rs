@@ -59,7 +59,7 @@ pub(super) async fn show(State(console): State<Arc<Console>>, Named(run): Named)
         let entries = console.journals.entries(&record.id, 0)?;
         let waits = pending(&entries).into_iter();
         let waits: Vec<Value> =
-            waits.map(|wait| json!({ "call": wait.call, "wait": wait.wait, "since": wait.since })).collect();
+            waits.map(|wait| json!({ "call": wait.call, "wait": wait.wait, "since": wait.since, "approved_by": wait.approved_by })).collect();
         let place = stored::placed(&entries);
         Ok(Json(json!({ "run": record, "report": Report::of(&entries), "waits": waits, "place": place })))
     })
@@ -163,7 +163,7 @@ enum Act {
 #[serde(deny_unknown_fields)]
 pub(super) struct Decision {
     act: Act,
-    /// The call or step that is skipped or marked.
+    /// The call or step that is skipped or marked, or that asks, when several do.
     #[serde(default)]
     call: String,
     /// What the script is given for what was done by hand.
@@ -176,12 +176,12 @@ pub(super) struct Decision {
 }
 
 impl Decision {
-    /// What an act has no use for would be passed over in silence: an approval is not of the call that is named.
+    /// What an act has no use for would be passed over in silence.
     fn check(&self) -> Result<(), Refused> {
         let (takes_call, takes_value) = match self.act {
-            Act::Skip => (true, false),
+            Act::Approve | Act::Reject | Act::Skip => (true, false),
             Act::MarkDone => (true, true),
-            Act::Approve | Act::Reject | Act::Cancel | Act::Retry => (false, false),
+            Act::Cancel | Act::Retry => (false, false),
         };
         let unused = match self {
             Self { call, .. } if !takes_call && !call.is_empty() => "call",
@@ -191,6 +191,10 @@ impl Decision {
         let error = CallError::argument(format!("this act takes no `{unused}`"));
         let error = error.hint("docs/api.md#decisions says what each takes");
         Err(Refused::of(StatusCode::UNPROCESSABLE_ENTITY, error))
+    }
+
+    fn question(&self) -> Option<&str> {
+        Some(self.call.as_str()).filter(|call| !call.is_empty())
     }
 }
 
@@ -207,8 +211,8 @@ pub(super) async fn decide(
         let run = desk.find(&run)?.id;
         let by = Decider { person: &person, note: &decision.note, evidence: &decision.evidence };
         let (act, keys) = match decision.act {
-            Act::Approve => ("approved", vec![desk.approve(&run, &by)?]),
-            Act::Reject => ("rejected", vec![desk.reject(&run, &by)?]),
+            Act::Approve => ("approved", vec![desk.approve(&run, decision.question(), &by)?.call]),
+            Act::Reject => ("rejected", vec![desk.reject(&run, decision.question(), &by)?.call]),
             Act::Skip => ("skipped", vec![desk.skip(&run, &decision.call, &by)?]),
             Act::MarkDone => {
                 ("marked done", vec![desk.mark_done(&run, &decision.call, decision.value, &by)?])

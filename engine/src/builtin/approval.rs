@@ -22,8 +22,9 @@ pub(super) fn module() -> Module {
         name: "approval",
         summary: "Asks people before the run goes on.",
         page: "An approval names what it approves and holds for nothing else: the call's place in the run, its \
-               question, its details and the script. People answer with `aegis approve RUN` or `aegis reject \
-               RUN`. Nobody approves a run that they started. A question that nobody answers in time fails the \
+               question, its details and the script; where another script goes on, and in a fork, it is \
+               asked again. People answer with `aegis approve RUN` or `aegis reject RUN`, and say which \
+               question when a run asks several. Nobody approves a run that they started. A question that nobody answers in time fails the \
                call; after that, or after a no, `aegis retry RUN` asks again.",
         functions: vec![Function::new::<Ask>()],
     }

@@ -361,6 +361,14 @@ pub enum Wait {
     },
 }
 
+impl Wait {
+    /// True for the question whose subject that is.
+    #[must_use]
+    pub fn is_about(&self, what: &str) -> bool {
+        matches!(self, Self::Approval { subject, .. } if subject == what)
+    }
+}
+
 /// What a person can decide.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "what")]

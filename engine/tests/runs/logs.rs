@@ -25,7 +25,7 @@ fn through_a_wait(meanwhile: impl FnOnce(&PathBuf)) -> (Bench, PathBuf, Vec<Valu
     let file = bench.logs.clone().unwrap().join(format!("{}.jsonl", ended.run));
     let grace = Person("grace".to_owned());
     let desk = Desk { store: &*bench.store, clock: &SystemClock };
-    desk.approve(&ended.run, &Decider { person: &grace, note: "", evidence: "" }).unwrap();
+    desk.approve(&ended.run, None, &Decider { person: &grace, note: "", evidence: "" }).unwrap();
     meanwhile(&file);
     assert_eq!(bench.resume(&ended.run).unwrap().verdict, Some(Verdict::Succeeded));
     let entries = bench.store.entries(&ended.run, 0).unwrap();

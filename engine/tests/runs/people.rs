@@ -42,11 +42,15 @@ fn an_approval_outlives_the_process_and_needs_other_people() {
     assert!(matches!(ended.stop, Some(Stop::Waiting(_))), "{:?}", ended.stop);
     let desk = Desk { store: &*bench.store, clock: &SystemClock };
     let run = ended.run.as_str();
-    assert_eq!(desk.approve(run, &decider(&by("ada"), "")).unwrap_err().code, "A0108", "no self-approval");
-    desk.approve(run, &decider(&by("grace"), "")).unwrap();
-    desk.approve(run, &decider(&by("grace"), "twice")).unwrap();
+    assert_eq!(
+        desk.approve(run, None, &decider(&by("ada"), "")).unwrap_err().code,
+        "A0108",
+        "no self-approval"
+    );
+    desk.approve(run, None, &decider(&by("grace"), "")).unwrap();
+    desk.approve(run, None, &decider(&by("grace"), "twice")).unwrap();
     assert_eq!(bench.resume(run).unwrap().verdict, None, "one person is one approval");
-    desk.approve(run, &decider(&by("joan"), "looks fine")).unwrap();
+    desk.approve(run, None, &decider(&by("joan"), "looks fine")).unwrap();
     let ended = bench.resume(run).unwrap();
     assert_eq!(ended.verdict, Some(Verdict::Succeeded), "{:?}", ended.failure);
     assert_eq!(ended.value, json!(["grace", "joan"]));
@@ -64,7 +68,7 @@ fn a_waiting_process_hears_the_answer() {
     while desk.pending(handle.run()).unwrap_or_default().is_empty() {
         std::thread::yield_now();
     }
-    desk.reject(handle.run(), &decider(&by("grace"), "not on a Friday")).unwrap();
+    desk.reject(handle.run(), None, &decider(&by("grace"), "not on a Friday")).unwrap();
     let ended = handle.wait();
     assert_eq!(ended.failure.unwrap().message, "`grace` rejected \"go?\": not on a Friday");
 }
@@ -78,7 +82,7 @@ fn a_protected_target_asks_before_a_high_risk_run() {
     assert!(matches!(ended.stop, Some(Stop::Waiting(_))));
     assert!(bench.world.lines().is_empty());
     let desk = Desk { store: &*bench.store, clock: &SystemClock };
-    desk.approve(&ended.run, &decider(&by("grace"), "")).unwrap();
+    desk.approve(&ended.run, None, &decider(&by("grace"), "")).unwrap();
     assert_eq!(bench.resume(&ended.run).unwrap().verdict, Some(Verdict::Succeeded));
 }
 
@@ -157,7 +161,7 @@ fn an_approval_is_neither_skipped_nor_marked() {
     let skipped = desk.skip(&run, &call, &by_hand).unwrap_err();
     let marked = desk.mark_done(&run, &call, json!({ "approved_by": ["grace"] }), &by_hand).unwrap_err();
     assert_eq!((skipped.code.as_str(), marked.code.as_str()), ("A0108", "A0108"));
-    desk.reject(&run, &decider(&by("grace"), "")).unwrap();
+    desk.reject(&run, None, &decider(&by("grace"), "")).unwrap();
     assert_eq!(bench.resume(&run).unwrap().verdict, Some(Verdict::Failed));
     assert_eq!(desk.mark_done(&run, &call, json!(1), &by_hand).unwrap_err().code, "A0108", "nor afterwards");
 }
@@ -176,7 +180,7 @@ fn an_open_approval_keeps_its_step_from_being_left_out() {
         let by_hand = decider(&ada, "we are in a hurry");
         assert_eq!(desk.skip(&run, "gate", &by_hand).unwrap_err().code, code);
         assert_eq!(desk.mark_done(&run, "gate", json!(1), &by_hand).unwrap_err().code, code);
-        desk.approve(&run, &decider(&grace, "")).unwrap();
+        desk.approve(&run, None, &decider(&grace, "")).unwrap();
         assert_eq!(bench.resume(&run).unwrap().verdict, Some(Verdict::Succeeded));
     }
 }
@@ -187,20 +191,20 @@ fn a_question_is_asked_again_by_a_retry_and_by_another_script() {
     let desk = Desk { store: &*bench.store, clock: &SystemClock };
     let (grace, joan) = (by("grace"), by("joan"));
     let run = bench.run(r#"approval::ask("go?"); world::once("x");"#).run;
-    desk.reject(&run, &decider(&grace, "not now")).unwrap();
+    desk.reject(&run, None, &decider(&grace, "not now")).unwrap();
     assert_eq!(bench.resume(&run).unwrap().verdict, Some(Verdict::Failed));
     desk.retry(&run, &decider(&grace, "")).unwrap();
     assert!(desk.pending(&run).unwrap().is_empty(), "nothing is asked until it is asked again");
     assert_eq!(bench.resume(&run).unwrap().verdict, None);
-    desk.approve(&run, &decider(&joan, "")).unwrap();
+    desk.approve(&run, None, &decider(&joan, "")).unwrap();
     assert_eq!(bench.resume(&run).unwrap().verdict, Some(Verdict::Succeeded));
 
     let asks = |what: &str| format!("{HEADER}\napproval::ask(\"go?\");\nworld::once(\"{what}\");");
     let run = bench.run(&asks("little")).run;
-    desk.approve(&run, &decider(&grace, "a little")).unwrap();
+    desk.approve(&run, None, &decider(&grace, "a little")).unwrap();
     let edited = bench.resume_with(&run, Some(&asks("everything"))).unwrap();
     assert_eq!((edited.verdict, bench.world.performed("once everything")), (None, 0));
-    desk.approve(&run, &decider(&grace, "all of it")).unwrap();
+    desk.approve(&run, None, &decider(&grace, "all of it")).unwrap();
     assert_eq!(bench.resume(&run).unwrap().verdict, Some(Verdict::Succeeded));
 }
 
@@ -221,7 +225,7 @@ fn what_was_approved_is_asked_again_where_another_script_or_run_goes_on() {
         let script = |what: &str| format!("{HEADER}\n{}", script.replace("WHAT", what));
         bench.world.fail("little", 1);
         let run = bench.run(&script("little")).run;
-        desk.approve(&run, &decider(&grace, "a little")).unwrap();
+        desk.approve(&run, None, &decider(&grace, "a little")).unwrap();
         assert_eq!(bench.resume(&run).unwrap().verdict, Some(Verdict::Failed));
         let fork = desk.fork(&run, "act", &decider(&grace, ""), &format!("fork-of-{run}")).unwrap();
         desk.retry(&run, &decider(&grace, "")).unwrap();
@@ -230,7 +234,7 @@ fn what_was_approved_is_asked_again_where_another_script_or_run_goes_on() {
         assert_eq!(bench.world.performed("once everything"), 1 - asked, "{}", script(""));
         if asked == 1 {
             assert_eq!((edited.verdict, desk.pending(&run).unwrap().len()), (None, 1));
-            desk.approve(&run, &decider(&grace, "all of it")).unwrap();
+            desk.approve(&run, None, &decider(&grace, "all of it")).unwrap();
             assert_eq!(bench.resume(&run).unwrap().verdict, Some(Verdict::Succeeded));
         }
         bench.resume(&fork).unwrap();
@@ -241,19 +245,54 @@ fn what_was_approved_is_asked_again_where_another_script_or_run_goes_on() {
 }
 
 #[test]
+fn of_several_questions_the_one_that_is_named_is_answered() {
+    let bench = Bench::new();
+    let desk = Desk { store: &*bench.store, clock: &SystemClock };
+    let (grace, joan) = (by("grace"), by("joan"));
+    let run = bench
+        .run(
+            r#"
+            parallel(["tokyo", "seoul"], |city| approval::ask(`open ${city}?`, #{ quorum: 2 }));
+            world::once("x");
+            "#,
+        )
+        .run;
+    let asked = desk.pending(&run).unwrap();
+    let [one, other] = [&asked[0].call, &asked[1].call];
+    let which = desk.approve(&run, None, &decider(&grace, "")).unwrap_err();
+    assert_eq!(which.message, format!("`{run}` asks 2 questions"));
+    assert!(which.hint.unwrap().contains("(open tokyo?)"));
+    let wrong = desk.reject(&run, Some("busan"), &decider(&grace, "")).unwrap_err();
+    assert_eq!(wrong.message, format!("`{run}` does not ask anything at `busan`"));
+
+    let first = desk.approve(&run, Some(one), &decider(&grace, "")).unwrap();
+    assert_eq!((first.approved_by.len(), first.quorum, first.is_enough()), (1, 2, false));
+    assert!(desk.approve(&run, Some("seoul"), &decider(&joan, "")).unwrap().is_enough());
+    assert_eq!(desk.pending(&run).unwrap().len(), 1, "what is answered is not asked any more");
+    // One is left: it need not be named.
+    assert_eq!(&desk.approve(&run, None, &decider(&grace, "")).unwrap().call, other);
+    assert_eq!(bench.resume(&run).unwrap().verdict, None);
+    desk.approve(&run, None, &decider(&joan, "")).unwrap();
+    assert_eq!(bench.resume(&run).unwrap().verdict, Some(Verdict::Succeeded));
+}
+
+#[test]
 fn answers_count_in_time_and_from_those_who_are_asked() {
     let bench = Bench::new();
     let desk = Desk { store: &*bench.store, clock: &SystemClock };
     let (grace, mallory) = (by("grace"), by("mallory"));
     let run = bench.run(r#"approval::ask("go?", #{ timeout: "1ms" }); world::once("x");"#).run;
     std::thread::park_timeout(Duration::from_millis(5));
-    let late = desk.approve(&run, &decider(&grace, "")).unwrap_err();
+    let late = desk.approve(&run, None, &decider(&grace, "")).unwrap_err();
     assert!(late.message.starts_with("the question stood until "), "{}", late.message);
     let ended = bench.resume(&run).unwrap();
     assert_eq!(ended.failure.unwrap().message, "nobody answered in time: go?");
 
     let run = bench.run(r#"approval::ask("go?", #{ approvers: ["grace", "joan"] });"#).run;
-    assert_eq!(desk.reject(&run, &decider(&mallory, "")).unwrap_err().message, "`mallory` is not asked");
+    assert_eq!(
+        desk.reject(&run, None, &decider(&mallory, "")).unwrap_err().message,
+        "`mallory` is not asked"
+    );
     for (options, why) in [("quorum: 0", "at least 1"), ("quorum: 2, approvers: [\"grace\"]", "1 person may")]
     {
         let told = bench.run(&format!("approval::ask(\"go?\", #{{ {options} }});")).failure.unwrap();

@@ -1,32 +1,91 @@
 //! Answers to approvals: by those who are asked, while the question stands, and never by who started the run.
 
-use jiff::Timestamp;
+use std::collections::BTreeSet;
 
-use super::{Decider, Desk, pending, started};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::outcomes::is_named;
+use super::{Decider, Desk, Pending, pending, started};
 use crate::codes;
 use crate::error::CallError;
-use crate::journal::{Act, Entry, Person, Wait};
+use crate::journal::{Act, Person, Wait};
+
+/// What came of an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Answered {
+    /// The call that asked.
+    pub call: String,
+    /// What it asked.
+    pub question: String,
+    /// Who has said yes so far.
+    pub approved_by: BTreeSet<String>,
+    /// How many must.
+    pub quorum: u32,
+}
+
+impl Answered {
+    /// True when nobody else is asked any more.
+    #[must_use]
+    pub fn is_enough(&self) -> bool {
+        self.approved_by.len() >= self.quorum as usize
+    }
+}
 
 impl Desk<'_> {
-    /// Says yes to an approval. It holds for what is asked now and for nothing else.
+    /// Says yes to a question. It holds for what is asked now and for nothing else. `what` says which question: words of it,
+    /// its call's place in the run, or the name of its step; nothing, when there is but one.
     ///
     /// # Errors
-    /// When nothing is asked, or the person may not answer.
-    pub fn approve(&self, run: &str, by: &Decider<'_>) -> Result<String, CallError> {
-        let entries = self.entries(run)?;
-        let (call, wait) = asked(run, &entries)?;
-        let Wait::Approval { approvers, subject, until, .. } = wait else { return Err(nothing_asked(run)) };
-        self.refuse_late(run, until)?;
-        let starter = &started(&entries)?.person;
-        if by.person == starter {
+    /// When nothing is asked, the person may not answer, or it could be several questions.
+    pub fn approve(&self, run: &str, what: Option<&str>, by: &Decider<'_>) -> Result<Answered, CallError> {
+        let (asked, starter) = self.asked(run, what)?;
+        self.refuse_late(run, asked.until)?;
+        if *by.person == starter {
             let message = format!("`{}` started the run and cannot approve it", by.person.0);
             return Err(
                 CallError::new(codes::APPROVAL, message).hint("somebody else must; `--operator` says who")
             );
         }
-        refuse_stranger(&approvers, by.person)?;
-        self.decide(run, Act::Approve { call: call.clone(), subject }, by)?;
-        Ok(call)
+        refuse_stranger(&asked.approvers, by.person)?;
+        let Asked { mut answered, subject, .. } = asked;
+        self.decide(run, Act::Approve { call: answered.call.clone(), subject }, by)?;
+        answered.approved_by.insert(by.person.0.clone());
+        Ok(answered)
+    }
+
+    /// Says no to a question.
+    ///
+    /// # Errors
+    /// As [`Desk::approve`], but who started the run may say no.
+    pub fn reject(&self, run: &str, what: Option<&str>, by: &Decider<'_>) -> Result<Answered, CallError> {
+        let (asked, _) = self.asked(run, what)?;
+        self.refuse_late(run, asked.until)?;
+        refuse_stranger(&asked.approvers, by.person)?;
+        self.decide(run, Act::Reject { call: asked.answered.call.clone() }, by)?;
+        Ok(asked.answered)
+    }
+
+    /// The one question that is meant, and who started the run.
+    fn asked(&self, run: &str, what: Option<&str>) -> Result<(Asked, Person), CallError> {
+        let entries = self.entries(run)?;
+        let asked: Vec<Asked> = pending(&entries).into_iter().filter_map(Asked::of).collect();
+        let named = |asked: &Asked| what.is_none_or(|what| asked.is_meant(what));
+        let (mut meant, others): (Vec<Asked>, Vec<Asked>) = asked.into_iter().partition(named);
+        match (meant.pop(), meant.is_empty()) {
+            (Some(only), true) => Ok((only, started(&entries)?.person.clone())),
+            (Some(last), false) => {
+                meant.push(last);
+                let message = format!("`{run}` asks {} questions", meant.len());
+                Err(CallError::new(codes::NOT_POSSIBLE, message).hint(format!("say which: {}", told(&meant))))
+            }
+            (None, _) if others.is_empty() => Err(nothing_asked(run)),
+            (None, _) => {
+                let message = format!("`{run}` does not ask anything at `{}`", what.unwrap_or_default());
+                Err(CallError::new(codes::NOT_POSSIBLE, message)
+                    .hint(format!("it asks at {}", told(&others))))
+            }
+        }
     }
 
     /// What comes too late is no answer.
@@ -39,25 +98,37 @@ impl Desk<'_> {
                 ))),
         }
     }
+}
 
-    /// Says no to an approval.
-    ///
-    /// # Errors
-    /// When nothing is asked, or the person may not answer.
-    pub fn reject(&self, run: &str, by: &Decider<'_>) -> Result<String, CallError> {
-        let (call, wait) = asked(run, &self.entries(run)?)?;
-        if let Wait::Approval { approvers, until, .. } = wait {
-            self.refuse_late(run, until)?;
-            refuse_stranger(&approvers, by.person)?;
-        }
-        self.decide(run, Act::Reject { call: call.clone() }, by)?;
-        Ok(call)
+/// A question that is open.
+struct Asked {
+    answered: Answered,
+    approvers: Vec<String>,
+    subject: String,
+    until: Option<Timestamp>,
+}
+
+impl Asked {
+    fn of(pending: Pending) -> Option<Self> {
+        let Pending { call, approved_by, .. } = pending;
+        let Wait::Approval { question, quorum, approvers, subject, until } = pending.wait else {
+            return None;
+        };
+        let answered = Answered { call, question, approved_by, quorum };
+        Some(Self { answered, approvers, subject, until })
+    }
+
+    fn is_meant(&self, what: &str) -> bool {
+        let Answered { call, question, .. } = &self.answered;
+        let mut steps = call.split('/').map(|part| part.split('#').next().unwrap_or(part));
+        is_named(call, what) || question.contains(what) || steps.any(|step| step == what)
     }
 }
 
-fn asked(run: &str, entries: &[Entry]) -> Result<(String, Wait), CallError> {
-    let approval = pending(entries).into_iter().find(|wait| matches!(wait.wait, Wait::Approval { .. }));
-    approval.map(|pending| (pending.call, pending.wait)).ok_or_else(|| nothing_asked(run))
+/// The questions, each with its place.
+fn told(asked: &[Asked]) -> String {
+    let told = |asked: &Asked| format!("`{}` ({})", asked.answered.call, asked.answered.question);
+    asked.iter().map(told).collect::<Vec<_>>().join(", ")
 }
 
 fn refuse_stranger(approvers: &[String], person: &Person) -> Result<(), CallError> {

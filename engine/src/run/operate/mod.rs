@@ -23,6 +23,7 @@ use crate::error::CallError;
 use crate::journal::{Act, Body, Entry, Outcome, Person, Placement, RunRecord, Store, Wait};
 use crate::text::did_you_mean;
 
+pub use answers::Answered;
 pub use leftovers::Left;
 
 /// The person in whose name aegis starts what nobody asked for: messages to people.
@@ -56,6 +57,8 @@ pub struct Pending {
     pub wait: Wait,
     /// Since when.
     pub since: Timestamp,
+    /// Who has said yes, for an approval.
+    pub approved_by: BTreeSet<String>,
 }
 
 impl Desk<'_> {
@@ -192,8 +195,16 @@ pub fn pending(entries: &[Entry]) -> Vec<Pending> {
             // Another script asks again.
             Body::Waiting { wait: Wait::Approval { .. }, .. } if entry.seq < recorded.script_since() => {}
             Body::Waiting { call, wait } => {
-                pending.push(Pending { call: call.clone(), wait: wait.clone(), since: entry.at });
+                let (call, wait, since) = (call.clone(), wait.clone(), entry.at);
+                pending.push(Pending { call, wait, since, approved_by: BTreeSet::new() });
             }
+            Body::Decided { act: Act::Approve { call, subject }, person, .. } => {
+                let asked = pending.iter_mut().rev().find(|asked| asked.call == *call);
+                if let Some(asked) = asked.filter(|asked| asked.wait.is_about(subject)) {
+                    asked.approved_by.insert(person.0.clone());
+                }
+            }
+            Body::Decided { act: Act::Reject { call }, .. } => pending.retain(|asked| asked.call != *call),
             // It is asked anew.
             Body::Decided { act: Act::Retry { forget }, .. } => {
                 pending.retain(|wait| !forget.contains(&wait.call));
@@ -204,7 +215,7 @@ pub fn pending(entries: &[Entry]) -> Vec<Pending> {
     pending.retain(|wait| {
         let outcome = recorded.calls.get(&wait.call).and_then(|call| call.outcome.as_ref());
         match wait.wait {
-            Wait::Approval { .. } => outcome.is_none(),
+            Wait::Approval { quorum, .. } => outcome.is_none() && wait.approved_by.len() < quorum as usize,
             Wait::Unknown { .. } => matches!(outcome, Some(Outcome::Unknown(_))),
             Wait::Halt { .. } => outcome.is_none(),
         }

@@ -77,10 +77,8 @@ impl Desk<'_> {
         let calls = recorded.calls.iter().map(|(key, call)| (key, call.outcome.as_ref()));
         let steps = recorded.steps.iter().map(|(key, step)| (key, step.left.as_ref().map(|(o, _)| o)));
         let known: Vec<(&String, Option<&Outcome>)> = calls.chain(steps).collect();
-        let ending = format!("/{}", what.trim_start_matches('/'));
-        let first = format!("{ending}#0");
         let exact = known.iter().position(|(key, _)| key.as_str() == what);
-        let fits = |(key, _): &&(&String, Option<&Outcome>)| key.ends_with(&ending) || key.ends_with(&first);
+        let fits = |(key, _): &&(&String, Option<&Outcome>)| is_named(key, what);
         let found: Vec<&(&String, Option<&Outcome>)> =
             exact.map_or_else(|| known.iter().filter(fits).collect(), |at| vec![&known[at]]);
         let [(key, outcome)] = found[..] else {
@@ -124,6 +122,12 @@ fn open_approval<'a>(recorded: &'a Recorded, key: &str) -> Option<&'a String> {
         recorded.function == APPROVAL && !answered && is_below_or_at(call, key)
     };
     recorded.calls.iter().find(open).map(|(call, _)| call)
+}
+
+/// True when people who write a text may mean that place: all of it or its end, without the number when it is the first.
+pub(super) fn is_named(key: &str, what: &str) -> bool {
+    let ending = format!("/{}", what.trim_start_matches('/'));
+    key == what || key.ends_with(&ending) || key.ends_with(&format!("{ending}#0"))
 }
 
 fn is_below_or_at(call: &str, key: &str) -> bool {
