@@ -22,6 +22,7 @@ use aegis_sandbox::serve::{Options, Sandbox};
 use aegis_scheduler::Plan;
 use aegis_scheduler::reading::{Surroundings, Targets};
 use aegis_scheduler::store::{PostgresRecords, RecordStore, SqliteRecords};
+use aegis_stdlib::k8s::Cluster;
 use clap::{Args, ValueEnum};
 
 use crate::config::{Layered, Origin, load};
@@ -291,6 +292,16 @@ impl Context {
             environment: self.environment.clone(),
         };
         Ok(aegis_stdlib::services(self.settings.config.target(name)?, &surroundings))
+    }
+
+    /// The cluster of a target, and the embedded one behind it.
+    pub(crate) fn cluster(&self, name: &str) -> Result<(Arc<Cluster>, Option<Sandbox>), Failure> {
+        let sandbox = self.settings.config.target(name)?.sandbox.then(|| self.sandbox(name)).transpose()?;
+        let cluster = self
+            .services(name, sandbox.as_ref())?
+            .get::<Cluster>()
+            .ok_or_else(|| CallError::new(codes::TARGET, format!("the target `{name}` has no cluster")))?;
+        Ok((cluster, sandbox))
     }
 
     /// The execution of a replay: no clients at all.

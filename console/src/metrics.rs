@@ -171,6 +171,12 @@ impl Known {
             seconds(beat.at),
         );
         page.one(
+            "aegis_scheduler_leads",
+            "gauge",
+            "1 where this engine decides on instants.",
+            number(usize::from(beat.leads)),
+        );
+        page.one(
             "aegis_scheduler_schedules",
             "gauge",
             "Schedules and triggers that are served.",

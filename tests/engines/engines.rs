@@ -99,6 +99,11 @@ impl<'a> Engine<'a> {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
+    /// As it stands in the name of the engine.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Killed in the middle of whatever it did, and started again.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();

@@ -87,6 +87,29 @@ pub(crate) struct ServeConfig {
     pub(crate) most_runs: Option<usize>,
     /// How long runs may take to end once it was told to stop.
     pub(crate) drain: Option<Period>,
+    /// By what several engines elect the one that decides on instants; without one, all do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) lease: Option<LeaseConfig>,
+}
+
+/// A Lease in a cluster.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LeaseConfig {
+    /// Target whose cluster it is in.
+    pub(crate) cluster: String,
+    /// Its namespace; else the cluster's usual one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) namespace: Option<String>,
+    /// Its name.
+    #[serde(default = "LeaseConfig::usual_name")]
+    pub(crate) name: String,
+}
+
+impl LeaseConfig {
+    fn usual_name() -> String {
+        "aegis-scheduler".to_owned()
+    }
 }
 
 /// Files with what TLS needs, relative to the project.

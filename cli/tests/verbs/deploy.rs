@@ -66,6 +66,8 @@ fn the_chart_is_installed_by_real_helm_where_nothing_may_be_root() {
         files,
         "--set-json",
         r#"jobs={"namespaces":["runs"]}"#,
+        "--set",
+        "lease.enabled=true",
         "--wait",
         "--timeout",
         "120s",
@@ -97,6 +99,23 @@ fn the_chart_is_installed_by_real_helm_where_nothing_may_be_root() {
     };
     assert_eq!((may("list", "deployments").as_str(), may("delete", "deployments").as_str()), ("yes", "no"));
     assert_eq!(may("get", "secrets"), "no");
+    // Its Lease (docs/several-engines.md), and no other.
+    let may = |verb: &str, what: &str| {
+        let subject = "--as=system:serviceaccount:night:night";
+        tool(&project, "kubectl", &["auth", "can-i", verb, what, "-n", "night", subject])
+            .out
+            .trim()
+            .to_owned()
+    };
+    let lease = "leases.coordination.k8s.io";
+    for (verb, what, answer) in [
+        ("create", lease, "yes"),
+        ("patch", &format!("{lease}/aegis-scheduler"), "yes"),
+        ("patch", &format!("{lease}/other"), "no"),
+        ("delete", &format!("{lease}/aegis-scheduler"), "no"),
+    ] {
+        assert_eq!(may(verb, what), answer, "{verb} {what}");
+    }
     // What an engine needs of Jobs (docs/jobs.md), where they are made.
     let may = |verb: &str, what: &str| {
         let subject = "--as=system:serviceaccount:night:night";

@@ -186,6 +186,18 @@ impl Keeper {
         }
     }
 
+    /// Learns what the engine that leads has decided; what it has not decided yet stays due.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn stand_by(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        self.look_around()?;
+        for (index, portion) in self.due(now) {
+            self.push(index, portion.due.first().copied());
+        }
+        Ok(())
+    }
+
     /// Slots to be looked at, with what is due in them.
     fn due(&mut self, now: Timestamp) -> Vec<(usize, Portion)> {
         let mut due = Vec::new();

@@ -8,13 +8,14 @@
 //!                            | Told ----> whoever listens (screen, notifications, metrics)
 //! ```
 //!
-//! - `launcher`: the seam to whatever executes runs; `told`: what it tells
+//! - `launcher`: the seam to whatever executes runs; `election`: the one to who says which engine leads; `told`: what it tells
 //! - `turns`: from the queue to a run that executes here, and back
 //! - `parked`: runs that wait for people; `windows`: what happens when a maintenance window closes
 //!
-//! Any number of engines run this loop on one store. Nobody leads: instants are decided by whoever is first, and a run
-//! that was promised is taken by whoever has room.
+//! Any number of engines run this loop on one store. Instants are decided by whoever is first, or by the one that an
+//! election made the leader; a run that was promised is taken by whoever has room.
 
+mod election;
 mod launcher;
 mod parked;
 mod told;
@@ -36,6 +37,7 @@ use crate::keeper::{Keeper, Order, Promised};
 use crate::reading::Plan;
 use crate::record::{Record, Why};
 use crate::trigger::Event;
+pub use election::{Election, Everybody};
 pub use launcher::{Launcher, Left, Look};
 pub use told::{Listener, Pulse, Told};
 use turns::Executing;
@@ -45,6 +47,9 @@ const LONGEST_SLEEP: Duration = Duration::from_millis(500);
 
 /// How often the queue and the journals are looked at for what others did.
 const LOOK: Duration = Duration::from_secs(2);
+
+/// An instant that the leader has not decided on by then is decided by whoever sees it.
+const OVERDUE: SignedDuration = SignedDuration::from_secs(5);
 
 /// What the clock on the wall may drift from elapsed time between two looks without being told as a jump.
 const DRIFT: Duration = Duration::from_secs(2);
@@ -60,13 +65,16 @@ pub struct Options {
     pub drain: Duration,
     /// How often it looks at what others did.
     pub look: Duration,
+    /// Which engine decides on instants.
+    pub election: Arc<dyn Election>,
 }
 
 impl Options {
     /// The usual ones, for an engine of this name.
     #[must_use]
     pub fn of(engine: impl Into<String>) -> Self {
-        Self { engine: engine.into(), most_runs: 32, drain: Duration::from_secs(30), look: LOOK }
+        let (most_runs, drain, election) = (32, Duration::from_secs(30), Arc::new(Everybody));
+        Self { engine: engine.into(), most_runs, drain, look: LOOK, election }
     }
 }
 
@@ -129,6 +137,8 @@ pub struct Service {
     shut: bool,
     /// Whether effects were halted when it last looked.
     halted: bool,
+    /// The other engine that decides on instants.
+    leader: Option<String>,
     looked: Option<Instant>,
     kept: Instant,
     stopping: Option<Instant>,
@@ -158,6 +168,7 @@ impl Service {
             hungry: true,
             shut: false,
             halted: false,
+            leader: None,
             looked: None,
             kept: Instant::now(),
             stopping: None,
@@ -213,20 +224,50 @@ impl Service {
         let now = self.clock.now();
         self.look_at_halt();
         if self.stopping.is_none() {
-            let orders = self.keeper.tick(now);
-            self.carry_out(orders);
+            self.look_who_leads();
+            if self.leader.is_none() {
+                self.decide(now);
+            }
             if self.looked.is_none_or(|at| at.elapsed() >= self.options.look) {
                 self.looked = Some(Instant::now());
+                if self.leader.is_some() {
+                    self.stand_by(now);
+                }
                 self.look_at_changes();
                 let orders = self.keeper.promote_all(now);
                 self.carry_out(orders);
                 self.hungry = true;
             }
             self.take_turns(now);
+            if !self.trouble {
+                self.options.election.works();
+            }
         }
         self.keep_what_executes(now);
         self.watch_windows(now);
         self.pulse(now);
+    }
+
+    fn decide(&mut self, now: Timestamp) {
+        let orders = self.keeper.tick(now);
+        self.carry_out(orders);
+    }
+
+    /// Learns what the leader decided. One that hangs, or has just died, is not waited for.
+    fn stand_by(&mut self, now: Timestamp) {
+        let learned = self.keeper.stand_by(now);
+        self.trouble = self.unless_trouble(learned).is_none();
+        if self.keeper.next().is_some_and(|(at, _)| now.duration_since(at) > OVERDUE) {
+            self.decide(now);
+        }
+    }
+
+    fn look_who_leads(&mut self) {
+        let leader = self.options.election.leader();
+        if self.leader != leader {
+            self.tell(&Told::Leads(leader.clone()));
+            self.leader = leader;
+        }
     }
 
     fn pulse(&self, now: Timestamp) {
@@ -238,13 +279,15 @@ impl Service {
             parked: open.saturating_sub(self.executing.len()),
             waiting,
             next: self.keeper.next().map(|(at, _)| at),
+            leads: self.leader.is_none(),
         }));
     }
 
     /// Sleeps until something is due or somebody says something.
     fn sleep(&mut self) {
         let now = self.clock.now();
-        let due = self.keeper.next().filter(|_| self.stopping.is_none() && !self.trouble);
+        let decides = self.stopping.is_none() && self.leader.is_none();
+        let due = self.keeper.next().filter(|_| decides && !self.trouble);
         let goes_on = self.hungry && self.has_room() && self.stopping.is_none();
         let until = match due {
             _ if goes_on => Duration::ZERO,
@@ -284,6 +327,7 @@ impl Service {
             Message::Event(event, decided) => self.fire(&event, decided),
             Message::Stop { leave } => {
                 self.launcher.stopping();
+                self.options.election.resign();
                 let wait = if leave || self.stopping.is_some() { Duration::ZERO } else { self.options.drain };
                 self.stopping = Some(Instant::now() + wait);
                 self.tell(&Told::Draining(self.executing.len()));

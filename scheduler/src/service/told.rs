@@ -38,6 +38,8 @@ pub enum Told {
     Shut(Vec<Arc<Schedule>>),
     /// They have been mended.
     Opened,
+    /// Another engine decides on instants from now on, or nobody else does and this one decides.
+    Leads(Option<String>),
     /// The clock on the wall went this far ahead of elapsed time, or back.
     Jumped(SignedDuration),
     /// A run's window closes at this time.
@@ -65,6 +67,8 @@ pub struct Pulse {
     pub waiting: usize,
     /// When something is due next.
     pub next: Option<Timestamp>,
+    /// It decides on instants.
+    pub leads: bool,
 }
 
 /// Told of everything, on the service's thread.

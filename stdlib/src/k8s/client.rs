@@ -14,6 +14,7 @@ mod exec;
 mod feed;
 mod files;
 mod jobs;
+mod leases;
 mod source;
 mod stream;
 
@@ -155,6 +156,15 @@ impl Cluster {
             context.pause(wait).await;
             attempt += 1;
         }
+    }
+
+    /// As [`Cluster::once`], for answers that are JSON: where no run is around a request, whoever asked asks again.
+    async fn answer(&self, request: &Request) -> Result<Value, Failure> {
+        let body = self.once(request).await?;
+        serde_json::from_slice(&body).map_err(|error| {
+            let message = format!("the answer to {} {} is not JSON", request.subject.verb, request.subject);
+            Failure::Unusable(CallError::new(codes::API, message).because(error))
+        })
     }
 
     async fn once(&self, request: &Request) -> Result<bytes::Bytes, Failure> {

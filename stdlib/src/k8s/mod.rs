@@ -23,6 +23,7 @@ mod delete;
 mod diagnose;
 pub(crate) mod diff;
 mod drain;
+mod election;
 mod errors;
 mod events;
 mod evict;
@@ -56,6 +57,7 @@ mod world;
 use aegis_engine::function::{Function, Module};
 
 pub use client::{Cluster, Position};
+pub use election::{Candidate, Election};
 pub use executor::{Executor, JobBell, Seen, Work, job_name};
 
 /// The module and its table of functions.

@@ -1,6 +1,7 @@
 //! Runs as Jobs of a management cluster: real pods that run the real binary, a real PostgreSQL, and whatever can happen to
 //! a pod, an engine or a cluster.
 
+mod election;
 mod world;
 
 use serde_json::{Value, json};

@@ -162,6 +162,14 @@ impl World {
         self.kubectl(&["label", "namespace", "runs", "pod-security.kubernetes.io/enforce=restricted"]);
     }
 
+    /// Engines elect one of them.
+    pub(crate) fn elects(&self) {
+        let lease = "[serve.lease]\ncluster = \"management\"\nnamespace = \"runs\"\n";
+        let path = self.project.path().join("aegis.toml");
+        let config = std::fs::read_to_string(path).unwrap();
+        self.project.write("aegis.toml", &format!("{config}\n{lease}"));
+    }
+
     pub(crate) fn kubectl(&self, arguments: &[&str]) -> String {
         let kubectl = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools/bin/kubectl");
         assert!(kubectl.exists(), "`.ci/tools kubectl` installs what this test talks to");

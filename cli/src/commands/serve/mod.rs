@@ -5,8 +5,10 @@
 //! - `screen`: what people and programs see; `supervisor`: what systemd is told
 //! - `notices`: what people are told through their channels
 //! - `reloading`: what the project says now
+//! - `election`: which of several engines decides on instants
 //! - `listening`: the address it answers at; `watching`: who looks for events; `heartbeat`: a URL that is asked
 
+mod election;
 mod heartbeat;
 mod jobs;
 mod listening;
@@ -70,9 +72,11 @@ impl Serve {
         let listener = self.listener(&context, &runs, &metrics, &supervisor);
         let config = &context.settings.config.serve;
         let usual = Options::of(engine_name());
+        let election = election::of(&context, &usual.engine)?;
         let options = Options {
             most_runs: config.most_runs.unwrap_or(32).max(1),
             drain: config.drain.map_or(usual.drain, Into::into),
+            election,
             ..usual
         };
         let service = Service::new(keeper, runs, Arc::new(SystemClock), listener, options);

@@ -85,6 +85,8 @@ fn line(told: &Told) -> Option<String> {
             };
             format!("the window of {} closes at {}: the run {next}", launch.run, second(*at))
         }
+        Told::Leads(None) => "leads: decides on instants".to_owned(),
+        Told::Leads(Some(leader)) => format!("stands by: {leader} decides on instants; runs are shared"),
         Told::Trouble(why) => format!("trouble: {why}"),
         Told::Draining(runs) => format!("stopping: no new runs; {} under way", count(*runs, "run")),
         Told::Alive(_) | Told::Due(_) => return None,
@@ -118,6 +120,7 @@ fn value(told: &Told) -> Option<Value> {
         Told::Opened => json!({ "event": "opened" }),
         Told::Jumped(by) => json!({ "event": "jumped", "seconds": by.as_secs_f64() }),
         Told::Closing(launch, at, _) => json!({ "event": "closing", "run": launch.run, "closes": at }),
+        Told::Leads(leader) => json!({ "event": "leads", "leader": leader }),
         Told::Trouble(why) => json!({ "event": "trouble", "message": why }),
         Told::Draining(runs) => json!({ "event": "draining", "runs": runs }),
         Told::Alive(_) | Told::Due(_) => return None,

@@ -1,7 +1,6 @@
 //! The Jobs of runs, for those who start runs: the same connection, bounds and sentences as for scripts, but no run
 //! around it, so nobody cancels a request and a lost answer is asked for again by whoever asked.
 
-use aegis_engine::codes;
 use aegis_engine::error::CallError;
 use futures::Stream;
 use futures::stream::select;
@@ -130,13 +129,5 @@ impl Cluster {
         let body = self.once(&request.query("tailLines", LAST_WORDS)).await?;
         let lines = String::from_utf8_lossy(&body).into_owned();
         Ok(lines.lines().map(str::trim).collect::<Vec<_>>().join(" / "))
-    }
-
-    async fn answer(&self, request: &Request) -> Result<Value, Failure> {
-        let body = self.once(request).await?;
-        serde_json::from_slice(&body).map_err(|error| {
-            let message = format!("the answer to {} {} is not JSON", request.subject.verb, request.subject);
-            Failure::Unusable(CallError::new(codes::API, message).because(error))
-        })
     }
 }

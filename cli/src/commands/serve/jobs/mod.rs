@@ -26,7 +26,7 @@ use aegis_sandbox::serve::Sandbox;
 use aegis_scheduler::keeper::Launch;
 use aegis_scheduler::service::Left;
 use aegis_scheduler::store::RecordStore;
-use aegis_stdlib::k8s::{Cluster, Executor};
+use aegis_stdlib::k8s::Executor;
 use aegis_stdlib::target::ExecutorTarget;
 use tokio::sync::Notify;
 
@@ -153,14 +153,9 @@ impl Jobs {
         if let Some(known) = executors.get(name) {
             return Ok(Arc::clone(known));
         }
-        let cluster = target.cluster.as_deref().unwrap_or(name);
-        let config = self.context.settings.config.target(cluster)?;
-        let sandbox = config.sandbox.then(|| self.context.sandbox(cluster)).transpose().map_err(told)?;
-        let services = self.context.services(cluster, sandbox.as_ref()).map_err(told)?;
-        let services = services
-            .get::<Cluster>()
-            .ok_or_else(|| CallError::new(codes::TARGET, format!("the target `{cluster}` has no cluster")))?;
-        let executor = self.context.runtime.block_on(Executor::start(services, target.clone()))?;
+        let (cluster, sandbox) =
+            self.context.cluster(target.cluster.as_deref().unwrap_or(name)).map_err(told)?;
+        let executor = self.context.runtime.block_on(Executor::start(cluster, target.clone()))?;
         let shared = Arc::new(Shared { executor, _sandbox: sandbox });
         executors.insert(name.to_owned(), Arc::clone(&shared));
         Ok(shared)
