@@ -59,7 +59,7 @@ fn the_leader_decides_and_when_it_dies_or_ends_another_one_does() {
     records(&world, 3);
 
     // Told to end: it gives the Lease back, and the other one need not wait.
-    let mut both = [&mut one, &mut two];
+    let both = [&mut one, &mut two];
     let leads = usize::from(!second.contains(&format!("/{}/", both[0].pid())));
     assert!(second.contains(&format!("/{}/", both[leads].pid())), "{second}");
     both[leads].end();
