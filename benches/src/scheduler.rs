@@ -176,7 +176,7 @@ impl Launcher for Lags {
 
     fn cancel(&self, _: &str, _: &str) {}
 
-    fn leave(&self, _: &str) {}
+    fn leave(&self, _: &str, _: &str) {}
 
     fn halted(&self) -> Result<Option<String>, StoreError> {
         Ok(None)

@@ -179,7 +179,7 @@ fn severity(moments: impl Iterator<Item = Moment>) -> &'static str {
     let rank = |moment: Moment| match moment {
         Moment::Succeeded => 0,
         Moment::Started => 1,
-        Moment::Waiting | Moment::Missed | Moment::BreakGlass => 2,
+        Moment::Waiting | Moment::Closing | Moment::Missed | Moment::BreakGlass => 2,
         Moment::Failed => 3,
     };
     ["ok", "info", "warning", "critical"][moments.map(rank).max().unwrap_or(1)]

@@ -9,6 +9,7 @@ use aegis_engine::codes;
 use aegis_engine::error::CallError;
 use aegis_engine::run::Handle;
 use aegis_engine::runbook::{AtWindowEnd, Runbook};
+use aegis_scheduler::service::CLOSED;
 use aegis_scheduler::{Refusal, Subject, Why, reading};
 use clap::Args;
 use jiff::Timestamp;
@@ -113,14 +114,12 @@ impl Admitted {
             watcher.say(&format!("the maintenance window closes at {closes}: {next}"));
             let left = Duration::try_from(closes.duration_since(SystemClock.now())).unwrap_or_default();
             tokio::time::sleep(left).await;
-            match at_end {
-                AtWindowEnd::Continue => {}
-                AtWindowEnd::Leave => handle.abandon(),
-                AtWindowEnd::Cancel => {
-                    let cancel = move || handle.cancel(&person, "its maintenance window closed");
-                    let _ = tokio::task::spawn_blocking(cancel).await;
-                }
-            }
+            let stop = move || match at_end {
+                AtWindowEnd::Continue => Ok(()),
+                AtWindowEnd::Leave => handle.leave(&person, CLOSED),
+                AtWindowEnd::Cancel => handle.cancel(&person, CLOSED),
+            };
+            let _ = tokio::task::spawn_blocking(stop).await;
         });
     }
 }

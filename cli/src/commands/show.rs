@@ -67,7 +67,7 @@ fn head(case: &Case, entries: &[Entry], report: &Report, placed: Option<&Placed>
             Some(placed) if placed.placement == Placement::Wanted => {
                 write!(status, ": an engine puts it into another job")
             }
-            _ => write!(status, ": no process runs it (next: aegis resume {})", record.id),
+            _ => write!(status, ": {} (next: aegis resume {})", left(entries), record.id),
         };
     }
     status.push_str(&undone(entries));
@@ -123,6 +123,18 @@ fn decided(case: &Case, entries: &[Entry], on_everything: bool) -> String {
         let _ = write!(text, "\n  next: aegis resume {}", case.record.id);
     }
     text
+}
+
+/// Why nobody executes a run.
+fn left(entries: &[Entry]) -> String {
+    let last = entries.iter().rev().find_map(|entry| match &entry.body {
+        Body::Resumed { .. } => Some(None),
+        Body::Decided { act: Act::Leave, person, note, .. } => {
+            Some(Some(format!("left by {}, {note}", person.0)))
+        }
+        _ => None,
+    });
+    last.flatten().unwrap_or_else(|| "no process runs it".to_owned())
 }
 
 /// Who took an ended run back, and when.

@@ -120,6 +120,7 @@ fn decision(act: &Act) -> String {
         Act::MarkDone { key, .. } => format!("{key} was done by hand"),
         Act::Retry { .. } => "retry".to_owned(),
         Act::Cancel => "cancel".to_owned(),
+        Act::Leave => "to be left where it stands".to_owned(),
         Act::Undo => "undo".to_owned(),
     }
 }

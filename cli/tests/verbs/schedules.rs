@@ -443,8 +443,11 @@ fn at_the_end_of_its_window_a_run_is_left_to_be_resumed_if_it_says_so() {
     while serving.hears("not-started")["record"]["why"] != "outside-window" {}
     let run = started["run"].as_str().unwrap();
     let mut shown = String::new();
-    while !shown.contains("interrupted") {
+    while !shown.contains("interrupted: left by scheduler, its maintenance window closed") {
         shown = project.aegis(&["show", run]).ended(0).out;
+    }
+    while !told(&project, "ops").contains("then it is left where it stands, and goes on in the next one") {
+        std::thread::park_timeout(std::time::Duration::from_millis(100));
     }
     serving.stop();
 }

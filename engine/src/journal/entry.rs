@@ -404,6 +404,8 @@ pub enum Act {
     },
     /// Stop the run and undo what can be undone.
     Cancel,
+    /// Stop the run where it stands, to be resumed.
+    Leave,
     /// Undo what can be undone of a run that has ended.
     Undo,
 }

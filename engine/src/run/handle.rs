@@ -85,16 +85,24 @@ impl Handle {
     /// # Errors
     /// When the decision cannot be journaled; the run is stopped all the same.
     pub fn cancel(&self, person: &Person, note: &str) -> Result<(), StoreError> {
-        let act = Act::Cancel;
-        let decided = Body::Decided {
-            person: person.clone(),
-            act: act.clone(),
-            note: note.to_owned(),
-            evidence: String::new(),
-        };
-        let journaled = self.session.journal.commit(decided);
-        self.session.hear(&act);
+        let journaled = self.decide(person, Act::Cancel, note);
+        self.session.hear(&Act::Cancel);
         journaled
+    }
+
+    /// Leaves it where it is, as somebody decided who is not in front of it.
+    ///
+    /// # Errors
+    /// When the decision cannot be journaled; the run is left all the same.
+    pub fn leave(&self, person: &Person, note: &str) -> Result<(), StoreError> {
+        let journaled = self.decide(person, Act::Leave, note);
+        self.abandon();
+        journaled
+    }
+
+    fn decide(&self, person: &Person, act: Act, note: &str) -> Result<(), StoreError> {
+        let (person, note, evidence) = (person.clone(), note.to_owned(), String::new());
+        self.session.journal.commit(Body::Decided { person, act, note, evidence })
     }
 
     /// Leaves it where it is: nothing more is undone, it can be resumed, even if it was being cancelled.

@@ -167,7 +167,7 @@ impl Recorded {
             Act::Cancel => self.cancelled = Some(seq),
             Act::Skip { key } => self.settle(key, Outcome::Skipped(note.to_owned()), seq),
             Act::MarkDone { key, value } => self.settle(key, Outcome::Ok(value.clone()), seq),
-            Act::Approve { .. } | Act::Reject { .. } | Act::Undo => {}
+            Act::Approve { .. } | Act::Reject { .. } | Act::Leave | Act::Undo => {}
         }
     }
 

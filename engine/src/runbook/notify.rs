@@ -27,6 +27,8 @@ pub enum Moment {
     Failed,
     /// It waits for a person.
     Waiting,
+    /// Its maintenance window closes soon, and it is stopped then.
+    Closing,
     /// It should have run and did not: nobody was there, or it could not be used.
     Missed,
     /// A person let it run outside of its window or inside a freeze.
@@ -35,11 +37,18 @@ pub enum Moment {
 
 impl Moment {
     /// Every moment, in the order of a run.
-    pub const ALL: [Self; 6] =
-        [Self::Started, Self::Succeeded, Self::Failed, Self::Waiting, Self::Missed, Self::BreakGlass];
+    pub const ALL: [Self; 7] = [
+        Self::Started,
+        Self::Succeeded,
+        Self::Failed,
+        Self::Waiting,
+        Self::Closing,
+        Self::Missed,
+        Self::BreakGlass,
+    ];
 
     /// The moments that a lone channel name is for: somebody may have to do something.
-    pub const USUAL: [Self; 4] = [Self::Failed, Self::Waiting, Self::Missed, Self::BreakGlass];
+    pub const USUAL: [Self; 5] = [Self::Failed, Self::Waiting, Self::Closing, Self::Missed, Self::BreakGlass];
 
     /// The word as it stands in files.
     #[must_use]
@@ -49,6 +58,7 @@ impl Moment {
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
             Self::Waiting => "waiting",
+            Self::Closing => "closing",
             Self::Missed => "missed",
             Self::BreakGlass => "break-glass",
         }

@@ -34,8 +34,9 @@ pub trait Launcher: Send + Sync + 'static {
     /// Cancels a run, wherever it executes: what can be undone is undone.
     fn cancel(&self, run: &str, note: &str);
 
-    /// Leaves a run where it stands.
-    fn leave(&self, run: &str);
+    /// Leaves a run where it stands, and says in its journal why; without a reason nothing is said, because the process
+    /// ends.
+    fn leave(&self, run: &str, note: &str);
 
     /// The process will end: runs that go on without it are let go of.
     fn stopping(&self) {}

@@ -41,6 +41,7 @@ pub use election::{Election, Everybody};
 pub use launcher::{Launcher, Left, Look};
 pub use told::{Listener, Pulse, Told};
 use turns::Executing;
+pub use windows::CLOSED;
 
 /// The longest sleep: after a suspend or a jump of the clock nothing is later than this.
 const LONGEST_SLEEP: Duration = Duration::from_millis(500);
@@ -195,7 +196,7 @@ impl Service {
             self.sleep();
         }
         for run in self.executing.keys() {
-            self.launcher.leave(run);
+            self.launcher.leave(run, "");
         }
         // What is left writes where it stands; its claims go with the process.
         while !self.executing.is_empty() {

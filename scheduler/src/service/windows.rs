@@ -7,6 +7,9 @@ use super::{Service, Told};
 use crate::calendar::Subject;
 use crate::keeper::Launch;
 
+/// Why a run was stopped, as its journal says it.
+pub const CLOSED: &str = "its maintenance window closed";
+
 /// A run is warned this long before its window closes.
 const WARNING: SignedDuration = SignedDuration::from_mins(10);
 
@@ -44,8 +47,8 @@ impl Service {
             executing.stopped = true;
             match launch.schedule.at_window_end {
                 AtWindowEnd::Continue => {}
-                AtWindowEnd::Leave => self.launcher.leave(&launch.run),
-                AtWindowEnd::Cancel => self.launcher.cancel(&launch.run, "its maintenance window closed"),
+                AtWindowEnd::Leave => self.launcher.leave(&launch.run, CLOSED),
+                AtWindowEnd::Cancel => self.launcher.cancel(&launch.run, CLOSED),
             }
         }
     }

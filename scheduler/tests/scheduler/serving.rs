@@ -52,7 +52,7 @@ impl Launcher for Patient {
 
     fn cancel(&self, _: &str, _: &str) {}
 
-    fn leave(&self, _: &str) {}
+    fn leave(&self, _: &str, _: &str) {}
 
     fn halted(&self) -> Result<Option<String>, StoreError> {
         Ok(None)

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use aegis_engine::journal::Verdict;
-use aegis_engine::runbook::{Moment, Notify};
+use aegis_engine::runbook::{AtWindowEnd, Moment, Notify};
 use aegis_scheduler::Schedule;
 use aegis_scheduler::keeper::Launch;
 use aegis_scheduler::service::Told;
@@ -57,6 +57,20 @@ fn one(context: &Context, told: &Told) -> Option<Notice> {
                 schedule.name, pause.reason, schedule.name
             );
             Some(of(context, Some(schedule), Moment::Failed, text))
+        }
+        Told::Closing(launch, at, at_end) => {
+            let next = match at_end {
+                AtWindowEnd::Continue => return None,
+                AtWindowEnd::Leave => "left where it stands, and goes on in the next one",
+                AtWindowEnd::Cancel => "cancelled",
+            };
+            let at = at.strftime("%Y-%m-%dT%H:%M:%SZ");
+            Some(about(
+                context,
+                launch,
+                Moment::Closing,
+                &format!("its window closes at {at}, then it is {next}"),
+            ))
         }
         Told::Started(launch) => Some(about(context, launch, Moment::Started, "started")),
         Told::Waiting(launch) => Some(about(context, launch, Moment::Waiting, "waits for a person")),

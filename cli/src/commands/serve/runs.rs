@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use aegis_console::metrics::Metrics;
+use aegis_engine::clock::{Clock, SystemClock};
 use aegis_engine::codes;
 use aegis_engine::diagnostic::{Problems, Severity};
 use aegis_engine::error::CallError;
 use aegis_engine::journal::{
-    Body, Entry, Person, Placement, Scheduled, Status, Store, StoreError, Verdict, Wait,
+    Act, Body, Entry, Person, Placement, Scheduled, Status, Store, StoreError, Verdict, Wait,
 };
 use aegis_engine::run::engine::{EngineError, Execution};
 use aegis_engine::run::{Engine, Handle, Mode, Occasion, Resume, Start, stored};
@@ -177,6 +178,13 @@ impl Runs {
         shared
     }
 
+    /// Decides on a run that another process executes, or none.
+    fn decide(&self, run: &str, act: Act, note: &str) {
+        let (person, note, evidence) = (itself(), note.to_owned(), String::new());
+        let decided = Body::Decided { person, act, note, evidence };
+        drop(self.store.append(run, &[(SystemClock.now(), decided)]));
+    }
+
     fn handle(&self, run: &str) -> Option<Handle> {
         self.handles.lock().unwrap_or_else(PoisonError::into_inner).get(run).cloned()
     }
@@ -233,29 +241,20 @@ impl Launcher for Runs {
     }
 
     fn cancel(&self, run: &str, note: &str) {
-        let person = Person("scheduler".to_owned());
         match self.handle(run) {
             // A decision that cannot be journaled stops the run all the same.
-            Some(handle) => drop(handle.cancel(&person, note)),
-            None => {
-                let decided = Body::Decided {
-                    person,
-                    act: aegis_engine::journal::Act::Cancel,
-                    note: note.to_owned(),
-                    evidence: String::new(),
-                };
-                let now = aegis_engine::clock::Clock::now(&aegis_engine::clock::SystemClock);
-                drop(self.store.append(run, &[(now, decided)]));
-            }
+            Some(handle) => drop(handle.cancel(&itself(), note)),
+            None => self.decide(run, Act::Cancel, note),
         }
     }
 
-    fn leave(&self, run: &str) {
-        if self.jobs.leave(run) {
-            return;
-        }
-        if let Some(handle) = self.handle(run) {
-            handle.abandon();
+    fn leave(&self, run: &str, note: &str) {
+        let in_job = self.jobs.leave(run);
+        match self.handle(run) {
+            Some(handle) if note.is_empty() => handle.abandon(),
+            Some(handle) => drop(handle.leave(&itself(), note)),
+            None if in_job && !note.is_empty() => self.decide(run, Act::Leave, note),
+            None => {}
         }
     }
 
@@ -293,6 +292,11 @@ pub(super) fn quiet(
     let (mut execution, sandbox) = made?;
     execution.person = scheduler(schedule);
     Ok((execution, sandbox))
+}
+
+/// In whose name windows and overlaps stop runs.
+fn itself() -> Person {
+    Person("scheduler".to_owned())
 }
 
 /// The first thing that is wrong, as the error of one run.
