@@ -197,12 +197,14 @@ impl Shape {
 
     fn of_items(&self, items: &[Value], name: &str) -> Vec<Misfit> {
         let Some(shape) = &self.items else { return Vec::new() };
-        let each = items.iter().enumerate();
-        each.flat_map(|(index, item)| {
-            let found = shape.misfits(item, &format!("{name}[{index}]"));
-            found.into_iter().map(move |misfit| misfit.below(&index.to_string()))
-        })
-        .collect()
+        // Names are made for what does not fit only: an array may be long.
+        let wrong = items.iter().enumerate().filter(|(_, item)| !shape.misfits(item, name).is_empty());
+        wrong
+            .flat_map(|(index, item)| {
+                let found = shape.misfits(item, &format!("{name}[{index}]"));
+                found.into_iter().map(move |misfit| misfit.below(&index.to_string()))
+            })
+            .collect()
     }
 
     fn of_entries(&self, map: &Map<String, Value>, name: &str) -> Vec<Misfit> {

@@ -123,7 +123,7 @@ async fn what_would_fill_the_memory_is_refused_before_it_does() {
         ("join", json!({ "items": vec!["a"; 1 << 10], "separator": &text })),
         ("replace", json!({ "text": &text, "pattern": "x", "replacement": &text })),
         ("replace", json!({ "text": &text, "pattern": "x+", "replacement": dollars })),
-        ("indent", json!({ "text": lines, "spaces": 255 })),
+        ("indent", json!({ "text": lines, "spaces": 200 })),
         ("find_all", json!({ "text": &text, "pattern": "x" })),
         ("lines", json!({ "text": breaks, "blank": true })),
     ];
