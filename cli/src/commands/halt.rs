@@ -1,5 +1,6 @@
 //! `aegis halt`: no effect of any run in this state directory happens until `aegis unhalt`.
 
+use aegis_engine::CallError;
 use aegis_engine::clock::{Clock, SystemClock};
 use aegis_engine::journal::Halt as Switch;
 use clap::Args;
@@ -32,6 +33,10 @@ impl Halt {
     pub(crate) fn run(self, global: &Global) -> Result<Exit, Failure> {
         let context = Context::new(global, None)?;
         let reason = self.why.text.or(self.why.reason).unwrap_or_default();
+        if reason.trim().is_empty() {
+            let hint = "`aegis halt WHY`: who finds everything halted wants to know";
+            return Err(CallError::argument("a halt needs a reason").hint(hint).into());
+        }
         let switch = Switch { person: context.person(), reason, at: SystemClock.now() };
         context.store()?.set_halt(Some(&switch))?;
         if global.json() {

@@ -182,6 +182,7 @@ fn the_command_line_refuses_what_says_nothing() {
     told(&["schedule", "pause", "ask", "--reason", " "], &["a pause needs a reason", "hint: "]);
     let backfill = ["schedule", "backfill", "ask", "--from", "2026-03-02", "--to", "2026-03-01"];
     told(&backfill, &["`--from` (2026-03-01T15:00:00Z) is after `--to` (2026-02-28T15:00:00Z)", "hint: "]);
+    told(&["halt", " "], &["a halt needs a reason", "hint: "]);
     told(&["show", ""], &["no run is named", "`aegis runs` lists them"]);
     told(&["run", "runbooks/ask.rhai", "--break-glass", ""], &["breaking the glass needs a reason"]);
     let paused = project.aegis(&["schedule", "ls", "--output", "json"]).ended(0).json().remove(0);

@@ -145,6 +145,12 @@ impl Expression {
         matches!(self.form, Form::Vixie(_) | Form::Quartz(_))
     }
 
+    /// True for one time by the clock on the wall.
+    #[must_use]
+    pub const fn is_once(&self) -> bool {
+        matches!(self.form, Form::Once(_))
+    }
+
     /// True for what names its years, and may be over.
     #[must_use]
     pub fn has_years(&self) -> bool {
@@ -184,9 +190,17 @@ impl Form {
         if let Some(once) = once(text) {
             return Ok(once);
         }
+        if text.get(..10).is_some_and(is_dated) {
+            let hint = "look at its month, its day and its time, like `2026-12-24T18:00`";
+            return Err(Wrong::new(format!("`{text}` is on no calendar: it never comes"), hint));
+        }
         match text.split_whitespace().count() {
             5 => vixie::check(text).map(|()| Self::Vixie(Arc::clone(text))),
             6 | 7 => quartz::check(text).map(|()| Self::Quartz(Arc::clone(text))),
+            count if text.starts_with(|c: char| c == '*' || c.is_ascii_digit()) => {
+                let fields = aegis_engine::text::count(count, "field");
+                Err(Wrong::new(format!("`{text}` says no time: it has {fields}"), FORMS))
+            }
             _ => Err(Wrong::new(format!("`{text}` says no time"), FORMS)),
         }
     }
@@ -211,6 +225,12 @@ fn every(length: &str) -> Result<Form, Wrong> {
         return Err(Wrong::new("an interval is one second or longer", hint));
     }
     Ok(Form::Every(period.0))
+}
+
+/// Whether it is written like a date, be it one or not.
+fn is_dated(text: &str) -> bool {
+    let fits = |(at, c): (usize, char)| if matches!(at, 4 | 7) { c == '-' } else { c.is_ascii_digit() };
+    text.char_indices().all(fits)
 }
 
 /// A date, a date with a time, or an instant.
@@ -311,6 +331,9 @@ mod tests {
         assert!(wrong("0 0 2 ? * 0").contains("Sunday is 1"), "{}", wrong("0 0 2 ? * 0"));
         assert!(wrong("tomorrow").contains("says no time"));
         assert!(wrong("every 0s").contains("one second"));
+        assert!(wrong("2027-02-30T10:00").contains("is on no calendar: it never comes"));
+        assert!(wrong("2027-02-28T24:30").contains("look at its month, its day and its time"));
+        assert!(wrong("0 2 * *").contains("it has 4 fields (write five fields"));
     }
 
     #[test]

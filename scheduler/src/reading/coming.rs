@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::expression::{Expression, Wrong};
-use crate::schedule::{Policy, Schedule};
+use crate::instants::{Due, Kind};
+use crate::schedule::{Policy, Schedule, Skipped};
 
 /// A time, with its bounds.
 #[derive(Clone, Copy)]
@@ -16,6 +17,7 @@ pub(super) struct Time<'a> {
     pub(super) zone: &'a TimeZone,
     pub(super) from: Option<Timestamp>,
     pub(super) until: Option<Timestamp>,
+    pub(super) skipped: Skipped,
 }
 
 /// The key that is wrong.
@@ -33,7 +35,14 @@ pub(super) fn contradiction(time: Time<'_>, now: Option<Timestamp>) -> Option<(K
         return Some((Key::Until, Wrong::new("it ends before it begins", hint)));
     }
     let is_bounded = from.is_some() || until.is_some();
-    if is_bounded && next(time, Timestamp::UNIX_EPOCH).is_none() {
+    // 100,000 schedules without bounds need no look ahead.
+    let first = if is_bounded || when.is_once() { next(time, Timestamp::UNIX_EPOCH) } else { None };
+    if when.is_once() && first.is_some_and(|due| due.kind == Kind::Skipped) {
+        let message =
+            format!("clocks jump over `{}`, and `skipped-hour` leaves it out: it never comes", when.text());
+        return Some((Key::When, Wrong::new(message, "take another time, or `shift`")));
+    }
+    if is_bounded && first.is_none() {
         let bounds = match (from, until) {
             (Some(_), Some(_)) => "between its `from` and its `until`",
             (Some(_), None) => "at or after its `from`",
@@ -49,8 +58,8 @@ pub(super) fn contradiction(time: Time<'_>, now: Option<Timestamp>) -> Option<(K
     })
 }
 
-fn next(Time { when, zone, from, until }: Time<'_>, after: Timestamp) -> Option<Timestamp> {
+fn next(Time { when, zone, from, until, skipped }: Time<'_>, after: Timestamp) -> Option<Due> {
     let timed = Schedule::timed("", Arc::clone(when), zone.clone());
-    let policy = Arc::new(Policy { from, until, ..*timed.policy });
-    Schedule { policy, ..timed }.next_after(after).map(|due| due.instant)
+    let policy = Arc::new(Policy { from, until, skipped, ..*timed.policy });
+    Schedule { policy, ..timed }.next_after(after)
 }

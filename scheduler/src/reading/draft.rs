@@ -136,7 +136,9 @@ impl Draft {
         fields: &mut Fields,
     ) {
         let Some(when) = &self.when else { return };
-        if let Some((key, wrong)) = contradiction(Time { when, zone, from, until }, now) {
+        if let Some((key, wrong)) =
+            contradiction(Time { when, zone, from, until, skipped: self.skipped.unwrap_or_default() }, now)
+        {
             let until = self.until.as_ref().and_then(|until| until.place.clone());
             fields.wrong(&if key == Key::Until { until } else { self.when_at.clone() }, wrong);
         }

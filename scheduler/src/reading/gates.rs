@@ -31,7 +31,7 @@ use super::fields::{Entry, Fields, Style};
 use super::file::File;
 use crate::calendar::{Freeze, Frozen, Gates, Manual, Mistake, Scope, Window};
 use crate::expression::Expression;
-use crate::schedule::Schedule;
+use crate::schedule::{Schedule, Skipped};
 
 /// The keys of the whole file.
 pub(super) const WHOLE: &[&str] = &["zone", "schedules", "triggers", "windows", "freezes"];
@@ -157,7 +157,7 @@ impl Reader<'_> {
             }
             return None;
         };
-        let time = Time { when, zone: &zone, from: None, until: None };
+        let time = Time { when, zone: &zone, from: None, until: None, skipped: Skipped::default() };
         if let Some((_, wrong)) = contradiction(time, Some(self.around.now)) {
             self.fields.wrong(&written.place, wrong);
         }

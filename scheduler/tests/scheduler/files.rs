@@ -199,6 +199,13 @@ fn what_contradicts_itself_and_never_comes_is_refused_and_what_is_merely_over_is
         ("2026-12-24T18:00", "from = 2027-01-01\n", "at or after its `from`", "8:8"),
         ("@daily", "from = 2026-12-24\nuntil = 2026-12-01\n", "it ends before it begins", "10:9"),
         ("every 1h", "from = 2026-12-24\nuntil = 2026-12-24\n", "it ends before it begins", "10:9"),
+        (
+            "2027-03-28T02:30",
+            "zone = \"Europe/Berlin\"\nskipped-hour = \"skip\"\n",
+            "clocks jump over",
+            "8:8",
+        ),
+        ("2027-02-30T02:30", "", "is on no calendar: it never comes", "8:8"),
     ];
     for (when, bounds, part, place) in never {
         let told = wrong(&lines(when, bounds));
@@ -211,6 +218,7 @@ fn what_contradicts_itself_and_never_comes_is_refused_and_what_is_merely_over_is
         ("2020-12-24T18:00", ""),
         ("0 0 2 ? * SUN 2026-2027", ""),
         ("0 0 30 * *", "from = 2027-01-30\nuntil = 2027-01-31\n"),
+        ("2027-03-28T02:30", "zone = \"Europe/Berlin\"\n"),
         ("every 1h", "from = 2027-01-01\nuntil = 2027-01-02\n"),
     ] {
         let plan = read(&format!("[schedules.a]\n{}", lines(when, bounds)), &[]);
