@@ -1,10 +1,11 @@
 //! Steps, parallel blocks, options and values.
 
+use aegis_engine::function::Registry;
 use aegis_engine::journal::{Body, Outcome, Verdict};
-use aegis_engine::runbook::BUILTINS;
+use aegis_engine::runbook::{BUILTINS, Runbook, Sources, check};
 use serde_json::json;
 
-use crate::world::Bench;
+use crate::world::{Bench, HEADER};
 
 fn ok(script: &str) -> (Bench, serde_json::Value) {
     let bench = Bench::new();
@@ -147,6 +148,67 @@ fn options_are_refused_in_a_run_as_they_are_by_a_check() {
         assert!(failure.message.starts_with(message), "{failure:?}");
         assert!(failure.hint.clone().unwrap_or_default().contains(hint), "{failure:?}");
     }
+}
+
+#[test]
+fn a_check_finds_what_a_run_refuses_and_nothing_that_it_takes() {
+    let values = [
+        "1",
+        "-1",
+        "0",
+        "1.5",
+        "true",
+        "\"5m\"",
+        "\"5 minuts\"",
+        "\"undo\"",
+        "\"pass\"",
+        "[]",
+        "[\"a\"]",
+        "[1]",
+        "#{}",
+        "#{ max: 1 }",
+        "#{ max: \"1\" }",
+        "#{ backoff: \"1s\", only_if: |e| true }",
+        "#{ only_if: 1 }",
+        "#{ function: \"f\" }",
+        "#{ function: 1 }",
+        "#{ question: \"go?\" }",
+        "|| 1",
+        "()",
+    ];
+    let calls = [
+        (
+            "step(\"s\", #{ KEY: VALUE }, || 1)",
+            &["retry", "timeout", "when", "on_failure", "undo", "approval", "x"][..],
+        ),
+        ("parallel([1], #{ KEY: VALUE }, |item| item)", &["max", "collect", "x"]),
+        ("lock::hold(\"a\", #{ KEY: VALUE })", &["wait", "time_to_live"]),
+        ("report::check(\"a\", #{ status: \"pass\", KEY: VALUE })", &["requirements", "from", "read", "x"]),
+        ("report::check(\"a\", #{ KEY: VALUE })", &["status"]),
+        ("report::table(\"a\", KEY, VALUE)", &["[]"]),
+    ];
+    let bench = Bench::new();
+    let modules = aegis_engine::builtin::modules();
+    let registry = Registry::new(modules).unwrap();
+    let (mut taken, mut refused) = (0, 0);
+    for (call, keys) in calls {
+        for (key, value) in keys.iter().flat_map(|key| values.map(|value| (key, value))) {
+            let text = format!("{HEADER}\n{};\n", call.replace("KEY", key).replace("VALUE", value));
+            let runbook = Runbook::from_sources(Sources::new("test.rhai", text.as_str())).unwrap();
+            let found = check(&runbook, &registry, &BUILTINS);
+            let codes: Vec<&str> = found.iter().map(|problem| problem.code.as_str()).collect();
+            let failure = bench.run(&text).failure;
+            let is_refused = failure.as_ref().is_some_and(|failure| failure.code == "A0101");
+            // A function where data is wanted is refused before anybody looks at what it stands for.
+            let is_data = failure.as_ref().is_some_and(|failure| failure.code == "A0010");
+            let is_found = codes.contains(&"A0101");
+            assert!(is_found || !is_refused, "only the run refuses {text}{failure:?}");
+            assert!(!is_found || is_refused || is_data, "a false alarm about {text}{found:?}");
+            if is_refused { refused += 1 } else { taken += 1 }
+        }
+    }
+    println!("{taken} values were taken, {refused} refused");
+    assert!(taken > 50 && refused > 100, "{taken} {refused}");
 }
 
 #[test]
