@@ -129,11 +129,11 @@ fn the_configuration_of_the_page_on_several_engines_is_read() {
     let page = std::fs::read_to_string(root().join("docs/several-engines.md")).unwrap();
     let project = Project::new("");
     let tables = blocks(&page, "toml");
-    assert_eq!(tables.len(), 2);
+    assert_eq!(tables.len(), 3);
     std::fs::create_dir(project.path().join("runbooks")).unwrap();
     let book = "runbook(#{ title: \"Back up\", needs: [] });\n";
     std::fs::write(project.path().join("runbooks/backup.rhai"), book).unwrap();
-    std::fs::write(project.path().join("aegis.toml"), tables[0]).unwrap();
+    std::fs::write(project.path().join("aegis.toml"), format!("{}\n{}", tables[0], tables[2])).unwrap();
     std::fs::write(project.path().join("schedules.toml"), tables[1]).unwrap();
     let config = project.output(&["config"]);
     assert!(config.status.success() && both(&config).contains("env:AEGIS_DATABASE"), "{}", both(&config));
