@@ -68,7 +68,7 @@ fn what_a_request_says_wrongly_is_told_in_the_shape_of_every_error_with_a_hint()
         (
             "POST",
             "/v1/runs/last/decisions",
-            "{\"act\": \"approve\", \"call\": \"x\"}",
+            "{\"act\": \"cancel\", \"call\": \"x\"}",
             422,
             &["takes no `call`"],
         ),
