@@ -44,7 +44,12 @@ pub fn without_effect(store: &dyn Store, run: &str, entries: &[Entry], current: 
 /// What is over and has nothing around it that is over as well, by where it was written.
 fn over(entries: &[Entry]) -> Over {
     let recorded = Recorded::of(entries);
-    let over = |key: &String| recorded.steps.get(key).and_then(|step: &RecordedStep| step.left.clone());
+    // Another script asks again what was approved inside of these: they are entered again.
+    let (_, entered_again) = recorded.approved();
+    let over = |key: &String| {
+        let step = recorded.steps.get(key).filter(|_| !entered_again.contains(key));
+        step.and_then(|step: &RecordedStep| step.left.clone())
+    };
     let keys: BTreeSet<&str> =
         recorded.steps.keys().filter(|key| over(key).is_some()).map(String::as_str).collect();
     let outermost = |key: &str| above(key).all(|around| !keys.contains(around));
