@@ -1,6 +1,7 @@
 //! Whose turn it is: which of the runs that wait to be executed an engine takes, given what is under way everywhere.
 //! Higher priorities first; among equals the schedule, then the target, with the fewest runs under way, then the
-//! oldest instant. A group has one run under way at a time, a target as many as it says.
+//! oldest instant. A group has one run under way at a time, a target as many as it says; a run that had begun and waits to
+//! be taken over keeps its place in both.
 //!
 //! Pure: the store hands in what waits and what is under way, in the transaction that marks what is taken.
 
@@ -9,18 +10,24 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
 
 use jiff::Timestamp;
 
-use crate::record::Record;
 use crate::schedule::Schedule;
+use crate::store::Waiting;
 
-/// How many runs are under way, by what limits them.
+/// How many runs there are, by what limits them.
 #[derive(Default)]
-struct UnderWay<'a> {
+struct Counts<'a> {
     schedules: HashMap<&'a str, usize>,
     targets: HashMap<&'a str, usize>,
     groups: HashMap<&'a str, usize>,
 }
 
-impl<'a> UnderWay<'a> {
+impl<'a> Counts<'a> {
+    fn of(schedules: impl Iterator<Item = &'a Schedule>) -> Self {
+        let mut counts = Self::default();
+        schedules.for_each(|schedule| counts.add(schedule));
+        counts
+    }
+
     fn add(&mut self, schedule: &'a Schedule) {
         *self.schedules.entry(&schedule.name).or_default() += 1;
         *self.targets.entry(&schedule.target).or_default() += 1;
@@ -29,15 +36,52 @@ impl<'a> UnderWay<'a> {
         }
     }
 
-    fn admits(&self, schedule: &Schedule) -> bool {
-        let group = schedule.group.as_deref();
-        let alone = group.is_none_or(|group| !self.groups.contains_key(group));
-        let on_target = self.targets.get(&*schedule.target).copied().unwrap_or_default();
-        alone && schedule.most_on_target.is_none_or(|most| on_target < most as usize)
+    fn remove(&mut self, schedule: &'a Schedule) {
+        let group = schedule.group.as_deref().and_then(|group| self.groups.get_mut(group));
+        let others = [self.schedules.get_mut(&*schedule.name), self.targets.get_mut(&*schedule.target)];
+        others.into_iter().chain([group]).flatten().for_each(|count| *count -= 1);
+    }
+
+    fn of_schedule(&self, name: &str) -> usize {
+        self.schedules.get(name).copied().unwrap_or_default()
+    }
+
+    fn on_target(&self, name: &str) -> usize {
+        self.targets.get(name).copied().unwrap_or_default()
+    }
+
+    fn in_group(&self, name: &str) -> usize {
+        self.groups.get(name).copied().unwrap_or_default()
     }
 }
 
-/// What waits of one schedule, the oldest first.
+/// Who has a place.
+struct Places<'a> {
+    under_way: Counts<'a>,
+    /// Runs that had begun and are to be taken over.
+    begun: Counts<'a>,
+}
+
+impl<'a> Places<'a> {
+    /// What had begun has its place already, so only what is under way can be in its way.
+    fn admits(&self, schedule: &Schedule, begun: bool) -> bool {
+        let taken =
+            |of: &dyn Fn(&Counts<'_>) -> usize| of(&self.under_way) + if begun { 0 } else { of(&self.begun) };
+        let group = schedule.group.as_deref();
+        let alone = group.is_none_or(|group| taken(&|counts| counts.in_group(group)) == 0);
+        let on_target = taken(&|counts| counts.on_target(&schedule.target));
+        alone && schedule.most_on_target.is_none_or(|most| on_target < most as usize)
+    }
+
+    fn take(&mut self, schedule: &'a Schedule, begun: bool) {
+        if begun {
+            self.begun.remove(schedule);
+        }
+        self.under_way.add(schedule);
+    }
+}
+
+/// What waits of one schedule: what had begun before the rest, the oldest first.
 struct Line<'a> {
     schedule: &'a Schedule,
     waiting: VecDeque<(Timestamp, usize)>,
@@ -50,42 +94,42 @@ type Rank<'a> = HashMap<&'a str, BinaryHeap<Reverse<(Timestamp, &'a str)>>>;
 #[derive(Default)]
 struct Lines<'a> {
     lines: HashMap<&'a str, Line<'a>>,
-    ranks: BTreeMap<(Reverse<u32>, usize), Rank<'a>>,
+    ranks: BTreeMap<(Reverse<i32>, usize), Rank<'a>>,
 }
 
 impl<'a> Lines<'a> {
-    fn of(known: &dyn Fn(&str) -> Option<&'a Schedule>, waiting: &[Record], counts: &UnderWay<'a>) -> Self {
+    fn of(known: &dyn Fn(&str) -> Option<&'a Schedule>, waiting: &[Waiting], counts: &Counts<'a>) -> Self {
         let mut lines = Self::default();
         let mut order: Vec<usize> = (0..waiting.len()).collect();
-        order.sort_by_key(|index| waiting[*index].instant);
+        order.sort_by_key(|index| (!waiting[*index].begun, waiting[*index].record.instant));
         for index in order {
-            let Some(schedule) = known(&waiting[index].schedule) else { continue };
+            let record = &waiting[index].record;
+            let Some(schedule) = known(&record.schedule) else { continue };
             let line = lines.lines.entry(&schedule.name);
             let line = line.or_insert_with(|| Line { schedule, waiting: VecDeque::new() });
-            line.waiting.push_back((waiting[index].instant, index));
+            line.waiting.push_back((record.instant, index));
         }
         let names: Vec<&str> = lines.lines.keys().copied().collect();
         names.into_iter().for_each(|name| lines.line_up(name, counts));
         lines
     }
 
-    /// Puts the oldest of a schedule where it belongs now.
-    fn line_up(&mut self, name: &'a str, counts: &UnderWay<'a>) {
+    /// Puts the first of a schedule where it belongs now.
+    fn line_up(&mut self, name: &'a str, counts: &Counts<'a>) {
         let Some(Line { schedule, waiting }) = self.lines.get(name) else { return };
         let Some((instant, _)) = waiting.front() else { return };
-        let under_way = counts.schedules.get(name).copied().unwrap_or_default();
-        let rank = self.ranks.entry((Reverse(schedule.policy.priority), under_way)).or_default();
+        let key = (Reverse(schedule.policy.priority), counts.of_schedule(name));
+        let rank = self.ranks.entry(key).or_default();
         rank.entry(&schedule.target).or_default().push(Reverse((*instant, name)));
     }
 
     /// Takes out whose turn it is, with its position; whoever it belongs to has to be lined up again.
-    fn next(&mut self, counts: &UnderWay<'a>) -> Option<(&'a Schedule, usize)> {
+    fn next(&mut self, counts: &Counts<'a>) -> Option<(&'a Schedule, usize)> {
         let mut first = self.ranks.first_entry()?;
-        let on_target = |target: &str| counts.targets.get(target).copied().unwrap_or_default();
         let rank = first.get_mut();
         let target = rank
             .iter()
-            .filter_map(|(target, heap)| Some((on_target(target), heap.peek()?.0, *target)))
+            .filter_map(|(target, heap)| Some((counts.on_target(target), heap.peek()?.0, *target)))
             .min()
             .map(|(.., target)| target);
         let heap = target.and_then(|target| rank.get_mut(target))?;
@@ -106,22 +150,26 @@ impl<'a> Lines<'a> {
 #[must_use]
 pub fn choose<'a>(
     known: &dyn Fn(&str) -> Option<&'a Schedule>,
-    waiting: &[Record],
+    waiting: &[Waiting],
     under_way: &[String],
     room: usize,
 ) -> Vec<usize> {
-    let mut counts = UnderWay::default();
-    under_way.iter().filter_map(|name| known(name)).for_each(|schedule| counts.add(schedule));
-    let mut lines = Lines::of(known, waiting, &counts);
+    let begun = waiting.iter().filter(|waits| waits.begun).filter_map(|waits| known(&waits.record.schedule));
+    let mut places = Places {
+        under_way: Counts::of(under_way.iter().filter_map(|name| known(name))),
+        begun: Counts::of(begun),
+    };
+    let mut lines = Lines::of(known, waiting, &places.under_way);
     let mut chosen = Vec::new();
     while chosen.len() < room
-        && let Some((schedule, index)) = lines.next(&counts)
+        && let Some((schedule, index)) = lines.next(&places.under_way)
     {
-        // What is not admitted now is not in this turn: counts only grow.
-        if counts.admits(schedule) {
-            counts.add(schedule);
+        // What is not admitted now is not in this turn, nor is what is behind it: places only get fewer.
+        let begun = waiting[index].begun;
+        if places.admits(schedule, begun) {
+            places.take(schedule, begun);
             chosen.push(index);
-            lines.line_up(&schedule.name, &counts);
+            lines.line_up(&schedule.name, &places.under_way);
         }
     }
     chosen

@@ -89,7 +89,7 @@ pub struct Policy {
     /// After this many failed runs in a row it is paused.
     pub pause_after: Option<u32>,
     /// Where runs wait for room, those with a higher one go first.
-    pub priority: u32,
+    pub priority: i32,
 }
 
 /// What happens to an instant while a run of the schedule is under way.

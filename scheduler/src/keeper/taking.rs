@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use super::{Keeper, Launch, Promised};
 use crate::queue::choose;
 use crate::record::Record;
+use crate::store::Waiting;
 
 impl Keeper {
     /// Takes runs out of the queue for an engine that has room for so many.
@@ -14,7 +15,7 @@ impl Keeper {
     /// When the store cannot be used.
     pub fn take(&mut self, engine: &str, room: usize, now: Timestamp) -> Result<Vec<Promised>, StoreError> {
         let known = |name: &str| self.schedule(name).map(|schedule| &**schedule);
-        let mut chosen = |waiting: &[Record], under_way: &[String]| choose(&known, waiting, under_way, room);
+        let mut chosen = |waiting: &[Waiting], under_way: &[String]| choose(&known, waiting, under_way, room);
         let taken = self.store.take(engine, now, &mut chosen)?;
         let promised = |record: Record| {
             let launch = Launch::of(self.schedule(&record.schedule)?, &record)?;
@@ -28,8 +29,8 @@ impl Keeper {
     /// # Errors
     /// When the store cannot be used.
     pub fn take_one(&self, engine: &str, run: &str, now: Timestamp) -> Result<bool, StoreError> {
-        let mut chosen = |waiting: &[Record], _: &[String]| {
-            waiting.iter().position(|record| record.run() == Some(run)).into_iter().collect()
+        let mut chosen = |waiting: &[Waiting], _: &[String]| {
+            waiting.iter().position(|waits| waits.record.run() == Some(run)).into_iter().collect()
         };
         Ok(!self.store.take(engine, now, &mut chosen)?.is_empty())
     }

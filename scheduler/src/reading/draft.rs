@@ -66,7 +66,7 @@ pub(super) struct Draft {
     pub(super) pause_after: Option<u32>,
     pub(super) notify: Option<(Notify, Option<Place>)>,
     pub(super) group: Option<String>,
-    pub(super) priority: Option<u32>,
+    pub(super) priority: Option<i32>,
 }
 
 /// Reads the keys of one schedule.
@@ -101,10 +101,10 @@ pub(super) fn drafted(
             "from" => draft.from = Some(value.clone()),
             "until" => draft.until = Some(value.clone()),
             "paused" => draft.paused = fields.reason(value),
-            "pause-after-failures" => draft.pause_after = fields.number(value),
+            "pause-after-failures" => draft.pause_after = fields.number(value, 1..=u32::MAX),
             "notify" => draft.notify = fields.notify(value).map(|notify| (notify, value.place.clone())),
             "group" => draft.group = fields.text(value),
-            "priority" => draft.priority = fields.number(value),
+            "priority" => draft.priority = fields.number(value, i32::MIN..=i32::MAX),
             _ => draft.others.push((key, value.clone())),
         }
     }

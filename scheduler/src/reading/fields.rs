@@ -1,6 +1,8 @@
 //! Single values of schedules, windows and freezes, and what is said when one is wrong. A file writes `catch-up`, a
 //! header `catch_up`.
 
+use std::fmt::Display;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use aegis_engine::Period;
@@ -128,10 +130,15 @@ impl Fields {
         Some(text).filter(|text| !text.trim().is_empty())
     }
 
-    pub(super) fn number(&mut self, written: &Written) -> Option<u32> {
-        let read = written.value().as_u64().and_then(|number| u32::try_from(number).ok()).filter(|n| *n > 0);
+    pub(super) fn number<N>(&mut self, written: &Written, range: RangeInclusive<N>) -> Option<N>
+    where
+        N: TryFrom<i64> + PartialOrd + Display,
+    {
+        let read = written.value().as_i64().and_then(|number| N::try_from(number).ok());
+        let read = read.filter(|number| range.contains(number));
         if read.is_none() {
-            self.refuse(&written.place, "expected a whole number, 1 or more", None);
+            let (least, most) = (range.start(), range.end());
+            self.refuse(&written.place, format!("expected a whole number from {least} to {most}"), None);
         }
         read
     }

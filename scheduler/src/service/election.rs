@@ -8,6 +8,11 @@ pub trait Election: Debug + Send + Sync + 'static {
     /// The engine that leads, when it is another one.
     fn leader(&self) -> Option<String>;
 
+    /// Whether it elects anybody: where it does not, there is nothing to tell of it.
+    fn elects(&self) -> bool {
+        true
+    }
+
     /// This engine has just done what is its part: it may lead.
     fn works(&self);
 
@@ -22,6 +27,10 @@ pub struct Everybody;
 impl Election for Everybody {
     fn leader(&self) -> Option<String> {
         None
+    }
+
+    fn elects(&self) -> bool {
+        false
     }
 
     fn works(&self) {}

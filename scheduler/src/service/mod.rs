@@ -140,6 +140,8 @@ pub struct Service {
     halted: bool,
     /// The other engine that decides on instants.
     leader: Option<String>,
+    /// Whether it was told who leads, as far as there is anything to tell.
+    knows_leader: bool,
     looked: Option<Instant>,
     kept: Instant,
     stopping: Option<Instant>,
@@ -157,6 +159,7 @@ impl Service {
         listener: Listener,
         options: Options,
     ) -> Self {
+        let knows_leader = !options.election.elects();
         Self {
             keeper,
             launcher,
@@ -170,6 +173,7 @@ impl Service {
             shut: false,
             halted: false,
             leader: None,
+            knows_leader,
             looked: None,
             kept: Instant::now(),
             stopping: None,
@@ -265,9 +269,9 @@ impl Service {
 
     fn look_who_leads(&mut self) {
         let leader = self.options.election.leader();
-        if self.leader != leader {
+        if self.leader != leader || !self.knows_leader {
             self.tell(&Told::Leads(leader.clone()));
-            self.leader = leader;
+            (self.leader, self.knows_leader) = (leader, true);
         }
     }
 

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use postgres::PostgresRecords;
-pub use queue::{BY_HAND, Choose, Key, Queue, Rest};
+pub use queue::{BY_HAND, Choose, Key, Queue, Rest, Waiting};
 pub use sqlite::SqliteRecords;
 
 use crate::record::{Outcome, Record};

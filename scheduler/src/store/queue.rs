@@ -1,12 +1,14 @@
 //! The queue: runs that were promised and have not ended. Whoever has room takes some, keeps them while it executes
 //! them, and gives them back. [`crate::queue`] says whose turn it is; a store chooses and marks in one transaction.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use aegis_engine::journal::StoreError;
 use jiff::Timestamp;
 
 use crate::record::Record;
+use crate::store::stored::nanoseconds;
 
 /// What becomes of a run that an engine does not execute any more, and that has not ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,11 +22,35 @@ pub enum Rest {
 /// A person who starts a run by hand begins within this time, or an engine takes the run.
 pub const BY_HAND: Duration = Duration::from_secs(10);
 
-/// So many candidates are looked at in one turn.
+/// So many candidates are looked at in one turn, of those that had begun and of the others.
 pub(super) const MOST_QUEUED: i64 = 5000;
 
+/// A run that waits for an engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// Its record.
+    pub record: Record,
+    /// Somebody has had it before, and is gone or has given it back: it may be half done.
+    pub begun: bool,
+}
+
+impl Waiting {
+    /// What had begun, and what nobody has had yet.
+    pub(super) fn all(begun: Vec<Record>, fresh: Vec<Record>) -> Vec<Self> {
+        let begun = begun.into_iter().map(|record| Self { record, begun: true });
+        begun.chain(fresh.into_iter().map(|record| Self { record, begun: false })).collect()
+    }
+}
+
+/// Schedules of the runs that are under way: what has begun, without what waits to be taken over.
+pub(super) fn under_way(begun: Vec<(String, i64)>, waiting: &[Waiting]) -> Vec<String> {
+    let key = |waits: &Waiting| (waits.record.schedule.clone(), nanoseconds(waits.record.instant));
+    let waiting: HashSet<(String, i64)> = waiting.iter().filter(|waits| waits.begun).map(key).collect();
+    begun.into_iter().filter(|run| !waiting.contains(run)).map(|(schedule, _)| schedule).collect()
+}
+
 /// Chooses from what waits for an engine, given the schedules of what is under way; answers positions.
-pub type Choose<'a> = &'a mut (dyn FnMut(&[Record], &[String]) -> Vec<usize> + Send);
+pub type Choose<'a> = &'a mut (dyn FnMut(&[Waiting], &[String]) -> Vec<usize> + Send);
 
 /// The schedule and the instant that a run was promised to: the key of its record.
 pub type Key<'a> = (&'a str, Timestamp);

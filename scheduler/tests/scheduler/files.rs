@@ -141,7 +141,7 @@ fn mistakes_are_told_with_line_caret_and_hint_and_the_others_stay() {
     );
     said(with("catch-up = \"soon\""), &["expected a duration", "schedules.toml:9:12"]);
     said(with("target = \"prd\""), &["there is no target `prd`", "schedules.toml:9:10"]);
-    said(with("pause-after-failures = 0"), &["1 or more"]);
+    said(with("pause-after-failures = 0"), &["expected a whole number from 1 to 4294967295"]);
     said(with("until = \"some day\""), &["`some day` is no time"]);
     let runbook = "runbook = \"runbooks/backup.rhai\"\n";
     said(
@@ -311,5 +311,21 @@ fn a_group_a_priority_and_the_limit_of_the_target_are_read() {
     let schedule = &plan.schedules[0];
     assert_eq!(schedule.group.as_deref(), Some("database/orders"));
     assert_eq!((schedule.policy.priority, schedule.most_on_target), (7, Some(2)));
-    assert!(with("priority = 0").contains("1 or more"));
+    for right in [0, -3, i32::MIN, i32::MAX] {
+        let plan = read(
+            &format!(
+                "[schedules.a]\nrunbook = \"runbooks/backup.rhai\"\nwhen = \"@daily\"\nparams = {{ bucket = \"b\" }}\npriority = {right}\n"
+            ),
+            &[],
+        );
+        assert!(plan.problems.is_empty(), "{}", told(&plan));
+        assert_eq!(plan.schedules[0].policy.priority, right);
+    }
+    for wrong in ["priority = 2147483648", "priority = 1.5", "priority = \"high\""] {
+        assert!(
+            with(wrong).contains("a whole number from -2147483648 to 2147483647"),
+            "{wrong}: {}",
+            with(wrong)
+        );
+    }
 }

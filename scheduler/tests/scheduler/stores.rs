@@ -10,7 +10,7 @@ use aegis_engine::testing::postgres::opened;
 use aegis_scheduler::record::run_id;
 use aegis_scheduler::schedule::Definition;
 use aegis_scheduler::store::{
-    Admission, Change, Ended, Limit, Pause, PostgresRecords, RecordStore, Rest, SqliteRecords,
+    Admission, Change, Ended, Limit, Pause, PostgresRecords, RecordStore, Rest, SqliteRecords, Waiting,
 };
 use aegis_scheduler::{Outcome, Record, Why};
 use jiff::Timestamp;
@@ -35,6 +35,7 @@ promises! {
     news_are_what_others_did,
     a_promised_run_is_taken_once,
     what_is_parked_waits_until_it_is_woken,
+    what_had_begun_is_told_apart,
     a_run_started_by_hand_is_left_to_the_person_for_a_while,
     a_trigger_starts_as_many_runs_as_it_may,
     history_is_newest_first,
@@ -185,7 +186,7 @@ fn promised(schedule: &str, second: i64) -> Record {
 const DAILY: Definition<'_> = Definition { when: "@daily", zone: "UTC" };
 
 fn take(store: &dyn RecordStore, engine: &str, room: usize) -> Vec<String> {
-    let mut oldest = |waiting: &[Record], _: &[String]| (0..waiting.len().min(room)).collect();
+    let mut oldest = |waiting: &[Waiting], _: &[String]| (0..waiting.len().min(room)).collect();
     let taken = store.take(engine, Timestamp::now(), &mut oldest).unwrap();
     taken.iter().map(|record| record.run().unwrap().to_owned()).collect()
 }
@@ -318,6 +319,38 @@ fn what_is_parked_waits_until_it_is_woken(open: Open<'_>) {
     assert_eq!(store.open().unwrap().len(), 3);
     store.wake(&[("a", at(3)), ("a", at(9))]).unwrap();
     assert_eq!(take(&*open(), "two", 9), [run(3)]);
+}
+
+/// So that it keeps its place from the moment its engine is gone until it is taken over.
+fn what_had_begun_is_told_apart(open: Open<'_>) {
+    let store = open();
+    store.decided(&[promised("a", 1), promised("b", 2), promised("c", 3), promised("d", 4)], &[]).unwrap();
+    assert_eq!(take(&*store, "one", 3).len(), 3);
+    let told = || {
+        let mut told = (Vec::new(), Vec::new());
+        let mut look = |waiting: &[Waiting], under_way: &[String]| {
+            let line = |waits: &Waiting| format!("{} {}", waits.record.schedule, waits.begun);
+            told = (waiting.iter().map(line).collect(), under_way.to_vec());
+            told.1.sort();
+            Vec::new()
+        };
+        open().take("one", Timestamp::now(), &mut look).unwrap();
+        told
+    };
+    let expected = |waiting: &[&str], under_way: &[&str]| {
+        let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        (owned(waiting), owned(under_way))
+    };
+    assert_eq!(told(), expected(&["d false"], &["a", "b", "c"]));
+    let back = [
+        (("a", at(1)), Rest::After(Duration::ZERO)),
+        (("b", at(2)), Rest::After(Duration::from_secs(600))),
+        (("c", at(3)), Rest::Parked),
+    ];
+    store.put_back("one", Timestamp::now(), &back).unwrap();
+    assert_eq!(told(), expected(&["a true", "d false"], &["b"]));
+    store.wake(&[("c", at(3))]).unwrap();
+    assert_eq!(told(), expected(&["a true", "c true", "d false"], &["b"]));
 }
 
 fn a_run_started_by_hand_is_left_to_the_person_for_a_while(open: Open<'_>) {

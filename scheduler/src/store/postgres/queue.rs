@@ -6,12 +6,29 @@ use jiff::Timestamp;
 
 use super::{PostgresRecords, record, select_records};
 use crate::record::Record;
-use crate::store::queue::MOST_QUEUED;
+use crate::store::queue::{MOST_QUEUED, under_way};
 use crate::store::stored::{Stored, nanoseconds};
-use crate::store::{BY_HAND, Choose, Key, Queue, Rest};
+use crate::store::{BY_HAND, Choose, Key, Queue, Rest, Waiting};
 
 /// Engines that take runs out of the queue take turns; any number that is always the same.
 const TURN: i64 = 0x6165_6769_7301;
+
+/// Runs that somebody has had, and that nobody executes: a pod that is merely watched has to be watched by somebody.
+const BEGUN: &str = select_records!(
+    "WHERE outcome = 'started' AND verdict IS NULL AND NOT parked
+       AND holder IS NOT NULL AND held_until <= clock_timestamp()
+       AND NOT EXISTS (SELECT FROM claims WHERE claims.run = records.run AND expires > clock_timestamp()
+         AND claims.holder NOT LIKE 'watched:%')
+     ORDER BY instant LIMIT $1 FOR UPDATE SKIP LOCKED"
+);
+
+/// Runs that nobody has had.
+const FRESH: &str = select_records!(
+    "WHERE outcome = 'started' AND verdict IS NULL AND NOT parked AND holder IS NULL
+       AND NOT EXISTS (SELECT FROM claims WHERE claims.run = records.run AND expires > clock_timestamp()
+         AND claims.holder NOT LIKE 'watched:%')
+     ORDER BY instant LIMIT $1 FOR UPDATE SKIP LOCKED"
+);
 
 impl PostgresRecords {
     /// How long an engine has what it took, in seconds: as long as it has the claims of its runs.
@@ -26,33 +43,27 @@ impl Queue for PostgresRecords {
         self.ask(async |connection, _| {
             let mut transaction = connection.begin().await?;
             sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(TURN).execute(&mut *transaction).await?;
-            let rows = sqlx::query(
-                select_records!(
-                    "WHERE outcome = 'started' AND verdict IS NULL AND NOT parked
-                   AND (holder IS NULL OR held_until <= clock_timestamp())
-                   AND NOT EXISTS (SELECT FROM claims WHERE claims.run = records.run AND expires > clock_timestamp()
-                     AND claims.holder NOT LIKE 'watched:%')
-                 ORDER BY instant LIMIT $1 FOR UPDATE SKIP LOCKED"
-                ),
-            )
-            .bind(MOST_QUEUED)
-            .fetch_all(&mut *transaction)
-            .await?;
-            if rows.is_empty() {
+            let mut found = [Vec::new(), Vec::new()];
+            for (found, candidates) in found.iter_mut().zip([BEGUN, FRESH]) {
+                let rows = sqlx::query(candidates).bind(MOST_QUEUED).fetch_all(&mut *transaction).await?;
+                *found = rows.iter().map(record).collect::<Result<Vec<Record>, _>>()?;
+            }
+            let [begun, fresh] = found;
+            let waiting = Waiting::all(begun, fresh);
+            if waiting.is_empty() {
                 return Ok(Vec::new());
             }
-            let waiting = rows.iter().map(record).collect::<Result<Vec<Record>, _>>()?;
-            let under_way: Vec<String> = sqlx::query_scalar(
-                "SELECT schedule FROM records
+            let has_begun: Vec<(String, i64)> = sqlx::query_as(
+                "SELECT schedule, instant FROM records
                  WHERE outcome = 'started' AND verdict IS NULL AND NOT parked
-                   AND (held_until > clock_timestamp() OR
+                   AND (holder IS NOT NULL OR
                      EXISTS (SELECT FROM claims WHERE claims.run = records.run AND expires > clock_timestamp()))",
             )
             .fetch_all(&mut *transaction)
             .await?;
-            let chosen = choose(&waiting, &under_way);
+            let chosen = choose(&waiting, &under_way(has_begun, &waiting));
             let taken: Vec<Record> =
-                chosen.into_iter().filter_map(|index| waiting.get(index).cloned()).collect();
+                chosen.into_iter().filter_map(|index| Some(waiting.get(index)?.record.clone())).collect();
             sqlx::query(
                 "UPDATE records SET holder = $3, held_until = clock_timestamp() + make_interval(secs => $4)
                  FROM unnest($1::text[], $2::bigint[]) AS taken (of, at)

@@ -8,9 +8,9 @@ use rusqlite::params;
 
 use super::{CHANGED, COLUMNS, SqliteRecords, record};
 use crate::record::Record;
-use crate::store::queue::MOST_QUEUED;
+use crate::store::queue::{MOST_QUEUED, under_way};
 use crate::store::stored::{after, nanoseconds};
-use crate::store::{BY_HAND, Change, Choose, Key, Queue, RecordStore, Rest};
+use crate::store::{BY_HAND, Change, Choose, Key, Queue, RecordStore, Rest, Waiting};
 
 /// How long an engine has what it took. One engine at a time uses a state directory, so the next one need not wait.
 const HOLD: Duration = Duration::from_secs(30);
@@ -18,30 +18,36 @@ const HOLD: Duration = Duration::from_secs(30);
 impl Queue for SqliteRecords {
     fn take(&self, engine: &str, now: Timestamp, choose: Choose<'_>) -> Result<Vec<Record>, StoreError> {
         self.write(|transaction| {
+            let candidates = |of: &str| {
+                transaction
+                    .prepare_cached(&format!(
+                        "SELECT {COLUMNS} FROM records WHERE outcome = 'started' AND verdict IS NULL AND parked = 0
+                         AND {of} ORDER BY instant LIMIT ?3"
+                    ))?
+                    .query_map(params![engine, nanoseconds(now), MOST_QUEUED], record)?
+                    .collect::<Result<Vec<_>, _>>()
+            };
             // What an engine before this one took is free: it is gone.
-            let waiting = transaction
-                .prepare_cached(&format!(
-                    "SELECT {COLUMNS} FROM records WHERE outcome = 'started' AND verdict IS NULL AND parked = 0
-                     AND (holder IS NULL OR holder NOT IN ('', ?1) OR held_until <= ?2) ORDER BY instant LIMIT ?3"
-                ))?
-                .query_map(params![engine, nanoseconds(now), MOST_QUEUED], record)?
-                .collect::<Result<Vec<_>, _>>()?;
+            let begun = candidates("holder IS NOT NULL AND (holder NOT IN ('', ?1) OR held_until <= ?2)")?;
+            let waiting = Waiting::all(begun, candidates("holder IS NULL")?);
             if waiting.is_empty() {
                 return Ok(Vec::new());
             }
-            let under_way = transaction
+            let has_begun = transaction
                 .prepare_cached(
-                    "SELECT schedule FROM records WHERE outcome = 'started' AND verdict IS NULL AND parked = 0
-                     AND holder IN ('', ?1) AND held_until > ?2",
+                    "SELECT schedule, instant FROM records
+                     WHERE outcome = 'started' AND verdict IS NULL AND parked = 0 AND holder IS NOT NULL",
                 )?
-                .query_map(params![engine, nanoseconds(now)], |row| row.get(0))?
-                .collect::<Result<Vec<String>, _>>()?;
+                .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect::<Result<Vec<(String, i64)>, _>>()?;
+            let under_way = under_way(has_begun, &waiting);
             let mut hold = transaction.prepare_cached(
                 "UPDATE records SET holder = ?3, held_until = ?4 WHERE schedule = ?1 AND instant = ?2",
             )?;
             let until = after(now, HOLD);
             let mut taken = Vec::new();
-            for record in choose(&waiting, &under_way).into_iter().filter_map(|index| waiting.get(index)) {
+            let chosen = choose(&waiting, &under_way);
+            for Waiting { record, .. } in chosen.into_iter().filter_map(|index| waiting.get(index)) {
                 hold.execute(params![record.schedule, nanoseconds(record.instant), engine, until])?;
                 taken.push(record.clone());
             }
