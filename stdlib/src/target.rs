@@ -8,9 +8,26 @@ use std::path::PathBuf;
 
 use aegis_engine::Secret;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 pub use executor::{ExecutorTarget, SecretKey};
+
+/// A number of which there must be some: with none, nothing would ever run.
+///
+/// # Errors
+/// When it is 0, or no number that fits.
+pub fn one_or_more<'de, D, N>(deserializer: D) -> Result<Option<N>, D::Error>
+where
+    D: Deserializer<'de>,
+    N: Deserialize<'de> + From<u8> + PartialOrd,
+{
+    let number = N::deserialize(deserializer)?;
+    if number < N::from(1) {
+        return Err(D::Error::custom("expected a whole number, 1 or more"));
+    }
+    Ok(Some(number))
+}
 
 /// One `[targets.NAME]` table.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -23,7 +40,7 @@ pub struct Target {
     /// Effects need the name typed (or `--yes-on NAME`), and `risk: "high"` needs an approval.
     pub protected: bool,
     /// Scheduled runs under way on it at the same time, by all engines together; empty: any number.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "one_or_more")]
     pub most_runs: Option<u32>,
     /// The Kubernetes cluster.
     pub kubernetes: KubernetesTarget,

@@ -27,7 +27,7 @@ impl Check {
     pub(crate) fn run(self, global: &Global) -> Result<Exit, Failure> {
         let registry = Context::registry()?;
         let files = self.files(global)?;
-        let mut errors = 0;
+        let (mut checked, mut errors) = (files.len(), 0);
         for file in &files {
             let mut problems = examine(file, &aegis_stdlib::libraries(), &registry, &BUILTINS);
             problems.diagnostics.extend(schedule_of(file));
@@ -39,10 +39,12 @@ impl Check {
             }
         }
         if self.paths.is_empty() {
-            errors += schedules(&Context::new(global, None)?)?;
+            let context = Context::new(global, None)?;
+            checked += usize::from(context.project.join(reading::FILE).exists());
+            errors += schedules(&context)?;
         }
         if !global.json() {
-            say(&format!("{} checked, {errors} with errors", count(files.len(), "runbook")));
+            say(&format!("{} checked, {errors} with errors", count(checked, "file")));
         }
         Ok(if errors == 0 { Exit::Ok } else { Exit::Usage })
     }

@@ -2,6 +2,7 @@
 
 use aegis_console::token::{Role, hash};
 use aegis_engine::clock::{Entropy, SystemEntropy};
+use aegis_engine::error::CallError;
 use clap::{Args, ValueEnum};
 
 use crate::context::Global;
@@ -29,7 +30,6 @@ pub(crate) struct Token {
 }
 
 impl Token {
-    #[expect(clippy::unnecessary_wraps, reason = "every verb runs alike")]
     pub(crate) fn run(self, global: &Global) -> Result<Exit, Failure> {
         let role = match self.role {
             May::Trigger => Role::Trigger,
@@ -39,15 +39,27 @@ impl Token {
         let random: String = (0..4).map(|_| format!("{:016x}", SystemEntropy.next())).collect();
         let token = format!("aegis_{random}");
         let (name, sha256) = (&self.name, hash(&token));
+        let key = key(name)?;
         if global.json() {
             table::json(&serde_json::json!({ "name": name, "token": token, "sha256": sha256, "role": role }));
             return Ok(Exit::Ok);
         }
         table::text(&token);
         say(&format!(
-            "shown once; let `aegis.toml` know it by its hash:\n\n[serve.tokens.{name}]\nsha256 = \"{sha256}\"\nrole = \"{}\"",
+            "shown once; let `aegis.toml` know it by its hash:\n\n[serve.tokens.{key}]\nsha256 = \"{sha256}\"\nrole = \"{}\"",
             role.word()
         ));
         Ok(Exit::Ok)
     }
+}
+
+/// A name as a key of TOML: quoted, unless it is a bare one.
+fn key(name: &str) -> Result<String, CallError> {
+    if name.trim().is_empty() || name.chars().any(char::is_control) {
+        let error = CallError::argument("a token needs the name of who holds it, on one line");
+        return Err(error.hint("decisions made with it are journaled under that name"));
+    }
+    let is_bare = |letter: char| letter.is_ascii_alphanumeric() || "-_".contains(letter);
+    let quoted = || format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""));
+    Ok(if name.chars().all(is_bare) { name.to_owned() } else { quoted() })
 }

@@ -280,6 +280,24 @@ mod tests {
     }
 
     #[test]
+    fn what_would_never_run_or_never_rest_is_told_with_its_line() {
+        for (lines, said) in [
+            ("[serve]\nnotify = \"\"\nmost-runs = 0\n", "1 or more"),
+            ("[targets.prod]\nprotected = true\nmost-runs = 0\n", "1 or more"),
+            ("[serve]\nnotify = \"\"\nheartbeat-every = \"0s\"\n", "some time, not none"),
+        ] {
+            let failure = loaded(lines, "", &[]).unwrap_err();
+            assert!(failure.contains(said) && failure.contains("line: 3, "), "{lines}: {failure}");
+        }
+        let right = "[serve]\nmost-runs = 1\nheartbeat-every = \"1s\"\n[targets.prod]\nmost-runs = 2\n";
+        let layered = loaded(right, "", &[]).unwrap();
+        assert_eq!(
+            (layered.config.serve.most_runs, layered.config.targets["prod"].most_runs),
+            (Some(1), Some(2))
+        );
+    }
+
+    #[test]
     fn an_unknown_key_is_told_with_its_line_and_the_nearest_name() {
         let failure = loaded("\n[targets.prod]\nprotecte = true\n", "", &[]).unwrap_err();
         assert!(failure.contains("the configuration has no key `protecte`"), "{failure}");

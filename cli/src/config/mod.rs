@@ -19,8 +19,9 @@ use aegis_engine::codes;
 use aegis_engine::error::CallError;
 use aegis_engine::text::{did_you_mean, list};
 use aegis_sandbox::serve::Topology;
-use aegis_stdlib::target::Target;
-use serde::{Deserialize, Serialize};
+use aegis_stdlib::target::{Target, one_or_more};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 pub(crate) use database::DatabaseConfig;
 pub(crate) use layers::{Layered, Origin, load};
@@ -82,14 +83,25 @@ pub(crate) struct ServeConfig {
     /// URL that is asked while it serves; empty: none.
     pub(crate) heartbeat: String,
     /// How often.
+    #[serde(deserialize_with = "some_time")]
     pub(crate) heartbeat_every: Option<Period>,
     /// Runs at the same time.
+    #[serde(deserialize_with = "one_or_more")]
     pub(crate) most_runs: Option<usize>,
     /// How long runs may take to end once it was told to stop.
     pub(crate) drain: Option<Period>,
     /// By what several engines elect the one that decides on instants; without one, all do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) lease: Option<LeaseConfig>,
+}
+
+/// What happens again and again needs a pause.
+fn some_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Period>, D::Error> {
+    let length = Period::deserialize(deserializer)?;
+    if length.0.is_zero() {
+        return Err(D::Error::custom("expected some time, not none: write how long, like `1m`"));
+    }
+    Ok(Some(length))
 }
 
 /// A Lease in a cluster.

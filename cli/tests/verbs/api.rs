@@ -198,6 +198,12 @@ fn tokens_cross_a_network_under_tls_alone_and_are_made_here() {
         .json()
         .remove(0);
     assert_eq!(made["sha256"], json!(hex::encode(Sha256::digest(made["token"].as_str().unwrap()))));
+    for name in ["kim", "o'neil", "on call", "kim.lee", "a \"b\" \\", "김"] {
+        let made = project("").aegis(&["token", name]).ended(0);
+        let written: toml::Table = made.talk.split_once("\n\n").unwrap().1.parse().unwrap();
+        assert_eq!(written["serve"]["tokens"][name]["role"].as_str(), Some("viewer"), "{}", made.talk);
+    }
+    project("").aegis(&["token", " "]).ended(2);
     let open = project("").aegis(&["serve", "--listen", "0.0.0.0:0"]).ended(2);
     assert!(open.talk.contains("tokens would cross the network in clear"), "{}", open.talk);
 

@@ -9,7 +9,7 @@ fn a_new_runbook_passes_check_and_runs() {
     let project = Project::new(&[]);
     project.aegis(&["new", "rotate-keys"]).ended(0);
     let check = project.aegis(&["check"]).ended(0);
-    assert_eq!(check.talk, "1 runbook checked, 0 with errors\n");
+    assert_eq!(check.talk, "1 file checked, 0 with errors\n");
     let run = project.aegis(&["run", "runbooks/rotate-keys.rhai", "--param", "name=ada"]).ended(0);
     assert!(run.talk.contains("hello ada"), "{}", run.talk);
     assert!(project.aegis(&["new", "rotate-keys"]).ended(2).talk.contains("File exists"));
@@ -43,7 +43,7 @@ error[A0004]: `../../etc/passwd` is outside of the project
   │
   = hint: imports come from the runbook's own folder, the project's `lib/`, or the embedded `std/`; copy the file into `lib/`
 
-3 runbooks checked, 2 with errors
+3 files checked, 2 with errors
 "
     );
     let json = project.aegis(&["check", "--output", "json"]).ended(2).json();

@@ -121,6 +121,13 @@ fn what_a_request_says_wrongly_is_told_in_the_shape_of_every_error_with_a_hint()
         415,
         &["not said to be JSON", "Content-Type: application/json"],
     );
+    for (method, path) in [("POST", "/v1/schedules/ask/runs"), ("DELETE", pause), ("DELETE", "/v1/halt")] {
+        let said = ["this takes no body", "leave the body away"];
+        refused(&serving, (method, path, &[ACTS], "{\"params\":{}}"), 422, &said);
+        refused(&serving, (method, path, &[ACTS], "so"), 422, &said);
+        refused(&serving, (method, path, &[ACTS, plain], "params=1"), 415, &said);
+    }
+    serving.ask("DELETE", "/v1/halt", &[ACTS], " {} ").with(200);
     let large = format!("{{\"reason\":\"{}\"}}", "x".repeat(2 << 20));
     refused(&serving, ("PUT", "/v1/halt", &[ACTS], &large), 413, &["larger than 1 MiB"]);
     let head = refused(

@@ -83,6 +83,10 @@ fn schedules_are_listed_and_explained_with_both_days_on_which_clocks_change() {
     let json =
         project.aegis(&["schedule", "explain", "nightly", "--output", "json"]).ended(0).json().remove(0);
     assert_eq!((json["next"].as_array().unwrap().len(), json["changes"].as_array().unwrap().len()), (5, 2));
+    saying(&project.aegis(&["check"]).ended(2), &["2 files checked, 1 with errors"]);
+    let mistaken = project.aegis(&["schedule", "explain", "gone"]).ended(2);
+    saying(&mistaken, &["there is no runbook `runbooks/gone.rhai`", "the schedule `gone` is refused"]);
+    assert!(!mistaken.talk.contains("there is no schedule"), "{}", mistaken.talk);
     let unknown = project.aegis(&["schedule", "explain", "nightli"]).ended(2);
     saying(&unknown, &["there is no schedule `nightli`", "did you mean `nightly`?"]);
     let check = project.aegis(&["check"]).ended(2);

@@ -88,6 +88,12 @@ fn an_alert_starts_one_run_with_its_labels_and_has_one_record() {
     let unknown = serving.ask("POST", "/v1/triggers/nothing", &[], "{}").with(401);
     assert_eq!(unknown.json()["error"]["message"], strange.json()["error"]["message"]);
     send(&serving, READER, &[alert("DiskFull", "data", "firing")]).with(401);
+    let bearer = |token: &str| format!("Bearer {token}");
+    let at = |token: &str, path: &str| serving.ask("POST", path, &[("Authorization", &bearer(token))], "{}");
+    at(READER, "/v1/triggers/disc").with(401);
+    let unknown = at(SENDER, "/v1/triggers/disc").with(404).json();
+    assert_eq!(unknown["error"]["message"], "there is no trigger `disc`");
+    assert_eq!(unknown["error"]["hint"], "did you mean `disk`?");
     serving.ask("POST", "/v1/triggers/disk", &[("Authorization", "Bearer sender-token")], "{}").with(400);
 
     let alerts = [

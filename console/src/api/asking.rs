@@ -9,7 +9,7 @@ use axum::http::request::Parts;
 use axum::http::{StatusCode, Uri, header};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::answer::Refused;
 use super::paths::nothing_at;
@@ -22,6 +22,9 @@ pub(super) struct Asked<T>(pub(super) T);
 
 /// A body in JSON.
 pub(super) struct Body<T>(pub(super) T);
+
+/// That no body says anything: who sends one means something by it.
+pub(super) struct NoBody;
 
 /// A body as it came.
 pub(super) struct Whole(pub(super) Bytes);
@@ -84,6 +87,26 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
             Refused::of(StatusCode::UNPROCESSABLE_ENTITY, unfit("the body", &wrong.to_string()))
         };
         serde_json::from_value(read_json(&body)?).map(Self).map_err(unfit)
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for NoBody {
+    type Rejection = Refused;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refused> {
+        let status = if is_json(&request) {
+            StatusCode::UNPROCESSABLE_ENTITY
+        } else {
+            StatusCode::UNSUPPORTED_MEDIA_TYPE
+        };
+        let Whole(body) = Whole::from_request(request, state).await?;
+        let says_nothing = body.trim_ascii().is_empty()
+            || serde_json::from_slice::<Value>(&body).is_ok_and(|value| value == Value::Object(Map::new()));
+        if says_nothing {
+            return Ok(Self);
+        }
+        let error = CallError::argument("this takes no body, and what stands in one would be passed over");
+        Err(Refused::of(status, error.hint("leave the body away")))
     }
 }
 

@@ -8,7 +8,7 @@ use axum::{Extension, Json};
 use serde::Deserialize;
 
 use super::answer::{Answer, Refused, blocking};
-use super::asking::Body;
+use super::asking::{Body, NoBody};
 use crate::Console;
 use crate::token::Holder;
 
@@ -42,7 +42,7 @@ pub(super) async fn halt(
     .await
 }
 
-pub(super) async fn unhalt(State(console): State<Arc<Console>>) -> Answer<Option<Halt>> {
+pub(super) async fn unhalt(State(console): State<Arc<Console>>, _: NoBody) -> Answer<Option<Halt>> {
     blocking(move || {
         console.journals.set_halt(None)?;
         Ok(Json(None))

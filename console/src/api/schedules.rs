@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::answer::{Answer, Refused, blocking};
-use super::asking::{Asked, Body, Named};
+use super::asking::{Asked, Body, Named, NoBody};
 use crate::Console;
 use crate::token::Holder;
 
@@ -114,7 +114,11 @@ pub(super) async fn pause(
 }
 
 /// What it kept back gets its records by whoever serves it, so nothing is caught up.
-pub(super) async fn resume(State(console): State<Arc<Console>>, Named(name): Named) -> Answer<Value> {
+pub(super) async fn resume(
+    State(console): State<Arc<Console>>,
+    Named(name): Named,
+    _: NoBody,
+) -> Answer<Value> {
     blocking(move || {
         let schedule = find(&console, &name)?;
         if let Some(why) = &schedule.paused {
@@ -133,6 +137,7 @@ pub(super) async fn run_now(
     State(console): State<Arc<Console>>,
     Named(name): Named,
     Extension(holder): Extension<Option<Holder>>,
+    _: NoBody,
 ) -> Answer<Record> {
     blocking(move || {
         let schedule = find(&console, &name)?;

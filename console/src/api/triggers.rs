@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use aegis_engine::codes;
 use aegis_engine::error::CallError;
+use aegis_engine::text::did_you_mean;
 use aegis_scheduler::trigger::payload::{Part, alerts};
 use aegis_scheduler::trigger::{Answer as Came, Signature, Source, Trigger};
 use axum::extract::State;
@@ -43,16 +44,18 @@ pub(super) async fn receive(
                 .hint("send a token of the role `trigger`, or sign it with the secret of the trigger"),
         )
     };
-    let trigger = console.project.trigger(&name).ok_or_else(strange)?;
+    let may = || holder.as_ref().is_some_and(|holder| holder.role.may(Role::Trigger));
+    let unknown = || if may() { no_trigger(&console, &name) } else { strange() };
+    let trigger = console.project.trigger(&name).ok_or_else(unknown)?;
     let parts = match &trigger.source {
         Source::Webhook { signature, variable } => signed(&console, *signature, variable, &headers, &body)?,
         Source::Alertmanager { status } => {
-            holder.filter(|holder| holder.role.may(Role::Trigger)).ok_or_else(strange)?;
+            may().then_some(()).ok_or_else(strange)?;
             let hint = "it takes what Alertmanager sends, version 4";
             alerts(&read_json(&body)?, *status).map_err(|why| Refused::wrong(why, hint))?
         }
         source @ (Source::Kubernetes { .. } | Source::S3 { .. }) => {
-            holder.filter(|holder| holder.role.may(Role::Trigger)).ok_or_else(strange)?;
+            may().then_some(()).ok_or_else(strange)?;
             let message = format!("`{name}` is on {}: it is not told of events", source.word());
             return Err(Refused::wrong(message, "aegis looks for them itself"));
         }
@@ -69,6 +72,14 @@ pub(super) async fn receive(
         Ok((StatusCode::ACCEPTED, Json(json!({ "events": records, "ignored": ignored }))))
     })
     .await
+}
+
+fn no_trigger(console: &Console, name: &str) -> Refused {
+    let known = console.project.triggers();
+    let hint = did_you_mean(name, known.iter().map(|trigger| &*trigger.name));
+    CallError::new(codes::NOT_FOUND, format!("there is no trigger `{name}`"))
+        .hint(hint.unwrap_or_else(|| "`aegis trigger ls` lists them".to_owned()))
+        .into()
 }
 
 fn signed(

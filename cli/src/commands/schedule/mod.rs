@@ -82,6 +82,12 @@ fn find(context: &Context, plan: &Plan, name: &str) -> Result<Arc<Planned>, Fail
         return Ok(Arc::clone(found));
     }
     tell_problems(context, plan);
+    if plan.refused.iter().any(|refused| refused == name) {
+        let message = format!("the schedule `{name}` is refused for what is told of it above");
+        return Err(CallError::new(codes::SCHEDULE, message)
+            .hint("mend that; `aegis check` tells it again")
+            .into());
+    }
     let names: Vec<&str> = plan.schedules.iter().map(|schedule| &*schedule.name).collect();
     let hint = did_you_mean(name, names.iter().copied()).unwrap_or_else(|| match names.as_slice() {
         [] => "write `[schedules.NAME]` into `schedules.toml`, or `schedule:` into a runbook's header"

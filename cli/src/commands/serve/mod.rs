@@ -74,7 +74,7 @@ impl Serve {
         let usual = Options::of(engine_name());
         let election = election::of(&context, &usual.engine)?;
         let options = Options {
-            most_runs: config.most_runs.unwrap_or(32).max(1),
+            most_runs: config.most_runs.unwrap_or(32),
             drain: config.drain.map_or(usual.drain, Into::into),
             election,
             ..usual
