@@ -19,6 +19,7 @@ use crate::run::interrupt::{Interrupt, Stop};
 use crate::run::recorded::{Recorded, RecordedCall};
 use crate::run::session::Session;
 use crate::runbook::Capability;
+use crate::script::convert::{is_too_deep, too_deep};
 use crate::secret::Vault;
 
 /// One call on its way through the gate.
@@ -202,6 +203,12 @@ impl Call<'_> {
 
     /// Journals the outcome, then hands it to the script.
     fn finish(&self, answer: Result<Value, CallError>) -> Result<Value, Interrupt> {
+        let answer = match answer {
+            // What was done is done, whatever it answered.
+            Ok(value) if is_too_deep(&value) && self.effect().is_effect() => Ok(Value::Null),
+            Ok(value) if is_too_deep(&value) => Err(too_deep()),
+            answer => answer,
+        };
         let outcome = answer.clone().map_or_else(Outcome::Failed, Outcome::Ok);
         if outcome.is_ok() {
             self.session.ledger.happened(&self.slot.key);

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::diagnostic::Diagnostic;
 use crate::function::Effect;
-use crate::journal::{Body, Entry, Outcome, Started, Status, Verdict};
+use crate::journal::{Act, Body, Entry, Outcome, Person, Started, Status, Verdict};
 
 /// Everything people ask about a run.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -201,6 +201,12 @@ impl Flat {
             }
             Body::Happened { call, outcome, milliseconds } => self.settle(call, outcome, *milliseconds),
             Body::Left { step, outcome, milliseconds, .. } => self.settle(step, outcome, *milliseconds),
+            Body::Decided { person, act: Act::Skip { key }, note, .. } => {
+                self.decided(key, "skipped", person, note)
+            }
+            Body::Decided { person, act: Act::MarkDone { key, .. }, note, .. } => {
+                self.decided(key, "ok", person, note);
+            }
             Body::Noted { note, frame, text, .. } => {
                 let node = self.node(note, frame, "log");
                 node.summary.clone_from(text);
@@ -225,6 +231,17 @@ impl Flat {
             why: String::new(),
             children: Vec::new(),
         })
+    }
+
+    /// What a person said came of it.
+    fn decided(&mut self, key: &str, state: &'static str, person: &Person, note: &str) {
+        let Some(node) = self.nodes.get_mut(key) else { return };
+        let (how, note) = (if state == "ok" { "marked done" } else { "skipped" }, note.trim());
+        node.state = state;
+        node.why = format!("{how} by {}", person.0);
+        if !note.is_empty() {
+            node.why = format!("{}: {note}", node.why);
+        }
     }
 
     fn settle(&mut self, key: &str, outcome: &Outcome, milliseconds: u64) {

@@ -6,7 +6,7 @@ use aegis_engine::journal::{Act, Body, Entry, Placement, Status, Wait};
 use aegis_engine::report::Report;
 use aegis_engine::run::operate::{Pending, pending};
 use aegis_engine::run::stored::{self, Placed};
-use aegis_engine::text::list;
+use aegis_engine::text::{list, printable};
 use clap::Args;
 use serde_json::json;
 
@@ -35,8 +35,8 @@ impl Show {
             let waits: Vec<_> = pending(&entries)
                 .into_iter()
                 .map(|wait| {
-                    let (since, by) = (wait.since, wait.approved_by);
-                    json!({ "call": wait.call, "wait": wait.wait, "since": since, "approved_by": by })
+                    let (since, by, details) = (wait.since, wait.approved_by, wait.details);
+                    json!({ "call": wait.call, "wait": wait.wait, "since": since, "approved_by": by, "details": details })
                 })
                 .collect();
             table::json(&json!({ "run": case.record, "report": report, "waits": waits, "place": placed }));
@@ -97,6 +97,10 @@ fn ending(case: &Case, entries: &[Entry], report: &Report) -> Result<(), Failure
         if !wait.approved_by.is_empty() {
             let names: Vec<&str> = wait.approved_by.iter().map(String::as_str).collect();
             table::text(&format!("  approved by {} so far", list(&names)));
+        }
+        if !wait.details.is_null() {
+            let details = serde_json::to_string_pretty(&wait.details).unwrap_or_default();
+            details.lines().for_each(|line| table::text(&format!("  {}", printable(line))));
         }
         table::text(&format!("  {}\n  next: {}", wait.call, next(wait, run, pending.len())));
     }

@@ -243,10 +243,12 @@ switch params.way {
 fn an_approval_is_given_by_somebody_else_and_the_run_goes_on() {
     let project = Project::new(&[(
         "runbooks/a.rhai",
-        "runbook(#{ title: \"A\" });\napproval::ask(\"go?\");\nlog(\"went\");\n",
+        "runbook(#{ title: \"A\" });\napproval::ask(\"go?\", #{ details: #{ change: 4711 } });\nlog(\"went\");\n",
     )]);
     let run = project.aegis(&["run", "runbooks/a.rhai", "--operator", "ada"]).ended(4);
     assert!(run.talk.contains("aegis approve"), "{}", run.talk);
+    let shown = project.aegis(&["show"]).ended(0).out;
+    assert!(shown.contains("waits for an approval: go?") && shown.contains("\"change\": 4711"), "{shown}");
     let own = project.aegis(&["approve", "last", "--operator", "ada"]);
     assert!(own.talk.contains("cannot approve it"), "{}", own.talk);
     project.aegis(&["approve", "last", "--operator", "grace", "--note", "fine"]).ended(0);

@@ -59,7 +59,7 @@ pub(super) async fn show(State(console): State<Arc<Console>>, Named(run): Named)
         let entries = console.journals.entries(&record.id, 0)?;
         let waits = pending(&entries).into_iter();
         let waits: Vec<Value> =
-            waits.map(|wait| json!({ "call": wait.call, "wait": wait.wait, "since": wait.since, "approved_by": wait.approved_by })).collect();
+            waits.map(|wait| json!({ "call": wait.call, "wait": wait.wait, "since": wait.since, "approved_by": wait.approved_by, "details": wait.details })).collect();
         let place = stored::placed(&entries);
         Ok(Json(json!({ "run": record, "report": Report::of(&entries), "waits": waits, "place": place })))
     })

@@ -57,6 +57,10 @@ impl Control {
 
     /// Takes a lease and keeps it alive until the run ends or gives it back.
     pub(crate) fn hold(&self, name: &str, time_to_live: Duration) -> Result<Result<Lease, Lease>, CallError> {
+        if self.session.vault.masked(name) != name {
+            return Err(CallError::argument("the name of a lock holds a secret")
+                .hint("everybody may read who holds which lock: name it by what it protects"));
+        }
         self.session.hold(name, time_to_live).map_err(|error| self.without_store(error))
     }
 

@@ -3,6 +3,7 @@
 
 use crate::error::CallError;
 use crate::journal::StoreError;
+use crate::secret::Vault;
 
 /// Either of the two.
 #[derive(Debug, Clone)]
@@ -51,6 +52,21 @@ pub enum Stop {
 }
 
 impl Stop {
+    /// As it leaves the run: no secret in what people are told.
+    pub(super) fn masked(self, vault: &Vault) -> Self {
+        let masked = |error: CallError| CallError {
+            message: vault.masked(&error.message),
+            hint: error.hint.map(|hint| vault.masked(&hint)),
+            ..error
+        };
+        match self {
+            Self::Waiting(error) => Self::Waiting(masked(error)),
+            Self::Refused(error) => Self::Refused(masked(error)),
+            Self::Mismatch(error) => Self::Mismatch(masked(error)),
+            other => other,
+        }
+    }
+
     /// The error as a person sees it.
     #[must_use]
     pub fn error(&self) -> CallError {

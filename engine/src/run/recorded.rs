@@ -69,6 +69,8 @@ pub(crate) struct Recorded {
     notes: BTreeSet<String>,
     /// The script by the hashes of its texts, and the position since which it is that.
     script: (BTreeMap<String, String>, u64),
+    /// The script before that.
+    pub(super) replaced: Option<BTreeMap<String, String>>,
     pub(crate) verdict: Option<Verdict>,
     /// Position of the decision to cancel it, unless that was taken back.
     pub(crate) cancelled: Option<u64>,
@@ -171,11 +173,12 @@ impl Recorded {
         }
     }
 
-    /// Drops an outcome, so that the call is made again; a step keeps its attempts and is entered again.
+    /// Drops an outcome, so that the call is made again; a step keeps its attempts and is entered again. Another may stand
+    /// in its place now: what failed may have sent the script another way.
     fn forget(&mut self, key: &str) {
-        if self.calls.remove(key).is_some() {
-            self.children.values_mut().for_each(|children| children.retain(|_, child| child != key));
-        }
+        self.calls.remove(key);
+        self.notes.remove(key);
+        self.children.values_mut().for_each(|children| children.retain(|_, child| child != key));
         if let Some(step) = self.steps.get_mut(key) {
             step.left = None;
             step.attempt_failed = false;
@@ -187,7 +190,8 @@ impl Recorded {
         if self.script.0 == *sources {
             return;
         }
-        self.script = (sources.clone(), seq);
+        let before = std::mem::replace(&mut self.script, (sources.clone(), seq));
+        self.replaced = Some(before.0);
         let (calls, steps) = self.approved();
         for call in calls {
             self.calls.entry(call).and_modify(|call| call.outcome = None);
@@ -209,6 +213,44 @@ impl Recorded {
         let around = |step: &&String| calls.iter().any(|call| is_below(call, step));
         let steps = self.steps.keys().filter(around).cloned().collect();
         (calls, steps)
+    }
+
+    /// True when the script went on behind a failure: something stands behind it in its step, or the step around it, or a
+    /// step around it has worked. What is only said (`log`) is no going on.
+    pub(crate) fn went_on_from(&self, key: &str) -> bool {
+        let worked = |step: &&str| {
+            let left = self.steps.get(*step).and_then(|step| step.left.as_ref());
+            matches!(left, Some((Outcome::Ok(_) | Outcome::Skipped(_), _)))
+        };
+        let around: Vec<&str> = self.steps_around(key).collect();
+        around.iter().any(worked)
+            || around
+                .into_iter()
+                .chain([key])
+                .any(|key| self.behind(key).any(|next| !self.notes.contains(next)))
+    }
+
+    /// A failure that ended the run, the steps around it, and what the script did behind them because of it.
+    pub(crate) fn followed_from(&self, key: &str) -> Vec<String> {
+        let line: Vec<&str> = self.steps_around(key).chain([key]).collect();
+        let next: Vec<&String> = line.iter().flat_map(|key| self.behind(key)).collect();
+        let follows = |key: &&String| next.iter().any(|next| key == next || is_below(key, next));
+        let all = self.calls.keys().chain(self.steps.keys()).chain(&self.notes);
+        line.iter().map(|key| (*key).to_owned()).chain(all.filter(follows).cloned()).collect()
+    }
+
+    /// The steps and parallel blocks that a place is in, from the outside in.
+    fn steps_around<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
+        above(key).filter(|around| self.steps.contains_key(*around))
+    }
+
+    /// What stands behind something in its frame.
+    fn behind(&self, key: &str) -> impl Iterator<Item = &String> {
+        let at = self.children.values().find_map(|children| {
+            let (ordinal, _) = children.iter().find(|(_, child)| *child == key)?;
+            Some(children.range(ordinal + 1..).map(|(_, child)| child))
+        });
+        at.into_iter().flatten()
     }
 
     /// Position since which the script is the one it is.

@@ -19,7 +19,33 @@ pub(crate) fn to_json(value: &Dynamic, vault: &Vault) -> Result<Value, CallError
     json_at(value, vault, &mut Vec::new())
 }
 
+/// Levels of arrays and maps in each other that a value may have: what reads a journal ends at 128, and an entry has some
+/// of its own.
+const DEEPEST: usize = 100;
+
+/// True for a value that a journal could not be read with.
+pub(crate) fn is_too_deep(value: &Value) -> bool {
+    is_deeper(value, DEEPEST)
+}
+
+fn is_deeper(value: &Value, levels: usize) -> bool {
+    match value {
+        Value::Array(items) => levels == 0 || items.iter().any(|item| is_deeper(item, levels - 1)),
+        Value::Object(items) => levels == 0 || items.values().any(|item| is_deeper(item, levels - 1)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
+/// What is wrong with it.
+pub(crate) fn too_deep() -> CallError {
+    CallError::new(codes::RESULT, format!("a value of more than {DEEPEST} levels cannot be journaled"))
+        .hint("hand over the part of it that is needed")
+}
+
 fn json_at(value: &Dynamic, vault: &Vault, path: &mut Vec<String>) -> Result<Value, CallError> {
+    if path.len() > DEEPEST {
+        return Err(too_deep());
+    }
     let value = value.flatten_clone();
     if value.is_unit() {
         return Ok(Value::Null);
@@ -54,7 +80,8 @@ fn json_at(value: &Dynamic, vault: &Vault, path: &mut Vec<String>) -> Result<Val
             .collect();
     }
     if let Some(view) = value.read_lock::<View>() {
-        return Ok(view.json().clone());
+        let fits = !is_deeper(view.json(), DEEPEST.saturating_sub(path.len()));
+        return if fits { Ok(view.json().clone()) } else { Err(too_deep()) };
     }
     if let Some(secret) = value.read_lock::<Secret>() {
         return Ok(vault.seal(&secret));

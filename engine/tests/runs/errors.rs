@@ -108,6 +108,24 @@ fn many_values_together_meet_the_limit_of_memory() {
 }
 
 #[test]
+fn values_too_deep_to_be_read_back_are_refused_before_they_are_written() {
+    let bench = Bench::new();
+    let deep = |levels: usize| {
+        format!(
+            r#"let deep = 1; for level in 0..{levels} {{ deep = #{{ a: deep }}; }} step("deep", || deep);"#
+        )
+    };
+    let fits = bench.run(&deep(90));
+    assert_eq!(fits.verdict, Some(Verdict::Succeeded), "{:?}", fits.failure);
+    let refused = bench.run(&deep(120));
+    let told = refused.failure.unwrap();
+    assert_eq!(told.code, "A0010", "{}", told.message);
+    for run in [fits.run, refused.run] {
+        assert!(bench.store.entries(&run, 0).is_ok(), "{run}");
+    }
+}
+
+#[test]
 fn what_steps_answer_does_not_stay_in_memory() {
     let mut bench = Bench::new();
     bench.limits = Limits { memory: 96 << 20, ..Limits::default() };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use aegis_engine::clock::SystemClock;
+use aegis_engine::clock::{Clock, SystemClock};
 use aegis_engine::journal::{Body, Entry, Halt, Person, Store, Verdict};
 use aegis_engine::run::confirm::{Answer, Confirm, Proposal};
 use aegis_engine::run::engine::EngineError;
@@ -48,7 +48,8 @@ fn an_approval_outlives_the_process_and_needs_other_people() {
         "no self-approval"
     );
     desk.approve(run, None, &decider(&by("grace"), "")).unwrap();
-    desk.approve(run, None, &decider(&by("grace"), "twice")).unwrap();
+    let twice = desk.approve(run, None, &decider(&by("grace"), "twice")).unwrap_err();
+    assert_eq!(twice.message, "`grace` has said yes already: 1 of 2 approvals");
     assert_eq!(bench.resume(run).unwrap().verdict, None, "one person is one approval");
     desk.approve(run, None, &decider(&by("joan"), "looks fine")).unwrap();
     let ended = bench.resume(run).unwrap();
@@ -209,6 +210,93 @@ fn a_question_is_asked_again_by_a_retry_and_by_another_script() {
 }
 
 #[test]
+fn a_retry_keeps_what_the_script_went_on_from() {
+    let bench = Bench::new();
+    let desk = Desk { store: &*bench.store, clock: &SystemClock };
+    let ada = by("ada");
+    // The script; what fails once; what is performed by the run and its retry, in order.
+    let table = [
+        (
+            r#"let ok = true;
+               try { world::once("primary"); } catch (e) { ok = false; }
+               if !ok { world::once("fallback"); }
+               world::once("last");"#,
+            vec!["primary", "last"],
+            vec!["once fallback", "once last"],
+        ),
+        (
+            r#"let answer = step("primary", #{ on_failure: "continue" }, || world::once("primary"));
+               if answer == () { world::once("fallback"); }
+               step("last", || world::once("last"));"#,
+            vec!["primary", "last"],
+            vec!["once fallback", "once last"],
+        ),
+        (
+            r#"let all = parallel(["a", "b"], #{ collect: true }, |name| world::once(name));
+               world::once("last");"#,
+            vec!["a", "last"],
+            vec!["once b", "once last"],
+        ),
+        // What ended the run is made again, and what was done because of it is forgotten.
+        (
+            r#"try { world::once("upgrade"); } catch (e) { log("failed"); world::once("rollback"); throw e; }
+               world::once("last");"#,
+            vec!["upgrade"],
+            vec!["once rollback", "once upgrade", "once last"],
+        ),
+        (
+            r#"step("all", || {
+                   try { world::once("upgrade"); } catch (e) { world::once("rollback"); throw "gave up: " + e.message; }
+               });
+               world::once("last");"#,
+            vec!["upgrade"],
+            vec!["once rollback", "once upgrade", "once last"],
+        ),
+    ];
+    for (script, failing, performed) in table {
+        failing.iter().for_each(|name| bench.world.fail(name, 1));
+        let run = bench.run(script).run;
+        desk.retry(&run, &decider(&ada, "")).unwrap();
+        let ended = bench.resume(&run).unwrap();
+        assert_eq!(ended.verdict, Some(Verdict::Succeeded), "{script}\n{:?}", ended.failure);
+        let lines = bench.world.lines();
+        assert_eq!(lines, performed, "{script}");
+        bench.world.log.lock().unwrap().clear();
+    }
+}
+
+#[test]
+fn an_edited_script_that_does_not_fit_is_not_kept() {
+    let bench = Bench::new();
+    let desk = Desk { store: &*bench.store, clock: &SystemClock };
+    bench.world.fail("second", 1);
+    let script = format!("{HEADER}\nworld::once(\"first\");\nworld::once(\"second\");");
+    let run = bench.run(&script).run;
+    desk.retry(&run, &decider(&by("ada"), "")).unwrap();
+    let edited = script.replace("first", "other");
+    let refused = bench.resume_with(&run, Some(&edited)).unwrap();
+    assert_eq!(refused.failure.unwrap().code, "A0201");
+    assert_eq!(bench.resume(&run).unwrap().verdict, Some(Verdict::Succeeded));
+    assert_eq!(bench.world.lines(), ["once first", "once second"]);
+}
+
+#[test]
+fn a_fork_has_the_inverse_of_the_step_it_begins_with() {
+    let bench = Bench::new();
+    let desk = Desk { store: &*bench.store, clock: &SystemClock };
+    let ada = by("ada");
+    let script = r#"fn back(name) { world::change(name, "back"); }
+        step("a", #{ undo: #{ function: "back", arguments: ["a"] } }, || world::once("a"));
+        step("b", #{ undo: #{ function: "back", arguments: ["b"] } }, || world::once("b"));"#;
+    let run = bench.run(script).run;
+    let fork = desk.fork(&run, "b", &decider(&ada, ""), &format!("fork-of-{run}")).unwrap();
+    assert_eq!(bench.resume(&fork).unwrap().verdict, Some(Verdict::Succeeded));
+    bench.engine(bench.store.clone()).undo(&fork, bench.execution(), "").unwrap();
+    let things = bench.world.things.lock().unwrap();
+    assert_eq!((things.get("a"), things.get("b")), (None, Some(&json!("back"))));
+}
+
+#[test]
 fn what_was_approved_is_asked_again_where_another_script_or_run_goes_on() {
     let bench = Bench::new();
     let desk = Desk { store: &*bench.store, clock: &SystemClock };
@@ -276,16 +364,30 @@ fn of_several_questions_the_one_that_is_named_is_answered() {
     assert_eq!(bench.resume(&run).unwrap().verdict, Some(Verdict::Succeeded));
 }
 
+/// A clock that is a day ahead.
+struct Tomorrow;
+
+impl Clock for Tomorrow {
+    fn now(&self) -> jiff::Timestamp {
+        SystemClock.now() + jiff::SignedDuration::from_hours(24)
+    }
+}
+
 #[test]
 fn answers_count_in_time_and_from_those_who_are_asked() {
     let bench = Bench::new();
     let desk = Desk { store: &*bench.store, clock: &SystemClock };
     let (grace, mallory) = (by("grace"), by("mallory"));
-    let run = bench.run(r#"approval::ask("go?", #{ timeout: "1ms" }); world::once("x");"#).run;
-    std::thread::park_timeout(Duration::from_millis(5));
-    let late = desk.approve(&run, None, &decider(&grace, "")).unwrap_err();
+    let run = bench.run(r#"approval::ask("go?", #{ timeout: "3s" }); world::once("x");"#).run;
+    let late = Desk { clock: &Tomorrow, ..desk }.approve(&run, None, &decider(&grace, "")).unwrap_err();
     assert!(late.message.starts_with("the question stood until "), "{}", late.message);
-    let ended = bench.resume(&run).unwrap();
+    let ended = loop {
+        let ended = bench.resume(&run).unwrap();
+        if ended.verdict.is_some() {
+            break ended;
+        }
+        std::thread::park_timeout(Duration::from_millis(100));
+    };
     assert_eq!(ended.failure.unwrap().message, "nobody answered in time: go?");
 
     let run = bench.run(r#"approval::ask("go?", #{ approvers: ["grace", "joan"] });"#).run;

@@ -19,7 +19,7 @@ const FILE: &str = "journal.db";
 const MEMORY: &str = ":memory:";
 
 /// How long a question waits for the writer of another process.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Statements that are kept ready.
 const STATEMENTS: usize = 32;

@@ -49,6 +49,11 @@ impl Desk<'_> {
         }
         refuse_stranger(&asked.approvers, by.person)?;
         let Asked { mut answered, subject, .. } = asked;
+        if answered.approved_by.contains(&by.person.0) {
+            let (given, quorum) = (answered.approved_by.len(), answered.quorum);
+            let message = format!("`{}` has said yes already: {given} of {quorum} approvals", by.person.0);
+            return Err(CallError::new(codes::APPROVAL, message).hint("somebody else has to say yes, too"));
+        }
         self.decide(run, Act::Approve { call: answered.call.clone(), subject }, by)?;
         answered.approved_by.insert(by.person.0.clone());
         Ok(answered)

@@ -9,7 +9,7 @@ use crate::codes;
 use crate::error::CallError;
 use crate::journal::{Act, Body, Entry, Person, Started};
 use crate::run::engine::EngineError;
-use crate::run::recorded::Recorded;
+use crate::run::recorded::{Recorded, is_below};
 use crate::run::stored;
 use crate::text::did_you_mean;
 
@@ -28,6 +28,12 @@ impl Desk<'_> {
         })?;
         let undone = Recorded::of(&entries).undone;
         let (before, after) = entries.split_at(cut);
+        let step = entered_step(&entries[cut]);
+        // What the step asks for before it begins is its own.
+        let is_own = |entry: &Entry| {
+            let call = asked_call(entry).or_else(|| happened_call(entry));
+            call.is_some_and(|call| is_below(call, step))
+        };
         let (calls, steps) = Recorded::of(before).approved();
         let approved: BTreeSet<String> = calls.into_iter().chain(steps).collect();
         let asked: BTreeSet<&str> = before.iter().filter_map(asked_call).collect();
@@ -36,7 +42,7 @@ impl Desk<'_> {
         let bodies = before
             .iter()
             .chain(late)
-            .filter(|entry| !settles(entry, &approved))
+            .filter(|entry| !settles(entry, &approved) && !is_own(entry))
             .filter_map(|entry| copied(entry, run, from, by.person, &undone));
         let mut bodies: Vec<(Timestamp, Body)> = bodies.collect();
         let sources = stored::sources(self.store, &entries).map_err(|error| match error {
@@ -50,6 +56,13 @@ impl Desk<'_> {
         }
         self.store.append(id, &bodies).map_err(|error| stored_error(&error))?;
         Ok(id.to_owned())
+    }
+}
+
+fn entered_step(entry: &Entry) -> &str {
+    match &entry.body {
+        Body::Entered { step, .. } => step,
+        _ => "",
     }
 }
 

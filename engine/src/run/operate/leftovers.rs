@@ -2,7 +2,7 @@
 
 use super::{Desk, started, stored_error};
 use crate::error::CallError;
-use crate::journal::{RunRecord, Status};
+use crate::journal::{Act, Body, Entry, RunRecord, Status};
 use crate::run::recorded::Recorded;
 use crate::run::undo::{Debt, Ledger};
 
@@ -16,7 +16,7 @@ pub struct Left {
 }
 
 impl Desk<'_> {
-    /// Effects of runs that did not succeed, and of drills, that could be undone and are not; of runs whose journal
+    /// Effects of runs that did not succeed or were taken back, and of drills, that could be undone and are not; of runs whose journal
     /// cannot be read, why.
     ///
     /// # Errors
@@ -31,7 +31,9 @@ impl Desk<'_> {
     fn debts(&self, record: &RunRecord, asked_for: bool) -> Result<Vec<Debt>, CallError> {
         let entries = self.entries(&record.id)?;
         let drill = started(&entries)?.drill;
-        let intended = record.status == Status::Succeeded && !drill;
+        // Who takes a run back that succeeded wants nothing of it to stay.
+        let taken_back = |entry: &Entry| matches!(entry.body, Body::Decided { act: Act::Undo, .. });
+        let intended = record.status == Status::Succeeded && !drill && !entries.iter().any(taken_back);
         let counts = !intended || asked_for && drill;
         Ok(if counts { Ledger::of(&Recorded::of(&entries)).below("") } else { Vec::new() })
     }

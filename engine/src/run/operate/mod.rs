@@ -14,6 +14,7 @@ mod outcomes;
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::recorded::Recorded;
 use super::stored::{self, started};
@@ -59,6 +60,8 @@ pub struct Pending {
     pub since: Timestamp,
     /// Who has said yes, for an approval.
     pub approved_by: BTreeSet<String>,
+    /// What people should know before they answer an approval.
+    pub details: Value,
 }
 
 impl Desk<'_> {
@@ -196,7 +199,9 @@ pub fn pending(entries: &[Entry]) -> Vec<Pending> {
             Body::Waiting { wait: Wait::Approval { .. }, .. } if entry.seq < recorded.script_since() => {}
             Body::Waiting { call, wait } => {
                 let (call, wait, since) = (call.clone(), wait.clone(), entry.at);
-                pending.push(Pending { call, wait, since, approved_by: BTreeSet::new() });
+                let details = recorded.calls.get(&call).and_then(|call| call.arguments.get("details"));
+                let (approved_by, details) = (BTreeSet::new(), details.cloned().unwrap_or_default());
+                pending.push(Pending { call, wait, since, approved_by, details });
             }
             Body::Decided { act: Act::Approve { call, subject }, person, .. } => {
                 let asked = pending.iter_mut().rev().find(|asked| asked.call == *call);

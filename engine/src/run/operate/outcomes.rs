@@ -1,13 +1,16 @@
 //! What people say came of calls and steps: left out, done by hand, to be tried again.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::{Decider, Desk, pending, stored_error};
 use crate::codes;
 use crate::error::CallError;
 use crate::journal::{Act, Body, Entry, Outcome, Verdict};
-use crate::run::recorded::{APPROVAL, Recorded, RecordedCall, is_below};
+use crate::run::recorded::{APPROVAL, Recorded, RecordedCall, RecordedStep, is_below};
 use crate::run::stored;
+use crate::script::convert::{is_too_deep, too_deep};
 use crate::text::did_you_mean;
 
 impl Desk<'_> {
@@ -35,6 +38,9 @@ impl Desk<'_> {
         if by.note.trim().is_empty() {
             return Err(CallError::argument("a mark needs a note").hint("add `--note WHY`"));
         }
+        if is_too_deep(&value) {
+            return Err(too_deep());
+        }
         let key = self.undone_key(run, what)?;
         self.decide(run, Act::MarkDone { key: key.clone(), value }, by)?;
         Ok(key)
@@ -49,12 +55,15 @@ impl Desk<'_> {
         let entries = self.entries(run)?;
         let recorded = Recorded::of(&entries);
         let unknown = recorded.calls.values().any(|call| matches!(call.outcome, Some(Outcome::Unknown(_))));
+        if let Some(verdict @ (Verdict::Cancelled | Verdict::Succeeded)) = recorded.verdict {
+            return Err(stored::ended(run, verdict));
+        }
         if recorded.verdict != Some(Verdict::Failed) && !unknown {
             let message = format!("`{run}` has not failed");
             return Err(CallError::new(codes::NOT_POSSIBLE, message)
                 .hint(format!("`aegis resume {run}` goes on where it stands")));
         }
-        let forget = to_forget(&recorded);
+        let forget = to_forget(&recorded, &entries);
         self.decide(run, Act::Retry { forget: forget.clone() }, by)?;
         if recorded.verdict.is_some() {
             // Takes the end back; the resume that follows journals its own entry.
@@ -145,9 +154,9 @@ fn not_one<'a>(run: &str, what: &str, found: &[&str], known: impl Iterator<Item 
         .hint(did_you_mean(what, known).unwrap_or_else(|| format!("`aegis show {run}` lists them")))
 }
 
-/// Everything that failed or nobody can say, the steps that failed with it, reads since the last effect that
-/// worked, and effects that were undone.
-fn to_forget(recorded: &Recorded) -> Vec<String> {
+/// What is performed again: what nobody can say, failures that the script did not go on from, and what it did only
+/// because of the one that ended the run; reads since the last effect that worked, and effects that were undone.
+fn to_forget(recorded: &Recorded, entries: &[Entry]) -> Vec<String> {
     let worked =
         |call: &&RecordedCall| call.effect.is_effect() && matches!(call.outcome, Some(Outcome::Ok(_)));
     let last_effect = recorded
@@ -160,7 +169,8 @@ fn to_forget(recorded: &Recorded) -> Vec<String> {
         .max()
         .unwrap_or(0);
     let calls = recorded.calls.iter().filter(|(key, call)| match &call.outcome {
-        Some(Outcome::Failed(_) | Outcome::Unknown(_)) => true,
+        Some(Outcome::Unknown(_)) => true,
+        Some(Outcome::Failed(_)) => !recorded.went_on_from(key),
         Some(Outcome::Ok(_)) => {
             let is_read = !call.effect.is_effect() && call.function != APPROVAL;
             recorded.undone.contains(*key) || is_read && call.happened > last_effect
@@ -168,12 +178,33 @@ fn to_forget(recorded: &Recorded) -> Vec<String> {
         Some(Outcome::Skipped(_)) | None => false,
     });
     let steps = recorded.steps.iter().filter(|(key, step)| match &step.left {
-        Some((Outcome::Failed(_) | Outcome::Unknown(_), _)) => true,
+        Some((Outcome::Unknown(_), _)) => true,
+        Some((Outcome::Failed(_), _)) => !recorded.went_on_from(key),
         Some(_) => recorded.undone.iter().any(|call| call.starts_with(key.as_str())),
         None => false,
     });
-    let mut forget: Vec<String> =
+    let mut forget: BTreeSet<String> =
         calls.map(|(key, _)| key.clone()).chain(steps.map(|(key, _)| key.clone())).collect();
-    forget.sort();
-    forget
+    if let Some(cause) = cause(recorded, entries) {
+        forget.extend(recorded.followed_from(&cause));
+    }
+    forget.into_iter().collect()
+}
+
+/// The failure that ended the run: the last one that the run's own error repeats.
+fn cause(recorded: &Recorded, entries: &[Entry]) -> Option<String> {
+    let ended = entries.iter().rev().find_map(|entry| match &entry.body {
+        Body::Ended { failure, .. } => Some(failure.as_ref()),
+        _ => None,
+    })??;
+    let repeats = |outcome: Option<&Outcome>| match outcome {
+        Some(Outcome::Failed(error)) => !error.message.is_empty() && ended.message.contains(&error.message),
+        _ => false,
+    };
+    let calls = recorded.calls.iter().filter(|(_, call)| repeats(call.outcome.as_ref()));
+    let last_call = calls.max_by_key(|(_, call)| call.happened).map(|(key, _)| key);
+    let left = |step: &RecordedStep| step.left.as_ref().map(|(outcome, _)| outcome.clone());
+    let steps = recorded.steps.iter().filter(|(_, step)| repeats(left(step).as_ref()));
+    let last_step = steps.max_by_key(|(_, step)| step.left.as_ref().map(|(_, seq)| *seq)).map(|(key, _)| key);
+    last_call.or(last_step).cloned()
 }
