@@ -218,16 +218,16 @@ impl Recorded {
     /// True when the script went on behind a failure: something stands behind it in its step, or the step around it, or a
     /// step around it has worked. What is only said (`log`) is no going on.
     pub(crate) fn went_on_from(&self, key: &str) -> bool {
-        let worked = |step: &&str| {
-            let left = self.steps.get(*step).and_then(|step| step.left.as_ref());
+        let went_on = |key: &str| self.behind(key).any(|next| !self.notes.contains(next));
+        self.is_settled(key) || self.steps_around(key).chain([key]).any(went_on)
+    }
+
+    /// True inside of a step that has worked, or of which a person said what came of it.
+    pub(crate) fn is_settled(&self, key: &str) -> bool {
+        self.steps_around(key).any(|step| {
+            let left = self.steps.get(step).and_then(|step| step.left.as_ref());
             matches!(left, Some((Outcome::Ok(_) | Outcome::Skipped(_), _)))
-        };
-        let around: Vec<&str> = self.steps_around(key).collect();
-        around.iter().any(worked)
-            || around
-                .into_iter()
-                .chain([key])
-                .any(|key| self.behind(key).any(|next| !self.notes.contains(next)))
+        })
     }
 
     /// A failure that ended the run, the steps around it, and what the script did behind them because of it.

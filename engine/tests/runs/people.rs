@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aegis_engine::clock::{Clock, SystemClock};
-use aegis_engine::journal::{Body, Entry, Halt, Person, Store, Verdict};
+use aegis_engine::journal::{Body, Entry, Halt, Person, Store, Verdict, Wait};
 use aegis_engine::run::confirm::{Answer, Confirm, Proposal};
 use aegis_engine::run::engine::EngineError;
-use aegis_engine::run::operate::{Decider, Desk};
+use aegis_engine::run::operate::{Decider, Desk, Pending};
 use aegis_engine::run::{Mode, Stop};
 use serde_json::json;
 
@@ -346,7 +346,11 @@ fn of_several_questions_the_one_that_is_named_is_answered() {
         )
         .run;
     let asked = desk.pending(&run).unwrap();
-    let [one, other] = [&asked[0].call, &asked[1].call];
+    let of = |city: &str| {
+        let asks = |pending: &&Pending| matches!(&pending.wait, Wait::Approval { question, .. } if question.contains(city));
+        &asked.iter().find(asks).unwrap().call
+    };
+    let [one, other] = ["seoul", "tokyo"].map(of);
     let which = desk.approve(&run, None, &decider(&grace, "")).unwrap_err();
     assert_eq!(which.message, format!("`{run}` asks 2 questions"));
     assert!(which.hint.unwrap().contains("(open tokyo?)"));

@@ -202,9 +202,11 @@ fn cause(recorded: &Recorded, entries: &[Entry]) -> Option<String> {
         _ => false,
     };
     let calls = recorded.calls.iter().filter(|(_, call)| repeats(call.outcome.as_ref()));
+    let calls = calls.filter(|(key, _)| !recorded.is_settled(key));
     let last_call = calls.max_by_key(|(_, call)| call.happened).map(|(key, _)| key);
     let left = |step: &RecordedStep| step.left.as_ref().map(|(outcome, _)| outcome.clone());
     let steps = recorded.steps.iter().filter(|(_, step)| repeats(left(step).as_ref()));
+    let steps = steps.filter(|(key, _)| !recorded.is_settled(key));
     let last_step = steps.max_by_key(|(_, step)| step.left.as_ref().map(|(_, seq)| *seq)).map(|(key, _)| key);
     last_call.or(last_step).cloned()
 }
