@@ -11,12 +11,12 @@ use serde_json::Value;
 use crate::codes;
 use crate::error::CallError;
 use crate::function::{Context, Effect, Function, Plan, Probe};
-use crate::journal::{Act, Body, Outcome, Place, Wait};
+use crate::journal::{Act, Body, Halt, Outcome, Place, Wait};
 use crate::run::Mode;
 use crate::run::confirm::{Answer, Proposal};
 use crate::run::frame::{Frame, Slot};
 use crate::run::interrupt::{Interrupt, Stop};
-use crate::run::recorded::{Recorded, RecordedCall};
+use crate::run::recorded::{APPROVAL, Recorded, RecordedCall, inverse_around, taken_back};
 use crate::run::session::Session;
 use crate::runbook::Capability;
 use crate::script::convert::{is_too_deep, too_deep};
@@ -56,7 +56,7 @@ pub(crate) fn call(frame: &Frame, place: Place, name: &str, arguments: Value) ->
 
 impl Call<'_> {
     fn pass(&self) -> Result<Value, Interrupt> {
-        if let Some(recorded) = self.session.recorded.calls.get(&self.slot.key) {
+        if let Some(recorded) = self.frame.recorded.calls.get(&self.slot.key) {
             Recorded::check_arguments(recorded, &self.slot.key, &self.sealed, &self.place)?;
             if let Some(answer) = self.replayed(recorded) {
                 return answer;
@@ -67,6 +67,9 @@ impl Call<'_> {
             return Err(self.session.stop(Stop::EndOfJournal));
         }
         self.check_capability()?;
+        if self.name == APPROVAL && self.takes_back().is_some() {
+            return Err(asks_nobody().into());
+        }
         self.first_time()
     }
 
@@ -178,7 +181,7 @@ impl Call<'_> {
                 Err(Interrupt::Stop(self.session.stopped.get().cloned().unwrap_or(Stop::Abandoned)))
             }
             Err(Interrupt::Failed(error)) if error.code == codes::WAITING.0 => {
-                Err(self.session.stop(Stop::Waiting(error)))
+                Err(Stop::Waiting(error).into())
             }
             Err(Interrupt::Failed(error)) if error.unknown && self.effect().is_effect() => {
                 self.look_again(error)
@@ -235,16 +238,30 @@ impl Call<'_> {
         Err(self.wait_for_a_person(&error))
     }
 
+    /// The call that the function around this call takes back.
+    fn takes_back(&self) -> Option<&str> {
+        inverse_around(&self.slot.key).and_then(taken_back)
+    }
+
     fn wait_for_a_person(&self, error: &CallError) -> Interrupt {
-        let run = &self.session.run;
-        let told =
-            CallError::new(codes::UNKNOWN, format!("nobody can say whether `{}` happened", self.slot.key))
-                .because(error)
-                .hint(format!(
-                    "find out, then `aegis retry {run}` (do it again), `aegis skip {run} '{key}'` or \
-                 `aegis mark-done {run} '{key}' --note WHY --evidence PROOF`",
-                    key = self.slot.key
-                ));
+        let (run, key) = (&self.session.run, &self.slot.key);
+        let again = match self.takes_back() {
+            Some(_) => format!("`aegis undo {run} --again`"),
+            None => format!("`aegis retry {run}`"),
+        };
+        let then = match self.takes_back() {
+            Some(_) => format!("; then `aegis undo {run}` goes on"),
+            None => String::new(),
+        };
+        let told = CallError::new(codes::UNKNOWN, format!("nobody can say whether `{key}` happened"))
+            .because(error)
+            .hint(format!(
+                "find out, then {again} (do it again), `aegis skip {run} '{key}'` or \
+                 `aegis mark-done {run} '{key}' --note WHY --evidence PROOF`{then}"
+            ));
+        if self.takes_back().is_some() {
+            return Stop::Waiting(told).into();
+        }
         let wait = Wait::Unknown { error: error.clone() };
         if self.session.mode == Mode::Run {
             let waiting = Body::Waiting { call: self.slot.key.clone(), wait };
@@ -252,17 +269,17 @@ impl Call<'_> {
                 return self.session.stop(Stop::Store(error));
             }
         }
-        self.session.stop(Stop::Waiting(told))
+        Stop::Waiting(told).into()
     }
 
     fn refuse_halted(&self) -> Result<(), Interrupt> {
         let Some(halt) = self.session.store.halt()? else { return Ok(()) };
+        if self.takes_back().is_some() {
+            return Err(Stop::Waiting(halted(&halt, &self.session.run, "undo")).into());
+        }
         let wait = Wait::Halt { reason: halt.reason.clone() };
         self.session.journal.commit(Body::Waiting { call: self.slot.key.clone(), wait })?;
-        let message = format!("effects are halted by `{}` since {}: {}", halt.person.0, halt.at, halt.reason);
-        let error = CallError::new(codes::HALTED, message)
-            .hint(format!("`aegis unhalt`, then `aegis resume {}`", self.session.run));
-        Err(self.session.stop(Stop::Waiting(error)))
+        Err(Stop::Waiting(halted(&halt, &self.session.run, "resume")).into())
     }
 
     fn check_capability(&self) -> Result<(), Interrupt> {
@@ -376,6 +393,17 @@ fn no_function(name: &str) -> Interrupt {
 fn declined(name: &str) -> CallError {
     CallError::new(codes::DECLINED, format!("the run was stopped before `{name}`"))
         .hint("`aegis resume` goes on at this call, `aegis resume --step` asks again")
+}
+
+/// Nothing may be changed now; `verb` goes on later.
+pub(crate) fn halted(halt: &Halt, run: &str, verb: &str) -> CallError {
+    let message = format!("effects are halted by `{}` since {}: {}", halt.person.0, halt.at, halt.reason);
+    CallError::new(codes::HALTED, message).hint(format!("`aegis unhalt`, then `aegis {verb} {run}`"))
+}
+
+fn asks_nobody() -> CallError {
+    CallError::new(codes::UNDO, "what takes something back asks nobody")
+        .hint("ask before the step that it takes back: its option `approval`")
 }
 
 fn lost(name: &str) -> CallError {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use aegis_engine::run::Undo as Taking;
 use clap::Args;
 
 use super::deciding::{Case, Decision};
@@ -22,7 +23,7 @@ impl Cancel {
         let store: Arc<dyn aegis_engine::journal::Store> = case.store.clone();
         let executed = store.claim(&case.record.id)?.is_none();
         if !executed && !ended(&case) {
-            return undo::undo(&case, &self.decision.note);
+            return undo::undo(&case, Taking::of(&case.record.id, &self.decision.note));
         }
         case.decide(&self.decision, |desk, run, by| desk.cancel(run, by))?;
         Ok(case.tell("asked to cancel", "", "show"))

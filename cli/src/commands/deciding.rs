@@ -5,6 +5,7 @@ use std::sync::Arc;
 use aegis_engine::CallError;
 use aegis_engine::clock::SystemClock;
 use aegis_engine::journal::{RunRecord, Status, Store};
+use aegis_engine::run::is_of_undo;
 use aegis_engine::run::operate::{Answered, Decider, Desk};
 use clap::Args;
 
@@ -84,8 +85,13 @@ impl Case {
             say(format!("{what}: {run} {key}").trim_end());
             // A run that has failed is taken up by a retry, which keeps what was decided.
             let failed = self.record.status == Status::Failed && next == "resume";
+            let next = match next {
+                _ if is_of_undo(key) => "undo",
+                _ if failed => "retry",
+                next => next,
+            };
             if !next.is_empty() {
-                say(&format!("  next: aegis {} {run}", if failed { "retry" } else { next }));
+                say(&format!("  next: aegis {next} {run}"));
             }
         }
         Exit::Ok

@@ -22,6 +22,9 @@ struct Leftover {
     call: String,
     undo: String,
     sure: bool,
+    /// Why the last try to take it back failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<String>,
 }
 
 impl Leftovers {
@@ -42,11 +45,13 @@ impl Leftovers {
                 call: debt.call,
                 undo: debt.undo.summary,
                 sure: debt.sure,
+                failure: debt.failure.map(|failure| failure.message),
             }));
         }
-        table::list(global, &found, &["RUN", "CALL", "TO UNDO", "HAPPENED"], |left| {
+        table::list(global, &found, &["RUN", "CALL", "TO UNDO", "HAPPENED", "LAST TRY"], |left| {
             let sure = if left.sure { "yes" } else { "unknown" };
-            vec![left.run.clone(), left.call.clone(), left.undo.clone(), sure.to_owned()]
+            let failure = left.failure.clone().unwrap_or_else(|| "-".to_owned());
+            vec![left.run.clone(), left.call.clone(), left.undo.clone(), sure.to_owned(), failure]
         });
         Ok(if damaged == 0 { Exit::Ok } else { Exit::State })
     }

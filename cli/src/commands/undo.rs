@@ -1,6 +1,9 @@
 //! `aegis undo`: takes back what can be taken back of a run that no process executes, newest first.
 
+use aegis_engine::journal::{Body, Entry};
+use aegis_engine::run::{self, Conclusion, Debt};
 use clap::Args;
+use serde_json::json;
 
 use super::deciding::{Case, Decision};
 use super::running::Watcher;
@@ -14,32 +17,60 @@ use crate::view::table;
 pub(crate) struct Undo {
     #[command(flatten)]
     decision: Decision,
+    /// Perform again what nobody can say happened while the run was taken back before.
+    #[arg(long)]
+    again: bool,
 }
 
 impl Undo {
     pub(crate) fn run(self, global: &Global) -> Result<Exit, Failure> {
         let case = Case::open(global, &self.decision.run)?;
-        undo(&case, &self.decision.note)
+        let again = self.again;
+        undo(&case, run::Undo { again, ..run::Undo::of(&case.record.id, self.decision.note) })
     }
 }
 
 /// Undoes a run and tells what is left.
-pub(crate) fn undo(case: &Case, note: &str) -> Result<Exit, Failure> {
+pub(crate) fn undo(case: &Case, undo: run::Undo) -> Result<Exit, Failure> {
     let (context, run) = (&case.context, &case.record.id);
     context.guard(&case.record.target)?;
     let watcher = Watcher::new(&context.global);
-    watcher.know(&case.store.entries(run, 0)?);
+    let before = case.store.entries(run, 0)?;
+    watcher.know(&before);
     let (execution, _sandbox) = context.execution(&case.record.target, None, watcher.listener(), false)?;
-    let conclusion = context.engine()?.undo(run, execution, note)?;
+    let conclusion = context.engine()?.undo(undo, execution)?;
     watcher.close();
-    let left: Vec<&str> = conclusion.leftovers.iter().map(|debt| debt.undo.summary.as_str()).collect();
-    if context.global.json() {
-        table::json(&serde_json::json!({ "run": run, "left": left }));
-    } else if left.is_empty() {
-        say(&format!("undone: {run}"));
-    } else {
-        say(&format!("not undone: {}", left.join("; ")));
-        say(&format!("  next: aegis undo {run}"));
+    let since = case.store.entries(run, before.last().map_or(0, |entry| entry.seq))?;
+    tell(context.global.json(), &conclusion, since.iter().filter(|entry| is_undone(entry)).count());
+    Ok(if conclusion.leftovers.is_empty() { Exit::Ok } else { Exit::Failed })
+}
+
+fn is_undone(entry: &Entry) -> bool {
+    matches!(&entry.body, Body::Undone { outcome, .. } if outcome.is_ok())
+}
+
+fn tell(as_json: bool, Conclusion { run, leftovers, .. }: &Conclusion, undone: usize) {
+    if as_json {
+        let left: Vec<&str> = leftovers.iter().map(|debt| debt.undo.summary.as_str()).collect();
+        table::json(&json!({ "run": run, "undone": undone, "left": left }));
+        return;
     }
-    Ok(if left.is_empty() { Exit::Ok } else { Exit::Failed })
+    leftovers.iter().for_each(tell_left);
+    if !leftovers.is_empty() {
+        say(&format!(
+            "  next: aegis undo {run}, or `aegis mark-done {run} CALL~undo --note WHY` for what was taken back by hand"
+        ));
+    } else if undone == 0 {
+        say(&format!("{run} has nothing to take back"));
+    } else {
+        say(&format!("undone: {run}"));
+    }
+}
+
+fn tell_left(debt: &Debt) {
+    say(&format!("not undone: {} ({})", debt.undo.summary, debt.call));
+    if let Some(failure) = &debt.failure {
+        say(&format!("  {}", failure.message));
+        failure.hint.iter().for_each(|hint| say(&format!("  hint: {hint}")));
+    }
 }

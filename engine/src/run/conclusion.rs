@@ -35,7 +35,11 @@ pub(super) fn conclude(
             (Some(Verdict::Succeeded), None, None, to_json(&value, &session.vault).unwrap_or_default())
         }
         Err(error) => {
-            let interrupt = errors::caught(&error, session);
+            let interrupt = match errors::caught(&error, session) {
+                // Somebody cancelled it, say, while it came to wait.
+                Interrupt::Stop(stop) => Interrupt::Stop(session.stopped.get().cloned().unwrap_or(stop)),
+                failed @ Interrupt::Failed(_) => failed,
+            };
             let failure = Some(told_to_people(session, &error, &interrupt));
             match interrupt {
                 Interrupt::Failed(_) => (Some(Verdict::Failed), None, failure, Value::Null),

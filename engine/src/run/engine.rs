@@ -16,6 +16,7 @@ use super::frame::{Frame, Here};
 use super::handle::{Conclusion, Ending, Handle, Listener, Observer};
 use super::interrupt::{Interrupt, Stop};
 use super::limits::{Limits, step_clock};
+use super::recorded::Recorded;
 use super::session::{Making, Session};
 use super::stored::{self, Stored, started};
 use super::undo::undo_below;
@@ -125,6 +126,25 @@ impl Resume {
     }
 }
 
+/// A run that is taken back.
+#[derive(Debug, Clone)]
+pub struct Undo {
+    /// Which.
+    pub run: String,
+    /// Why.
+    pub note: String,
+    /// Performs again what nobody can say happened while it was taken back before.
+    pub again: bool,
+}
+
+impl Undo {
+    /// A run, and why.
+    #[must_use]
+    pub fn of(run: impl Into<String>, note: impl Into<String>) -> Self {
+        Self { run: run.into(), note: note.into(), again: false }
+    }
+}
+
 /// Why a run could not be taken up.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -225,15 +245,22 @@ impl Engine {
     ///
     /// # Errors
     /// When another process runs it, or the journal cannot be read or written.
-    pub fn undo(&self, run: &str, execution: Execution, note: &str) -> Result<Conclusion, EngineError> {
-        let claim = claimed(&*self.store, run)?;
-        let entries = self.store.entries(run, 0)?;
+    pub fn undo(&self, undo: Undo, execution: Execution) -> Result<Conclusion, EngineError> {
+        let Undo { run, note, again } = undo;
+        let claim = claimed(&*self.store, &run)?;
+        if again {
+            let forget = Recorded::of(&self.store.entries(&run, 0)?).unknown_in_inverses();
+            let act = Act::Retry { forget };
+            let (person, note, evidence) = (execution.person.clone(), note.clone(), String::new());
+            self.store.append(&run, &[(self.clock.now(), Body::Decided { person, act, note, evidence })])?;
+        }
+        let entries = self.store.entries(&run, 0)?;
         let open = stored::verdict(&entries).is_none();
-        let (run, store) = (run.to_owned(), Arc::clone(&self.store));
+        let store = Arc::clone(&self.store);
         let stored = Stored { run: run.clone(), mode: Mode::Run, store, entries, claim };
         let making = stored.making(&*self.store, None, &execution)?;
         let act = if open { Act::Cancel } else { Act::Undo };
-        let (person, note) = (execution.person.clone(), note.to_owned());
+        let person = execution.person.clone();
         let decided = Body::Decided { person, act, note, evidence: String::new() };
         let session = Session::new(self, &making, &execution, &decided)?;
         session.journal.commit(decided)?;

@@ -9,12 +9,15 @@ use std::time::Instant;
 use rhai::{Dynamic, NativeCallContext};
 
 use super::interrupt::Interrupt;
+use super::recorded::Recorded;
 use super::session::Session;
 use crate::journal::Place;
 
-/// The root, a step's attempt, or a branch of a parallel block.
+/// The root, a step's attempt, a branch of a parallel block, or a function that takes something back.
 pub(crate) struct Frame {
     pub(crate) session: Arc<Session>,
+    /// What was done in it before.
+    pub(crate) recorded: Arc<Recorded>,
     /// Path from the root; empty for the root.
     pub(crate) key: String,
     /// When the nearest step's time is up.
@@ -38,15 +41,22 @@ pub(crate) struct Slot {
 
 impl Frame {
     pub(crate) fn root(session: Arc<Session>) -> Arc<Self> {
-        let deadline = session.time_left();
-        Arc::new(Self { session, key: String::new(), deadline, counters: Mutex::default() })
+        let (recorded, deadline) = (Arc::clone(&session.recorded), session.time_left());
+        Arc::new(Self { session, recorded, key: String::new(), deadline, counters: Mutex::default() })
+    }
+
+    /// The frame of a function that takes something back; `recorded` is what earlier tries did.
+    pub(crate) fn inverse(session: Arc<Session>, key: &str, recorded: Recorded) -> Arc<Self> {
+        let (key, recorded, deadline) = (key.to_owned(), Arc::new(recorded), session.time_left());
+        Arc::new(Self { session, recorded, key, deadline, counters: Mutex::default() })
     }
 
     /// A frame below this one: `suffix` is the attempt (`@2`) or the item (`[3]`).
     pub(crate) fn child(&self, step: &str, suffix: &str, deadline: Option<Instant>) -> Arc<Self> {
         let deadline = [self.deadline, deadline].into_iter().flatten().min();
         let key = format!("{step}{suffix}");
-        Arc::new(Self { session: Arc::clone(&self.session), key, deadline, counters: Mutex::default() })
+        let (session, recorded) = (Arc::clone(&self.session), Arc::clone(&self.recorded));
+        Arc::new(Self { session, recorded, key, deadline, counters: Mutex::default() })
     }
 
     /// The next place in this frame; refuses one where the journal has something else.
@@ -61,7 +71,7 @@ impl Frame {
             *occurrence += 1;
             Slot { key, ordinal }
         };
-        self.session.recorded.check_order(&self.key, slot.ordinal, &slot.key, place)?;
+        self.recorded.check_order(&self.key, slot.ordinal, &slot.key, place)?;
         Ok(slot)
     }
 

@@ -33,11 +33,12 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use control::Control;
 pub use edits::without_effect;
-pub use engine::{Engine, Occasion, Resume, Start};
+pub use engine::{Engine, Occasion, Resume, Start, Undo};
 pub use handle::{Conclusion, Event, Handle};
 pub use interrupt::Stop;
 pub(crate) use leases::TIME_TO_LIVE as LOCK_TIME_TO_LIVE;
 pub use limits::Limits;
+pub use recorded::is_of_undo;
 pub use undo::Debt;
 
 /// What happens to effects in this execution.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::Mode;
 use super::frame::{Frame, Here, Slot, place};
-use super::interrupt::Interrupt;
+use super::interrupt::{Interrupt, Stop};
 use crate::codes;
 use crate::error::CallError;
 use crate::journal::{Body, Outcome, Place};
@@ -52,7 +52,7 @@ pub(crate) fn parallel(
 impl Block<'_, '_> {
     fn run(&self) -> Result<Dynamic, Interrupt> {
         let session = &self.frame.session;
-        let recorded = session.recorded.steps.get(&self.slot.key).cloned().unwrap_or_default();
+        let recorded = self.frame.recorded.steps.get(&self.slot.key).cloned().unwrap_or_default();
         if let Some((outcome, _)) = recorded.left.filter(|_| session.mode != Mode::Replay) {
             return match outcome {
                 Outcome::Ok(value) => Ok(from_json(&value, &session.vault)),
@@ -102,10 +102,11 @@ impl Block<'_, '_> {
             let index = next.fetch_add(1, Ordering::AcqRel);
             let Some(item) = self.items.get(index) else { break };
             let answer = self.branch(index, item.clone());
-            if answer.is_err() {
+            let stopped = matches!(answer, Err(Interrupt::Stop(_)));
+            // A branch that waits for a person keeps its own place among `max` and holds no other back.
+            if answer.is_err() && !matches!(answer, Err(Interrupt::Stop(Stop::Waiting(_)))) {
                 failed.store(true, Ordering::Release);
             }
-            let stopped = matches!(answer, Err(Interrupt::Stop(_)));
             done.push((index, answer));
             if stopped {
                 break;

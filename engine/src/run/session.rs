@@ -71,7 +71,7 @@ pub(crate) struct Session {
     /// The claim under which this process executes the run.
     pub(crate) fence: Fence,
     pub(crate) journal: Journal,
-    pub(crate) recorded: Recorded,
+    pub(crate) recorded: Arc<Recorded>,
     pub(crate) ledger: Ledger,
     pub(crate) vault: Vault,
     pub(crate) clock: Arc<dyn Clock>,
@@ -128,7 +128,7 @@ impl Session {
             fence: making.claim.fence(),
             journal: journal(engine, making, &listener),
             ledger: Ledger::of(&recorded),
-            recorded,
+            recorded: Arc::new(recorded),
             vault: making.vault.clone(),
             clock: Arc::clone(&engine.clock),
             entropy: Arc::clone(&engine.entropy),

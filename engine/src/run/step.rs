@@ -55,7 +55,7 @@ pub(crate) fn step(
 
 impl Step<'_, '_> {
     fn run(&self) -> Result<Dynamic, Interrupt> {
-        let recorded = self.frame.session.recorded.steps.get(&self.slot.key).cloned().unwrap_or_default();
+        let recorded = self.frame.recorded.steps.get(&self.slot.key).cloned().unwrap_or_default();
         let replaying = self.frame.session.mode == Mode::Replay;
         if let Some((outcome, _)) =
             recorded.left.filter(|(outcome, _)| !replaying || !outcome.is_ok() && recorded.attempt == 0)

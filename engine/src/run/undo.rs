@@ -6,12 +6,15 @@ use std::time::Instant;
 
 use serde_json::Value;
 
+use super::Mode;
+use super::frame::Frame;
 use super::interrupt::{Interrupt, Stop};
-use super::recorded::{Recorded, is_below};
+use super::recorded::{Recorded, inverse_around, inverse_of, is_below};
 use super::session::Session;
 use crate::codes;
 use crate::error::CallError;
 use crate::function::{Effect, Probe, UndoCall};
+use crate::gate::halted;
 use crate::journal::{Body, Outcome, Place};
 
 /// An effect that can be taken back and has not been.
@@ -23,6 +26,8 @@ pub struct Debt {
     pub undo: UndoCall,
     /// False when nobody recorded whether the effect happened.
     pub sure: bool,
+    /// Why the last try to take it back failed.
+    pub failure: Option<CallError>,
 }
 
 /// Debts in the order they were made.
@@ -32,10 +37,10 @@ pub(crate) struct Ledger(Mutex<Vec<Debt>>);
 impl Ledger {
     /// What an earlier process left.
     pub(crate) fn of(recorded: &Recorded) -> Self {
-        let mut owed: Vec<(u64, Debt)> = recorded
+        let mut owed: Vec<_> = recorded
             .calls
             .iter()
-            .filter(|(call, _)| !recorded.undone.contains(*call))
+            .filter(|(call, _)| !recorded.undone.contains(*call) && inverse_around(call).is_none())
             .filter_map(|(call, recorded)| {
                 let sure = match &recorded.outcome {
                     Some(Outcome::Ok(_)) => true,
@@ -43,23 +48,31 @@ impl Ledger {
                     Some(Outcome::Failed(_) | Outcome::Skipped(_)) => return None,
                 };
                 let undo = recorded.undo.clone()?;
-                Some((recorded.seq, Debt { call: call.clone(), undo, sure }))
+                Some((recorded.seq, call, undo, sure))
             })
             .collect();
-        owed.sort_by_key(|(seq, _)| *seq);
-        Self(Mutex::new(owed.into_iter().map(|(_, debt)| debt).collect()))
+        owed.sort_by_key(|(seq, ..)| *seq);
+        let debt = |(_, call, undo, sure): (u64, &String, UndoCall, bool)| {
+            let failure = recorded.not_undone.get(call).cloned();
+            Debt { call: call.clone(), undo, sure, failure }
+        };
+        Self(Mutex::new(owed.into_iter().map(debt).collect()))
     }
 
     /// What an inverse does is not taken back in its turn.
     pub(crate) fn owe(&self, call: &str, undo: UndoCall) {
-        if inside_inverse(call) {
-            return;
+        if inverse_around(call).is_none() {
+            self.lock().push(Debt { call: call.to_owned(), undo, sure: false, failure: None });
         }
-        self.lock().push(Debt { call: call.to_owned(), undo, sure: false });
     }
 
     pub(crate) fn happened(&self, call: &str) {
         self.lock().iter_mut().filter(|debt| debt.call == call).for_each(|debt| debt.sure = true);
+    }
+
+    fn failed(&self, call: &str, error: &CallError) {
+        let mut owed = self.lock();
+        owed.iter_mut().filter(|debt| debt.call == call).for_each(|debt| debt.failure = Some(error.clone()));
     }
 
     pub(crate) fn forgive(&self, call: &str) {
@@ -80,11 +93,15 @@ impl Ledger {
 /// ledger and is told by `leftovers`.
 pub(crate) fn undo_below(session: &Arc<Session>, place: &str) -> Result<usize, Interrupt> {
     let mut failures = 0;
+    if session.mode != Mode::Run {
+        return Ok(failures);
+    }
     session.check_left()?;
     for debt in session.ledger.below(place).into_iter().rev() {
         session.check_left()?;
         if let Err(error) = undo_one(session, &debt)? {
             failures += 1;
+            session.ledger.failed(&debt.call, &error);
             session.journal.commit(Body::Undone { call: debt.call, outcome: Outcome::Failed(error) })?;
         } else {
             session.ledger.forgive(&debt.call);
@@ -98,7 +115,11 @@ fn undo_one(session: &Arc<Session>, debt: &Debt) -> Result<Result<(), CallError>
     if !debt.sure && !happened_after_all(session, debt)? {
         return Ok(Ok(()));
     }
-    let key = format!("{}~undo", debt.call);
+    if let Some(halt) = session.store.halt()? {
+        return Ok(Err(halted(&halt, &session.run, "undo")));
+    }
+    let key = inverse_of(&debt.call);
+    let before = done_before(session, debt, &key)?;
     let effect =
         session.registry.function(&debt.undo.function).map_or(Effect::Changes, |f| f.description.effect);
     session.journal.commit(Body::Asked {
@@ -116,7 +137,7 @@ fn undo_one(session: &Arc<Session>, debt: &Debt) -> Result<Result<(), CallError>
         place: Place::default(),
     })?;
     let began = Instant::now();
-    let answer = perform(session, &key, &debt.undo)?;
+    let answer = perform(session, &key, &debt.undo, before)?;
     let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     let outcome = answer.clone().map_or_else(Outcome::Failed, Outcome::Ok);
     session.journal.commit(Body::Happened { call: key, outcome, milliseconds })?;
@@ -128,11 +149,13 @@ fn perform(
     session: &Arc<Session>,
     key: &str,
     undo: &UndoCall,
+    before: Recorded,
 ) -> Result<Result<Value, CallError>, Interrupt> {
     session.check_claim()?;
     if let Some(name) = undo.function.strip_prefix("script::") {
         let Some(script) = session.script.get() else { return Ok(Err(gone(&undo.function))) };
-        let answer = script.call_undo(session, key, name, &undo.arguments);
+        let frame = Frame::inverse(Arc::clone(session), key, before);
+        let answer = script.call_undo(&frame, name, &undo.arguments);
         return session.check_left().map(|()| answer);
     }
     let Some(function) = session.registry.function(&undo.function) else {
@@ -142,6 +165,15 @@ fn perform(
     context.cancel = session.left.clone();
     let arguments = session.vault.opened(&undo.arguments);
     unless_left(session, function.perform(&context, &arguments))
+}
+
+/// What earlier tries of a script function did, in this process or before: it goes on from there.
+fn done_before(session: &Session, debt: &Debt, key: &str) -> Result<Recorded, Interrupt> {
+    if debt.failure.is_none() && !session.recorded.calls.contains_key(key) {
+        return Ok(Recorded::default());
+    }
+    session.journal.flush()?;
+    Ok(Recorded::of(&session.store.entries(&session.run, 0)?))
 }
 
 fn unless_left<T>(session: &Session, work: impl Future<Output = T>) -> Result<T, Interrupt> {
@@ -164,12 +196,6 @@ fn happened_after_all(session: &Arc<Session>, debt: &Debt) -> Result<bool, Inter
     let arguments = session.vault.opened(&call.arguments);
     let probe = function.probe(&context, &arguments, Some(&debt.undo));
     Ok(!matches!(unless_left(session, probe)?, Ok(Probe::DidNotHappen)))
-}
-
-/// True for places inside a script function that takes something back. A name in a place is followed by its
-/// occurrence, so no step can be called like that.
-pub(crate) fn inside_inverse(key: &str) -> bool {
-    key.contains("~undo/")
 }
 
 fn gone(function: &str) -> CallError {

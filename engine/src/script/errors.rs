@@ -1,7 +1,7 @@
 //! Errors on their way into a script and out of it. A failed call becomes a map the script can catch
 //! (`code`, `message`, `hint`, `module`, `function`, `retryable`); an end of the run passes every `try`.
 
-use rhai::{Dynamic, EvalAltResult, Position};
+use rhai::{Dynamic, EvalAltResult, Map, Position};
 use serde_json::{Value, json};
 
 use crate::codes;
@@ -10,6 +10,9 @@ use crate::error::CallError;
 use crate::run::frame::Here;
 use crate::run::interrupt::{Interrupt, Stop};
 use crate::run::session::{Session, run_timeout, step_timeout};
+
+/// Where the error that ends a script keeps why.
+const STOP: &str = "stop";
 
 /// Why `on_progress` ended the script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,11 +46,14 @@ pub(crate) fn raised(interrupt: Interrupt, function: &str, position: Position) -
             Box::new(EvalAltResult::ErrorRuntime(thrown, position))
         }
         Interrupt::Stop(stop) => {
-            if let Some(frame) = Here::get() {
+            // Where people are waited for, only this branch of the script ends: others come to their own end first.
+            if let Some(frame) = Here::get().filter(|_| !matches!(stop, Stop::Waiting(_))) {
                 frame.session.stop(stop.clone());
             }
             let told = super::convert::from_json(&as_map(&stop.error()), &crate::secret::Vault::default());
-            Box::new(EvalAltResult::ErrorTerminated(told, position))
+            let mut told = told.cast::<Map>();
+            told.insert(STOP.into(), Dynamic::from(stop));
+            Box::new(EvalAltResult::ErrorTerminated(told.into(), position))
         }
     }
 }
@@ -65,6 +71,10 @@ pub(crate) fn caught(error: &EvalAltResult, session: &Session) -> Interrupt {
 }
 
 fn terminated(why: &Dynamic, session: &Session) -> Interrupt {
+    let stop = why.read_lock::<Map>().and_then(|map| map.get(STOP)?.clone().try_cast::<Stop>());
+    if let Some(stop) = stop {
+        return Interrupt::Stop(stop);
+    }
     match why.clone().try_cast::<Halted>() {
         Some(Halted::StepTime) => Interrupt::Failed(step_timeout()),
         Some(Halted::RunTime) => session.stop(Stop::Refused(run_timeout())),

@@ -129,7 +129,7 @@ fn register_builtins(engine: &mut Engine) {
 fn note(text: &str, place: &Place) -> Result<(), Interrupt> {
     let frame = Here::get().ok_or_else(no_run)?;
     let slot = frame.next("log", place)?;
-    if frame.session.recorded.is_noted(&slot.key) {
+    if frame.recorded.is_noted(&slot.key) {
         return Ok(());
     }
     let (frame_key, text) = (frame.key.clone(), frame.session.vault.masked(text));

@@ -56,19 +56,18 @@ impl Script {
     /// Calls the script function that undoes an effect.
     pub(crate) fn call_undo(
         &self,
-        session: &Arc<Session>,
-        key: &str,
+        frame: &Arc<Frame>,
         name: &str,
         arguments: &Value,
     ) -> Result<Value, CallError> {
-        let frame = Frame::root(Arc::clone(session)).child(key, "", None);
+        let session = &frame.session;
         let given: Vec<Dynamic> = arguments
             .as_array()
             .into_iter()
             .flatten()
             .map(|argument| convert::from_json(argument, &session.vault))
             .collect();
-        let _here = Here::set(&frame);
+        let _here = Here::set(frame);
         let options = CallFnOptions::new().eval_ast(false);
         let answer: Result<Dynamic, _> =
             self.engine.call_fn_with_options(options, &mut Scope::new(), &self.ast, name, given);

@@ -8,7 +8,7 @@ use aegis_engine::journal::{Body, Entry, Halt, Person, Store, Verdict, Wait};
 use aegis_engine::run::confirm::{Answer, Confirm, Proposal};
 use aegis_engine::run::engine::EngineError;
 use aegis_engine::run::operate::{Decider, Desk, Pending};
-use aegis_engine::run::{Mode, Stop};
+use aegis_engine::run::{Mode, Stop, Undo};
 use serde_json::json;
 
 use crate::world::{Bench, HEADER};
@@ -291,7 +291,7 @@ fn a_fork_has_the_inverse_of_the_step_it_begins_with() {
     let run = bench.run(script).run;
     let fork = desk.fork(&run, "b", &decider(&ada, ""), &format!("fork-of-{run}")).unwrap();
     assert_eq!(bench.resume(&fork).unwrap().verdict, Some(Verdict::Succeeded));
-    bench.engine(bench.store.clone()).undo(&fork, bench.execution(), "").unwrap();
+    bench.engine(bench.store.clone()).undo(Undo::of(&fork, ""), bench.execution()).unwrap();
     let things = bench.world.things.lock().unwrap();
     assert_eq!((things.get("a"), things.get("b")), (None, Some(&json!("back"))));
 }
@@ -366,6 +366,38 @@ fn of_several_questions_the_one_that_is_named_is_answered() {
     assert_eq!(bench.resume(&run).unwrap().verdict, None);
     desk.approve(&run, None, &decider(&joan, "")).unwrap();
     assert_eq!(bench.resume(&run).unwrap().verdict, Some(Verdict::Succeeded));
+}
+
+#[test]
+fn a_branch_that_waits_for_a_person_holds_no_other_back() {
+    let bench = Bench::new();
+    let script = r#"
+        parallel(["tokyo", "seoul", "osaka"], #{ max: MAX }, |city| {
+            if city != "osaka" { approval::ask(`open ${city}?`); }
+            step("open", || { world::once(city); world::once(city + " twice") });
+        });
+        world::once("all");
+    "#;
+    // A branch that waits keeps its place: with one, the next begins when it is over.
+    for (max, asked, done) in [("3", 2, 2), ("2", 2, 0), ("1", 1, 0)] {
+        let bench = Bench::new();
+        let ended = bench.run(&script.replace("MAX", max));
+        assert!(matches!(ended.stop, Some(Stop::Waiting(_))), "{:?}", ended.stop);
+        let desk = Desk { store: &*bench.store, clock: &SystemClock };
+        assert_eq!(desk.pending(&ended.run).unwrap().len(), asked, "of {max} at once");
+        assert_eq!(bench.world.performed("once osaka"), done, "of {max} at once");
+        while let Some(open) = desk.pending(&ended.run).unwrap().first() {
+            desk.approve(&ended.run, Some(&open.call), &decider(&by("grace"), "")).unwrap();
+            bench.resume(&ended.run).unwrap();
+        }
+        assert_eq!(bench.world.lines().len(), 7, "{:?}", bench.world.lines());
+    }
+    // What nobody can say in one branch does not cut off what another one does.
+    bench.world.faults.lock().unwrap().insert("tokyo".into(), (1, true));
+    let ended = bench
+        .run(r#"parallel(["tokyo", "seoul"], |city| { world::once(city); world::once(city + " twice") })"#);
+    assert!(matches!(ended.stop, Some(Stop::Waiting(_))), "{:?}", ended.stop);
+    assert_eq!(bench.world.lines(), ["once seoul", "once seoul twice"]);
 }
 
 /// A clock that is a day ahead.

@@ -2,13 +2,20 @@
 
 use std::sync::Arc;
 
+use aegis_engine::clock::Clock;
 use aegis_engine::clock::SystemClock;
-use aegis_engine::journal::{Person, Store, Verdict};
+use aegis_engine::journal::{Halt, Person, Store, Verdict};
 use aegis_engine::run::operate::{Decider, Desk};
-use aegis_engine::run::{Conclusion, Mode, Stop};
+use aegis_engine::run::{Conclusion, Mode, Resume, Stop, Undo};
 use serde_json::json;
 
-use crate::world::{Bench, HEADER};
+use crate::world::{Bench, HEADER, cut_after};
+
+/// Somebody who decides, and why.
+fn decider(note: &str) -> Decider<'_> {
+    static GRACE: std::sync::LazyLock<Person> = std::sync::LazyLock::new(|| Person("grace".into()));
+    Decider { person: &GRACE, note, evidence: "" }
+}
 
 #[test]
 fn a_step_undoes_its_own_effects_newest_first() {
@@ -53,10 +60,10 @@ fn a_failing_undo_does_not_stop_the_rest_and_stays_in_the_ledger() {
     assert_eq!(ended.verdict, Some(Verdict::Failed));
     bench.world.fail("y", 1);
     let engine = bench.engine(bench.store.clone());
-    let undone = engine.undo(&ended.run, bench.execution(), "clean up").unwrap();
+    let undone = engine.undo(Undo::of(&ended.run, "clean up"), bench.execution()).unwrap();
     assert_eq!(bench.world.lines(), ["change x", "change y", "change x"]);
     assert_eq!(undone.leftovers.len(), 1);
-    let undone = engine.undo(&ended.run, bench.execution(), "again").unwrap();
+    let undone = engine.undo(Undo::of(&ended.run, "again"), bench.execution()).unwrap();
     assert_eq!(bench.world.lines(), ["change x", "change y", "change x", "change y"]);
     assert!(undone.leftovers.is_empty());
     let desk = Desk { store: &*bench.store, clock: &SystemClock };
@@ -115,7 +122,7 @@ fn a_run_that_was_cut_can_be_cancelled_and_undone() {
         let bench = Bench::new();
         let run = bench.run_cut(script, cut).unwrap();
         let engine = bench.engine(bench.store.clone());
-        let ended = engine.undo(&run, bench.execution(), "not today").unwrap();
+        let ended = engine.undo(Undo::of(&run, "not today"), bench.execution()).unwrap();
         assert_eq!(ended.verdict, Some(Verdict::Cancelled), "cut after {cut}");
         assert!(ended.leftovers.is_empty(), "cut after {cut}");
         let things = bench.world.things.lock().unwrap();
@@ -270,11 +277,147 @@ fn an_inverse_that_is_a_function_is_tried_again_and_owes_nothing_itself() {
     );
     bench.world.fail("fragile", 1);
     let engine = bench.engine(bench.store.clone());
-    let undone = engine.undo(&ended.run, bench.execution(), "").unwrap();
+    let undone = engine.undo(Undo::of(&ended.run, ""), bench.execution()).unwrap();
     assert_eq!(undone.leftovers.len(), 1, "{:?}", undone.leftovers);
-    let undone = engine.undo(&ended.run, bench.execution(), "").unwrap();
+    let undone = engine.undo(Undo::of(&ended.run, ""), bench.execution()).unwrap();
     assert!(undone.leftovers.is_empty(), "{:?}", undone.leftovers);
-    assert_eq!(bench.world.lines(), ["change helper", "change helper", "once fragile"]);
+    // What worked the first time is not done again.
+    assert_eq!(bench.world.lines(), ["change helper", "once fragile"]);
+}
+
+/// A run of which a function of the script takes two effects back, each once.
+const TAKEN_BACK_ONCE: &str = r#"
+    fn back(name) {
+        log("taking it back");
+        let kept = step("switch", || { world::once("off"); world::read("weight") });
+        world::once("tell");
+        world::change(name, "back");
+    }
+    runbook(#{ title: "t", owner: "o", needs: ["world:change", "world:send", "world:read"] });
+    world::change("first", 1);
+    undo::with("back", ["x"]);
+    world::change("x", 1);
+"#;
+
+#[test]
+fn an_undo_that_is_killed_goes_on_where_it_was_and_repeats_no_effect() {
+    let whole = Bench::new();
+    let run = whole.run(TAKEN_BACK_ONCE).run;
+    let before = whole.entries(&run).len();
+    whole.undo(&run);
+    let records = whole.entries(&run).len() - before;
+    let mut asked = 0;
+    for cut in 0..records {
+        let bench = Bench::new();
+        let run = bench.run(TAKEN_BACK_ONCE).run;
+        let store = Arc::new(cut_after(cut, bench.store.clone()));
+        let _ = bench.engine(store).undo(Undo::of(&run, "killed"), bench.execution());
+        let mut undone = bench.undo(&run);
+        let desk = Desk { store: &*bench.store, clock: &SystemClock };
+        for _ in 0..2 {
+            let Some(debt) = undone.leftovers.first() else { break };
+            let told = debt.failure.as_ref().unwrap();
+            assert!(told.message.starts_with("nobody can say whether"), "cut after {cut}: {told:?}");
+            assert!(told.hint.as_ref().unwrap().contains("aegis undo"), "{told:?}");
+            let call = told.message.split('`').nth(1).unwrap();
+            desk.mark_done(&run, call, json!(null), &decider("looked")).unwrap();
+            (undone, asked) = (bench.undo(&run), asked + 1);
+        }
+        assert!(undone.leftovers.is_empty(), "cut after {cut}: {:?}", undone.leftovers);
+        for effect in ["once off", "once tell"] {
+            assert_eq!(
+                bench.world.performed(effect),
+                1,
+                "{effect}, cut after {cut}: {:?}",
+                bench.world.lines()
+            );
+        }
+        assert_eq!(bench.world.things.lock().unwrap()["x"], json!("back"), "newest first");
+    }
+    assert_eq!(asked, 2, "each effect that counts was under way once");
+}
+
+#[test]
+fn what_nobody_can_say_of_an_undo_is_asked_and_performed_again_only_on_demand() {
+    let script = r#"
+        fn back() { world::change("helper", 1); world::once("fragile"); }
+        runbook(#{ title: "t", owner: "o", needs: ["world:change", "world:send"], on_failure: "undo" });
+        step("s", #{ on_failure: "undo" }, || { undo::with("back"); throw "enough"; });
+    "#;
+    let bench = Bench::new();
+    bench.world.faults.lock().unwrap().insert("fragile".into(), (1, true));
+    // The step takes it back, and so does the run a moment later.
+    let ended = bench.run(script);
+    assert_eq!(ended.verdict, Some(Verdict::Failed));
+    assert_eq!(bench.undo(&ended.run).leftovers.len(), 1, "an undo alone does not perform it again");
+    assert_eq!(bench.world.lines(), ["change helper"]);
+    let desk = Desk { store: &*bench.store, clock: &SystemClock };
+    let left = desk.leftovers(None).unwrap().remove(0).debts.unwrap().remove(0).failure;
+    assert!(left.as_ref().unwrap().hint.as_ref().unwrap().contains("--again"), "{left:?}");
+    let again = Undo { again: true, ..Undo::of(&ended.run, "it did not happen") };
+    let undone = bench.engine(bench.store.clone()).undo(again, bench.execution()).unwrap();
+    assert!(undone.leftovers.is_empty(), "{:?}", undone.leftovers);
+    assert_eq!(bench.world.lines(), ["change helper", "once fragile"]);
+}
+
+#[test]
+fn a_person_takes_back_by_hand_or_leaves_it_as_it_is() {
+    for (undone_by_hand, made) in [(true, 2), (false, 1)] {
+        let bench = Bench::new();
+        let ended = bench.run(r#"world::change("x", 1); throw "enough";"#);
+        let desk = Desk { store: &*bench.store, clock: &SystemClock };
+        let inverse = "/world::change#0~undo";
+        if undone_by_hand {
+            desk.mark_done(&ended.run, inverse, json!(null), &decider("by hand")).unwrap();
+        } else {
+            desk.skip(&ended.run, inverse, &decider("it may stay")).unwrap();
+        }
+        assert!(desk.leftovers(None).unwrap().is_empty());
+        assert!(bench.undo(&ended.run).leftovers.is_empty());
+        assert_eq!(bench.world.lines(), ["change x"]);
+        desk.retry(&ended.run, &decider("")).unwrap();
+        bench.resume(&ended.run).unwrap();
+        assert_eq!(bench.world.performed("change x"), made, "what was taken back is made again");
+    }
+}
+
+#[test]
+fn what_takes_something_back_is_an_effect_and_is_halted_like_one() {
+    let bench = Bench::new();
+    let ended = bench.run(
+        r#"
+        fn back() { approval::ask("now?"); }
+        world::change("x", 1); undo::with("back"); throw "enough";
+    "#,
+    );
+    let halt = Halt { person: Person("grace".into()), reason: "storm".into(), at: SystemClock.now() };
+    bench.store.set_halt(Some(&halt)).unwrap();
+    let left = bench.undo(&ended.run).leftovers;
+    assert!(left.iter().all(|debt| debt.failure.as_ref().unwrap().code == "A0104"), "{left:?}");
+    assert_eq!((left.len(), bench.world.performed("change x")), (2, 1));
+    bench.store.set_halt(None).unwrap();
+    let left = bench.undo(&ended.run).leftovers;
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0].failure.as_ref().unwrap().message, "what takes something back asks nobody");
+    assert_eq!(bench.world.performed("change x"), 2);
+}
+
+#[test]
+fn a_replay_takes_nothing_back() {
+    let bench = Bench::new();
+    bench.world.fail("broken", 1);
+    bench.world.fail("fragile", 1);
+    let ended = bench.run(
+        r#"
+        fn back() { world::once("fragile"); }
+        step("s", #{ on_failure: "undo" }, || { world::change("x", 1); undo::with("back"); world::change("broken", 1); });
+    "#,
+    );
+    let before = bench.world.lines();
+    assert_eq!(ended.leftovers.len(), 1, "{:?}", ended.leftovers);
+    let engine = bench.engine(bench.store.clone());
+    let _ = engine.replay(Resume::of(&ended.run), bench.execution()).unwrap().wait();
+    assert_eq!(bench.world.lines(), before);
 }
 
 #[test]

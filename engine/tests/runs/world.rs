@@ -16,7 +16,7 @@ use aegis_engine::journal::{Entry, Person, SqliteStore, Store, StoreError};
 use aegis_engine::run::confirm::Confirm;
 use aegis_engine::run::engine::{EngineError, Execution};
 use aegis_engine::run::{
-    Conclusion, Engine, Event, Handle, Limits, Mode, Occasion, Resume, Start, TargetFacts,
+    Conclusion, Engine, Event, Handle, Limits, Mode, Occasion, Resume, Start, TargetFacts, Undo,
 };
 use aegis_engine::runbook::{Params, Runbook, Sources};
 use aegis_engine::testing::Interposed;
@@ -186,7 +186,7 @@ pub(crate) fn module() -> Module {
 }
 
 /// A store that refuses to write after a number of records, as if the process had been killed there.
-fn cut_after(records: usize, inner: Arc<dyn Store>) -> impl Store {
+pub(crate) fn cut_after(records: usize, inner: Arc<dyn Store>) -> impl Store {
     let left = AtomicUsize::new(records);
     Interposed::new(inner, move |inner, run, bodies| {
         let mut stored = Vec::new();
@@ -323,6 +323,11 @@ impl Bench {
         let script = script.map(|text| Runbook::from_sources(Sources::new("test.rhai", text))).transpose()?;
         let resume = Resume { script, ..Resume::of(run) };
         Ok(self.engine(self.store.clone()).resume(resume, self.execution())?.wait())
+    }
+
+    /// Takes a run back, as `aegis undo` does.
+    pub(crate) fn undo(&self, run: &str) -> Conclusion {
+        self.engine(self.store.clone()).undo(Undo::of(run, ""), self.execution()).unwrap()
     }
 
     pub(crate) fn entries(&self, run: &str) -> Vec<Entry> {

@@ -1,15 +1,14 @@
 //! What people say came of calls and steps: left out, done by hand, to be tried again.
 
-use std::collections::BTreeSet;
-
 use serde_json::Value;
 
 use super::{Decider, Desk, pending, stored_error};
 use crate::codes;
 use crate::error::CallError;
 use crate::journal::{Act, Body, Entry, Outcome, Verdict};
-use crate::run::recorded::{APPROVAL, Recorded, RecordedCall, RecordedStep, is_below};
+use crate::run::recorded::{APPROVAL, Recorded, RecordedCall, inverse_around, inverse_of, is_below};
 use crate::run::stored;
+use crate::run::undo::Ledger;
 use crate::script::convert::{is_too_deep, too_deep};
 use crate::text::did_you_mean;
 
@@ -54,7 +53,10 @@ impl Desk<'_> {
     pub fn retry(&self, run: &str, by: &Decider<'_>) -> Result<Vec<String>, CallError> {
         let entries = self.entries(run)?;
         let recorded = Recorded::of(&entries);
-        let unknown = recorded.calls.values().any(|call| matches!(call.outcome, Some(Outcome::Unknown(_))));
+        let unknown = |(key, call): (&String, &RecordedCall)| {
+            inverse_around(key).is_none() && matches!(call.outcome, Some(Outcome::Unknown(_)))
+        };
+        let unknown = recorded.calls.iter().any(unknown);
         if let Some(verdict @ (Verdict::Cancelled | Verdict::Succeeded)) = recorded.verdict {
             return Err(stored::ended(run, verdict));
         }
@@ -63,7 +65,7 @@ impl Desk<'_> {
             return Err(CallError::new(codes::NOT_POSSIBLE, message)
                 .hint(format!("`aegis resume {run}` goes on where it stands")));
         }
-        let forget = to_forget(&recorded, &entries);
+        let forget = recorded.to_retry();
         self.decide(run, Act::Retry { forget: forget.clone() }, by)?;
         if recorded.verdict.is_some() {
             // Takes the end back; the resume that follows journals its own entry.
@@ -85,7 +87,10 @@ impl Desk<'_> {
         let recorded = Recorded::of(&entries);
         let calls = recorded.calls.iter().map(|(key, call)| (key, call.outcome.as_ref()));
         let steps = recorded.steps.iter().map(|(key, step)| (key, step.left.as_ref().map(|(o, _)| o)));
-        let known: Vec<(&String, Option<&Outcome>)> = calls.chain(steps).collect();
+        let owed: Vec<String> =
+            Ledger::of(&recorded).below("").iter().map(|debt| inverse_of(&debt.call)).collect();
+        let inverses = owed.iter().filter(|key| !recorded.calls.contains_key(*key)).map(|key| (key, None));
+        let known: Vec<(&String, Option<&Outcome>)> = calls.chain(steps).chain(inverses).collect();
         let exact = known.iter().position(|(key, _)| key.as_str() == what);
         let fits = |(key, _): &&(&String, Option<&Outcome>)| is_named(key, what);
         let found: Vec<&(&String, Option<&Outcome>)> =
@@ -152,61 +157,4 @@ fn not_one<'a>(run: &str, what: &str, found: &[&str], known: impl Iterator<Item 
     }
     CallError::new(codes::NOT_POSSIBLE, format!("`{run}` has no call or step `{what}`"))
         .hint(did_you_mean(what, known).unwrap_or_else(|| format!("`aegis show {run}` lists them")))
-}
-
-/// What is performed again: what nobody can say, failures that the script did not go on from, and what it did only
-/// because of the one that ended the run; reads since the last effect that worked, and effects that were undone.
-fn to_forget(recorded: &Recorded, entries: &[Entry]) -> Vec<String> {
-    let worked =
-        |call: &&RecordedCall| call.effect.is_effect() && matches!(call.outcome, Some(Outcome::Ok(_)));
-    let last_effect = recorded
-        .calls
-        .iter()
-        .filter(|(key, _)| !recorded.undone.contains(*key) && !key.contains('~'))
-        .map(|(_, call)| call)
-        .filter(worked)
-        .map(|call| call.happened)
-        .max()
-        .unwrap_or(0);
-    let calls = recorded.calls.iter().filter(|(key, call)| match &call.outcome {
-        Some(Outcome::Unknown(_)) => true,
-        Some(Outcome::Failed(_)) => !recorded.went_on_from(key),
-        Some(Outcome::Ok(_)) => {
-            let is_read = !call.effect.is_effect() && call.function != APPROVAL;
-            recorded.undone.contains(*key) || is_read && call.happened > last_effect
-        }
-        Some(Outcome::Skipped(_)) | None => false,
-    });
-    let steps = recorded.steps.iter().filter(|(key, step)| match &step.left {
-        Some((Outcome::Unknown(_), _)) => true,
-        Some((Outcome::Failed(_), _)) => !recorded.went_on_from(key),
-        Some(_) => recorded.undone.iter().any(|call| call.starts_with(key.as_str())),
-        None => false,
-    });
-    let mut forget: BTreeSet<String> =
-        calls.map(|(key, _)| key.clone()).chain(steps.map(|(key, _)| key.clone())).collect();
-    if let Some(cause) = cause(recorded, entries) {
-        forget.extend(recorded.followed_from(&cause));
-    }
-    forget.into_iter().collect()
-}
-
-/// The failure that ended the run: the last one that the run's own error repeats.
-fn cause(recorded: &Recorded, entries: &[Entry]) -> Option<String> {
-    let ended = entries.iter().rev().find_map(|entry| match &entry.body {
-        Body::Ended { failure, .. } => Some(failure.as_ref()),
-        _ => None,
-    })??;
-    let repeats = |outcome: Option<&Outcome>| match outcome {
-        Some(Outcome::Failed(error)) => !error.message.is_empty() && ended.message.contains(&error.message),
-        _ => false,
-    };
-    let calls = recorded.calls.iter().filter(|(_, call)| repeats(call.outcome.as_ref()));
-    let calls = calls.filter(|(key, _)| !recorded.is_settled(key));
-    let last_call = calls.max_by_key(|(_, call)| call.happened).map(|(key, _)| key);
-    let left = |step: &RecordedStep| step.left.as_ref().map(|(outcome, _)| outcome.clone());
-    let steps = recorded.steps.iter().filter(|(_, step)| repeats(left(step).as_ref()));
-    let steps = steps.filter(|(key, _)| !recorded.is_settled(key));
-    let last_step = steps.max_by_key(|(_, step)| step.left.as_ref().map(|(_, seq)| *seq)).map(|(key, _)| key);
-    last_call.or(last_step).cloned()
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use aegis_engine::clock::{Clock, SystemClock};
 use aegis_engine::journal::{Body, Entry, Location, Placement, StoreError, Verdict};
-use aegis_engine::run::stored;
+use aegis_engine::run::{Undo, stored};
 use aegis_scheduler::keeper::Launch;
 use aegis_stdlib::k8s::{JobBell, Seen, Work, job_name};
 use aegis_stdlib::target::ExecutorTarget;
@@ -279,7 +279,7 @@ impl Watch {
         let undone = quiet(&self.jobs.context, &self.target, None, &self.schedule).and_then(
             |(execution, _sandbox)| {
                 let note = "no pod executed it";
-                self.jobs.engine.undo(&self.run, execution, note).map_err(super::super::runs::told)
+                self.jobs.engine.undo(Undo::of(&self.run, note), execution).map_err(super::super::runs::told)
             },
         );
         Ok(match undone {

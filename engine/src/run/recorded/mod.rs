@@ -1,16 +1,24 @@
 //! What an earlier process already did, found by place. One pass over the entries builds it; the same
 //! entries drive resume, replay, undo and the lists that people see.
+//!
+//! - `again`: what is performed again after a failure
+//! - `inverse`: what script functions did that take something back
+
+mod again;
+mod inverse;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::Value;
 
 use super::interrupt::{Interrupt, Stop};
-use super::undo::inside_inverse;
 use crate::codes;
 use crate::error::CallError;
 use crate::function::{Effect, UndoCall};
 use crate::journal::{Act, Body, Entry, Outcome, Place, Verdict};
+
+pub use inverse::is_of_undo;
+pub(crate) use inverse::{inverse_around, inverse_of, taken_back};
 
 /// A call as the journal has it.
 #[derive(Debug, Clone)]
@@ -39,11 +47,15 @@ pub(crate) struct RecordedStep {
     pub(crate) left: Option<(Outcome, u64)>,
 }
 
+impl RecordedStep {
+    /// The final outcome.
+    pub(crate) fn outcome(&self) -> Option<&Outcome> {
+        self.left.as_ref().map(|(outcome, _)| outcome)
+    }
+}
+
 /// What asks people: nobody answers it with a skip or a mark, and it holds for one script of one run.
 pub(crate) const APPROVAL: &str = "approval::ask";
-
-/// The call by which a script names its own inverse.
-const UNDO_WITH: &str = "undo::with";
 
 /// The frame of what a step's options ask for ends like this.
 pub(crate) const BEFORE: &str = "~before";
@@ -66,12 +78,16 @@ pub(crate) struct Recorded {
     pub(crate) calls: HashMap<String, RecordedCall>,
     pub(crate) steps: HashMap<String, RecordedStep>,
     pub(crate) undone: BTreeSet<String>,
+    /// Calls of which the last try to take them back failed, and why.
+    pub(crate) not_undone: BTreeMap<String, CallError>,
     notes: BTreeSet<String>,
     /// The script by the hashes of its texts, and the position since which it is that.
     script: (BTreeMap<String, String>, u64),
     /// The script before that.
     pub(super) replaced: Option<BTreeMap<String, String>>,
     pub(crate) verdict: Option<Verdict>,
+    /// The error that ended it the last time.
+    failure: Option<String>,
     /// Position of the decision to cancel it, unless that was taken back.
     pub(crate) cancelled: Option<u64>,
     pub(crate) last: u64,
@@ -97,12 +113,6 @@ impl Recorded {
 
     fn take(&mut self, seq: u64, body: &Body) {
         match body {
-            // Every undo is a new one: what its script function came to last time does not count.
-            Body::Asked { call, .. } if inside_inverse(call) => {}
-            Body::Entered { step: key, .. }
-            | Body::Left { step: key, .. }
-            | Body::Noted { note: key, .. }
-                if inside_inverse(key) => {}
             Body::Asked { call, frame, ordinal, function, effect, arguments, undo, summary, .. } => {
                 self.children.entry(frame.clone()).or_default().insert(*ordinal, call.clone());
                 let recorded = RecordedCall {
@@ -116,7 +126,7 @@ impl Recorded {
                     seq,
                     happened: 0,
                 };
-                self.undone.remove(call);
+                self.drop_inverse(call);
                 self.calls.insert(call.clone(), recorded);
             }
             Body::Happened { call, outcome, .. } => {
@@ -139,10 +149,8 @@ impl Recorded {
                     recorded.attempt_failed = true;
                 }
             }
-            Body::Undone { call, outcome } if outcome.is_ok() => {
-                self.undone.extend(self.covered(call));
-                self.undone.insert(call.clone());
-            }
+            Body::Undone { call, outcome: Outcome::Failed(error) } => self.was_not_undone(call, error),
+            Body::Undone { call, .. } => self.was_undone(call),
             Body::Noted { note, frame, ordinal, .. } => {
                 self.children.entry(frame.clone()).or_default().insert(*ordinal, note.clone());
                 self.notes.insert(note.clone());
@@ -155,7 +163,10 @@ impl Recorded {
                     self.go_on_as(sources, seq);
                 }
             }
-            Body::Ended { verdict, .. } => self.verdict = Some(*verdict),
+            Body::Ended { verdict, failure, .. } => {
+                self.verdict = Some(*verdict);
+                self.failure = failure.as_ref().map(|failure| failure.message.clone());
+            }
             _ => {}
         }
     }
@@ -167,6 +178,8 @@ impl Recorded {
                 forget.iter().for_each(|key| self.forget(key));
             }
             Act::Cancel => self.cancelled = Some(seq),
+            Act::MarkDone { key, .. } if let Some(call) = taken_back(key) => self.was_undone(call),
+            Act::Skip { key } if let Some(call) = taken_back(key) => self.stays_done(call),
             Act::Skip { key } => self.settle(key, Outcome::Skipped(note.to_owned()), seq),
             Act::MarkDone { key, value } => self.settle(key, Outcome::Ok(value.clone()), seq),
             Act::Approve { .. } | Act::Reject { .. } | Act::Leave | Act::Undo => {}
@@ -176,6 +189,7 @@ impl Recorded {
     /// Drops an outcome, so that the call is made again; a step keeps its attempts and is entered again. Another may stand
     /// in its place now: what failed may have sent the script another way.
     fn forget(&mut self, key: &str) {
+        self.drop_inverse(key);
         self.calls.remove(key);
         self.notes.remove(key);
         self.children.values_mut().for_each(|children| children.retain(|_, child| child != key));
@@ -215,44 +229,6 @@ impl Recorded {
         (calls, steps)
     }
 
-    /// True when the script went on behind a failure: something stands behind it in its step, or the step around it, or a
-    /// step around it has worked. What is only said (`log`) is no going on.
-    pub(crate) fn went_on_from(&self, key: &str) -> bool {
-        let went_on = |key: &str| self.behind(key).any(|next| !self.notes.contains(next));
-        self.is_settled(key) || self.steps_around(key).chain([key]).any(went_on)
-    }
-
-    /// True inside of a step that has worked, or of which a person said what came of it.
-    pub(crate) fn is_settled(&self, key: &str) -> bool {
-        self.steps_around(key).any(|step| {
-            let left = self.steps.get(step).and_then(|step| step.left.as_ref());
-            matches!(left, Some((Outcome::Ok(_) | Outcome::Skipped(_), _)))
-        })
-    }
-
-    /// A failure that ended the run, the steps around it, and what the script did behind them because of it.
-    pub(crate) fn followed_from(&self, key: &str) -> Vec<String> {
-        let line: Vec<&str> = self.steps_around(key).chain([key]).collect();
-        let next: Vec<&String> = line.iter().flat_map(|key| self.behind(key)).collect();
-        let follows = |key: &&String| next.iter().any(|next| key == next || is_below(key, next));
-        let all = self.calls.keys().chain(self.steps.keys()).chain(&self.notes);
-        line.iter().map(|key| (*key).to_owned()).chain(all.filter(follows).cloned()).collect()
-    }
-
-    /// The steps and parallel blocks that a place is in, from the outside in.
-    fn steps_around<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
-        above(key).filter(|around| self.steps.contains_key(*around))
-    }
-
-    /// What stands behind something in its frame.
-    fn behind(&self, key: &str) -> impl Iterator<Item = &String> {
-        let at = self.children.values().find_map(|children| {
-            let (ordinal, _) = children.iter().find(|(_, child)| *child == key)?;
-            Some(children.range(ordinal + 1..).map(|(_, child)| child))
-        });
-        at.into_iter().flatten()
-    }
-
     /// Position since which the script is the one it is.
     pub(crate) const fn script_since(&self) -> u64 {
         self.script.1
@@ -266,22 +242,6 @@ impl Recorded {
         } else {
             self.steps.entry(key.to_owned()).or_default().left = Some((outcome, seq));
         }
-    }
-
-    /// What the script's own inverse takes back, as `undo::with` and the step's option `undo` promise it: the effects
-    /// that follow in its step, up to the next such inverse, and those of the step, as far as they bring none along.
-    fn covered(&self, inverse: &str) -> Vec<String> {
-        let Some(with) = self.calls.get(inverse).filter(|call| call.function == UNDO_WITH) else {
-            return Vec::new();
-        };
-        let next = self.calls.values().filter(|call| call.function == UNDO_WITH && call.frame == with.frame);
-        let next = next.map(|call| call.seq).filter(|seq| *seq > with.seq).min().unwrap_or(u64::MAX);
-        let place = with.frame.strip_suffix(BEFORE).unwrap_or(&with.frame);
-        let follows = |(key, call): &(&String, &RecordedCall)| {
-            let own = call.undo.is_some() || call.function.starts_with("lock::");
-            call.effect.is_effect() && !own && (with.seq..next).contains(&call.seq) && is_below(key, place)
-        };
-        self.calls.iter().filter(follows).map(|(key, _)| key.clone()).collect()
     }
 
     /// Calls that were taken back after a position, and the steps that had been left with them inside.
