@@ -332,6 +332,26 @@ fn a_script_text_that_is_missing_is_named_and_the_file_stands_in_for_it() {
 }
 
 #[test]
+fn a_list_of_runs_that_was_written_into_is_told_and_not_gone_by() {
+    let project = Project::new("runbook(#{ title: \"Fails\", needs: [] });\nthrow \"on purpose\";\n");
+    assert_eq!(project.output(&["run", "book.rhai"]).status.code(), Some(1));
+    let journal = rusqlite::Connection::open(project.path().join("state/journal.db")).unwrap();
+    let change = "UPDATE runs SET target = 'elsewhere', person = 'mallory'";
+    assert_eq!(journal.execute(change, []).unwrap(), 1);
+    drop(journal);
+    let verified = project.output(&["verify"]);
+    assert_eq!(verified.status.code(), Some(STATE));
+    for part in ["the target in the list of runs: it is listed as `elsewhere`, and is `sandbox`", "`mallory`"]
+    {
+        assert!(both(&verified).contains(part), "`{part}` is missing: {}", both(&verified));
+    }
+    // There is no target `elsewhere`.
+    let gone_on = project.output(&["retry", "last"]);
+    assert!(both(&gone_on).contains("on purpose"), "{}", both(&gone_on));
+    assert!(project.output(&["undo", "last"]).status.success());
+}
+
+#[test]
 fn a_damaged_record_is_told_once_and_touches_no_other_run() {
     let project = Project::new(
         "runbook(#{ title: \"Fails\", needs: [] });\nstep(\"a\", || 1);\nthrow \"on purpose\";\n",

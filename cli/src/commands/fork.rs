@@ -25,6 +25,6 @@ impl Fork {
         let case = Case::open(global, &self.decision.run)?;
         let id = format!("{}-fork-{:04x}", case.record.id, SystemEntropy.next() & 0xffff);
         let id = case.decide(&self.decision, |desk, run, by| desk.fork(run, &self.from, by, &id))?;
-        resume(&case.context, &id, &self.going)
+        resume(&case.context, &id, &self.going, None)
     }
 }

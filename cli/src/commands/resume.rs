@@ -7,9 +7,8 @@ use aegis_engine::clock::SystemClock;
 use aegis_engine::codes;
 use aegis_engine::diagnostic::{Diagnostic, Problems};
 use aegis_engine::error::CallError;
-use aegis_engine::journal::Store;
 use aegis_engine::run::operate::{Decider, Desk};
-use aegis_engine::run::{stored, without_effect};
+use aegis_engine::run::{Retry, stored, without_effect};
 use aegis_engine::runbook::{Notify, Runbook};
 use clap::{Args, ValueEnum};
 
@@ -58,20 +57,6 @@ impl Going {
         refuse_mistakes(&runbook)?;
         Ok(Some(runbook))
     }
-
-    /// Refuses what a run could not go on with, before anything is decided about it.
-    pub(crate) fn refuse_mistakes(
-        &self,
-        context: &Context,
-        store: &dyn Store,
-        run: &str,
-    ) -> Result<(), Failure> {
-        let entries = store.entries(run, 0)?;
-        match self.current(context, &stored::started(&entries)?.main)? {
-            Some(_) => Ok(()),
-            None => Ok(stored::sources(store, &entries).map(drop)?),
-        }
-    }
 }
 
 #[derive(Debug, Args)]
@@ -90,7 +75,7 @@ impl Resume {
         let context = Arc::new(Context::new(global, None)?);
         match self.job {
             true => into_job(&context, &self.run, &self.going.glass),
-            false => resume(&context, &self.run, &self.going),
+            false => resume(&context, &self.run, &self.going, None),
         }
     }
 }
@@ -131,7 +116,12 @@ fn tell_without_effect(context: &Context, diagnostics: Vec<Diagnostic>, runbook:
 }
 
 /// Takes a run up and shows it to its end.
-pub(crate) fn resume(context: &Arc<Context>, run: &str, going: &Going) -> Result<Exit, Failure> {
+pub(crate) fn resume(
+    context: &Arc<Context>,
+    run: &str,
+    going: &Going,
+    retry: Option<Retry>,
+) -> Result<Exit, Failure> {
     let engine = context.engine()?;
     let record = Desk { store: &*engine.store, clock: &SystemClock }.find(run)?;
     let entries = engine.store.entries(&record.id, 0)?;
@@ -140,29 +130,31 @@ pub(crate) fn resume(context: &Arc<Context>, run: &str, going: &Going) -> Result
         Some(runbook) => {
             tell_without_effect(
                 context,
-                without_effect(&*engine.store, &record.id, &entries, &runbook.sources),
+                without_effect(&*engine.store, &record.id, &entries, &runbook.sources, retry.is_some()),
                 runbook,
             );
             runbook.clone()
         }
         None => Runbook::from_sources(stored::sources(&*engine.store, &entries)?)?,
     };
-    context.guard(&record.target)?;
-    let admitted = going.glass.admit(context, &shown, &record.target)?;
+    let target = &stored::started(&entries)?.target;
+    context.guard(target)?;
+    let admitted = going.glass.admit(context, &shown, target)?;
     let watcher = Watcher::new(&context.global);
     watcher.know(&entries);
     let (mut execution, _sandbox) =
-        context.execution(&record.target, Some(&shown), watcher.listener(), interactive())?;
+        context.execution(target, Some(&shown), watcher.listener(), interactive())?;
     execution.confirm = going.step.then(|| Stepping::at(&watcher));
     let break_glass = admitted.broken.clone();
     let resume = aegis_engine::run::Resume {
         script: current,
         break_glass,
+        retry,
         ..aegis_engine::run::Resume::of(record.id)
     };
     let handle = engine.resume(resume, execution)?;
     let (notify, broken) = (&shown.header.notify, admitted.broken.as_deref());
-    let bulletin = Bulletin::of(context, &engine, notify, &record.target, handle.run(), broken);
+    let bulletin = Bulletin::of(context, &engine, notify, target, handle.run(), broken);
     admitted.watch(context, &handle, &watcher);
     let conclusion = wait(context, &handle, &watcher);
     watcher.close();

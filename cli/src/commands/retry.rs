@@ -19,8 +19,7 @@ pub(crate) struct Retry {
 impl Retry {
     pub(crate) fn run(self, global: &Global) -> Result<Exit, Failure> {
         let case = Case::open(global, &self.decision.run)?;
-        self.going.refuse_mistakes(&case.context, &*case.store, &case.record.id)?;
-        case.decide(&self.decision, |desk, run, by| desk.retry(run, by))?;
-        resume(&case.context, &case.record.id, &self.going)
+        let Decision { note, evidence, .. } = self.decision;
+        resume(&case.context, &case.record.id, &self.going, Some(aegis_engine::run::Retry { note, evidence }))
     }
 }

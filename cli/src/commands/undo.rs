@@ -1,7 +1,8 @@
 //! `aegis undo`: takes back what can be taken back of a run that no process executes, newest first.
 
+use aegis_engine::codes;
 use aegis_engine::journal::{Body, Entry};
-use aegis_engine::run::{self, Conclusion, Debt};
+use aegis_engine::run::{self, Conclusion, Debt, stored};
 use clap::Args;
 use serde_json::json;
 
@@ -33,11 +34,12 @@ impl Undo {
 /// Undoes a run and tells what is left.
 pub(crate) fn undo(case: &Case, undo: run::Undo) -> Result<Exit, Failure> {
     let (context, run) = (&case.context, &case.record.id);
-    context.guard(&case.record.target)?;
-    let watcher = Watcher::new(&context.global);
     let before = case.store.entries(run, 0)?;
+    let target = &stored::started(&before)?.target;
+    context.guard(target)?;
+    let watcher = Watcher::new(&context.global);
     watcher.know(&before);
-    let (execution, _sandbox) = context.execution(&case.record.target, None, watcher.listener(), false)?;
+    let (execution, _sandbox) = context.execution(target, None, watcher.listener(), false)?;
     let conclusion = context.engine()?.undo(undo, execution)?;
     watcher.close();
     let since = case.store.entries(run, before.last().map_or(0, |entry| entry.seq))?;
@@ -55,22 +57,28 @@ fn tell(as_json: bool, Conclusion { run, leftovers, .. }: &Conclusion, undone: u
         table::json(&json!({ "run": run, "undone": undone, "left": left }));
         return;
     }
-    leftovers.iter().for_each(tell_left);
-    if !leftovers.is_empty() {
-        say(&format!(
-            "  next: aegis undo {run}, or `aegis mark-done {run} CALL~undo --note WHY` for what was taken back by hand"
-        ));
-    } else if undone == 0 {
+    leftovers.iter().for_each(|debt| tell_left(run, debt));
+    if leftovers.is_empty() && undone == 0 {
         say(&format!("{run} has nothing to take back"));
-    } else {
+    } else if leftovers.is_empty() {
         say(&format!("undone: {run}"));
+    } else if !leftovers.iter().all(is_asked) {
+        say(&format!("  next: aegis undo {run}"));
     }
 }
 
-fn tell_left(debt: &Debt) {
+/// A person has to say first what happened.
+fn is_asked(debt: &Debt) -> bool {
+    debt.failure.as_ref().is_some_and(|failure| failure.code == codes::UNKNOWN.0)
+}
+
+fn tell_left(run: &str, debt: &Debt) {
     say(&format!("not undone: {} ({})", debt.undo.summary, debt.call));
     if let Some(failure) = &debt.failure {
         say(&format!("  {}", failure.message));
         failure.hint.iter().for_each(|hint| say(&format!("  hint: {hint}")));
+    }
+    if !is_asked(debt) {
+        say(&format!("  when it was done by hand: aegis mark-done {run} '{}~undo' --note WHY", debt.call));
     }
 }

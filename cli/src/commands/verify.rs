@@ -68,6 +68,9 @@ impl Verified {
 fn verify(store: &dyn Store, record: &RunRecord) -> Result<Verified, Failure> {
     let mut examined = store.examine(&record.id)?;
     examined.damages.extend(cut_off(store, record, &examined)?);
+    let listed = examined.listed.iter().flat_map(|listed| misplaced(record, listed));
+    let listed: Vec<Damage> = listed.collect();
+    examined.damages.extend(listed);
     let next = next(record, &examined.damages);
     Ok(Verified { run: record.id.clone(), examined, next })
 }
@@ -89,11 +92,34 @@ fn cut_off(store: &dyn Store, record: &RunRecord, examined: &Examined) -> Result
     Ok(Some(Damage { part: Part::Record { seq }, why }))
 }
 
+/// What the list of runs says, where the run's first record says something else.
+fn misplaced(record: &RunRecord, recorded: &RunRecord) -> Vec<Damage> {
+    let of = |record: &RunRecord| {
+        let RunRecord { title, runbook, target, person, started, .. } = record;
+        [title.clone(), runbook.clone(), target.clone(), person.0.clone(), started.to_string()]
+    };
+    let about = ["title", "runbook", "target", "person", "start"].into_iter();
+    let pairs = about.zip(of(record).into_iter().zip(of(recorded)));
+    let differ = pairs.filter(|(_, (listed, recorded))| listed != recorded);
+    differ
+        .map(|(about, (listed, recorded))| {
+            let why = format!("it is listed as `{listed}`, and is `{recorded}` by the run's first record");
+            Damage { part: Part::Listed { about }, why }
+        })
+        .collect()
+}
+
 fn next(record: &RunRecord, damages: &[Damage]) -> Option<String> {
     let run = &record.id;
+    let only_listed = damages.iter().all(|damage| matches!(damage.part, Part::Listed { .. }));
     let only_texts = damages.iter().all(|damage| matches!(damage.part, Part::Text { .. }));
     Some(match record.status {
         _ if damages.is_empty() => return None,
+        _ if only_listed => {
+            "find out who wrote into the list: only aegis does. What goes on with the run, or takes it \
+                             back, goes by its records"
+                .to_owned()
+        }
         _ if !only_texts => format!(
             "keep a copy of the state directory, then bring it back from a backup; without one, see in \
              `logs/{run}.jsonl` what the run did, look at the system, and start anew (aegis explain A0204)"

@@ -51,6 +51,54 @@ fn a_failed_run_is_shown_and_retried_without_repeating_what_worked() {
 }
 
 #[test]
+fn a_retry_that_is_refused_leaves_the_run_failed() {
+    let text = "
+runbook(#{ title: \"A\", needs: [\"exec:run\"], params: #{ key: #{ type: \"string\", secret: true } } });
+step(\"look\", || exec::run(\"ls\", [\"wanted\"]));
+";
+    let project = Project::new(&[("runbooks/a.rhai", text)]);
+    let with_key = |arguments: &[&str]| {
+        finished(project.command(arguments).env("AEGIS_PARAM_KEY", "s3cret").spawn().unwrap())
+    };
+    with_key(&["run", "runbooks/a.rhai"]).ended(1);
+    let told = project.aegis(&["retry", "last"]).ended(2).talk;
+    assert!(told.contains("AEGIS_PARAM_KEY"), "{told}");
+    assert_eq!(runs(&project)[0].1, "failed");
+    project.write("wanted", "");
+    with_key(&["retry", "last"]).ended(0);
+}
+
+#[test]
+fn what_could_not_be_taken_back_says_why_and_is_marked_done_by_hand() {
+    let project = Project::new(&[(
+        "runbooks/a.rhai",
+        "
+runbook(#{ title: \"A\", needs: [\"exec:run\"] });
+fn back(file) { exec::run(\"touch\", [\"asked\"]); exec::run(\"ls\", [file]); }
+undo::with(\"back\", [\"wanted\"]);
+exec::run(\"touch\", [\"touched\"]);
+throw \"enough\";
+",
+    )]);
+    project.aegis(&["run", "runbooks/a.rhai"]).ended(1);
+    let left = project.aegis(&["undo", "last"]).ended(1).talk;
+    assert!(
+        left.contains("not undone: call back (/undo::with#0)\n")
+            && left.contains("undo::with#0~undo' --note"),
+        "{left}"
+    );
+    std::fs::remove_file(project.path("asked")).unwrap();
+    let leftovers = project.aegis(&["leftovers"]).ended(0).out;
+    assert!(leftovers.contains("LAST TRY") && leftovers.contains("`ls` ended with"), "{leftovers}");
+    project.aegis(&["undo", "last"]).ended(1);
+    assert!(!project.path("asked").exists(), "what worked of it was done again");
+    project.aegis(&["mark-done", "last", "undo::with#0~undo", "--note", "put back by hand"]).ended(0);
+    assert!(!project.aegis(&["leftovers"]).ended(0).out.contains("undo::with"));
+    let nothing = project.aegis(&["undo", "last"]).ended(0).talk;
+    assert!(nothing.contains("has nothing to take back"), "{nothing}");
+}
+
+#[test]
 fn edits_inside_of_what_is_over_are_told_when_a_run_goes_on_with_the_current_script() {
     let text = r#"
 runbook(#{ title: "A", needs: ["exec:run"] });

@@ -17,7 +17,8 @@ pub(super) fn module() -> Module {
         page: "Most effects bring their inverse along. For the rest, name a function of the runbook that takes \
                the change back, before making the change. It covers what follows in the same step (or runbook) \
                and brings no inverse of its own, up to the next `undo::with`; the option `undo` of a step covers \
-               the step. What was taken back is performed again by `aegis retry`. Undo runs newest first: when a step or the header \
+               the step. What was taken back is performed again by `aegis retry`. An undo that is killed or fails goes on \
+               where it was: what worked of the function is not done again. It asks nobody. Undo runs newest first: when a step or the header \
                says `on_failure: \"undo\"`, when the run is cancelled, and by `aegis undo RUN`.",
         functions: vec![Function::new::<With>()],
     }

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::entry::chained;
 use super::stored::StoredEntry;
-use super::{Body, Started, Status, StoreError};
+use super::{Body, RunRecord, Started, Status, StoreError};
 
 /// What a look at everything that is kept of a run found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -19,6 +20,9 @@ pub struct Examined {
     /// How the run stands by its records.
     #[serde(skip)]
     pub status: Status,
+    /// How the list of runs should have it, by its first record and its status; `None` where that record is damaged.
+    #[serde(skip)]
+    pub listed: Option<RunRecord>,
     /// All that is not as it was written.
     pub damages: Vec<Damage>,
 }
@@ -49,6 +53,11 @@ pub enum Part {
         /// Its content hash.
         hash: String,
     },
+    /// What the list of runs says of it.
+    Listed {
+        /// About what: `target`, `person`.
+        about: &'static str,
+    },
 }
 
 impl std::fmt::Display for Part {
@@ -56,6 +65,7 @@ impl std::fmt::Display for Part {
         match self {
             Self::Record { seq } => write!(f, "record {seq}"),
             Self::Text { name, hash } => write!(f, "the text {hash:.8} of `{name}`"),
+            Self::Listed { about } => write!(f, "the {about} in the list of runs"),
         }
     }
 }
@@ -71,6 +81,7 @@ pub struct Broken {
 
 /// All records of a run and all texts that they name, looked at one by one.
 pub(super) fn examined(
+    run: &str,
     stored: &[StoredEntry],
     text: impl Fn(&str) -> Result<String, StoreError>,
 ) -> Result<Examined, StoreError> {
@@ -79,8 +90,12 @@ pub(super) fn examined(
         records.map(|broken| Damage { part: Part::Record { seq: broken.seq }, why: broken.why }).collect();
     let mut texts: BTreeMap<String, String> = BTreeMap::new();
     let mut status = Status::Running;
-    for entry in stored.iter().filter_map(|entry| entry.parsed("").ok()) {
+    let mut listed = None;
+    for entry in stored.iter().filter_map(|entry| entry.parsed(run).ok()) {
         status = Status::after(&entry.body).unwrap_or(status);
+        if let (Body::Started(started), false) = (&entry.body, is_damaged(&damages, entry.seq)) {
+            listed = Some(record(run, entry.at, started));
+        }
         if let Body::Started(Started { sources, .. }) | Body::Resumed { sources: Some(sources), .. } =
             entry.body
         {
@@ -97,7 +112,26 @@ pub(super) fn examined(
         damages.push(Damage { part: Part::Text { name, hash }, why: why.to_owned() });
     }
     let head = stored.last().map(|entry| entry.hash.clone()).unwrap_or_default();
-    Ok(Examined { entries: stored.len(), head, status, damages })
+    let listed = listed.map(|listed| RunRecord { status, ..listed });
+    Ok(Examined { entries: stored.len(), head, status, listed, damages })
+}
+
+fn is_damaged(damages: &[Damage], record: u64) -> bool {
+    damages.iter().any(|damage| damage.part == Part::Record { seq: record })
+}
+
+/// A run as it is listed when it begins.
+fn record(run: &str, at: Timestamp, started: &Started) -> RunRecord {
+    RunRecord {
+        id: run.to_owned(),
+        title: started.title.clone(),
+        runbook: started.runbook.clone(),
+        target: started.target.clone(),
+        person: started.person.clone(),
+        status: Status::Running,
+        started: at,
+        updated: at,
+    }
 }
 
 /// Every record that is not as it was written, of all records of a run: behind one that is damaged the look goes on.

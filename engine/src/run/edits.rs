@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::operate::retried;
 use super::recorded::{Recorded, RecordedStep, above};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
@@ -17,12 +18,20 @@ const PARALLEL: &str = "parallel";
 type Over = BTreeMap<(String, Place), Vec<(String, Outcome)>>;
 
 /// A warning for each step and parallel block that is over and reads otherwise in the current texts. Texts that are
-/// missing are compared with nothing.
-pub fn without_effect(store: &dyn Store, run: &str, entries: &[Entry], current: &Sources) -> Vec<Diagnostic> {
+/// missing are compared with nothing. `retry`: what a retry performs again is not over.
+pub fn without_effect(
+    store: &dyn Store,
+    run: &str,
+    entries: &[Entry],
+    current: &Sources,
+    retry: bool,
+) -> Vec<Diagnostic> {
+    let forget = if retry { retried(run, entries).unwrap_or_default() } else { Vec::new() };
+    let recorded = Recorded::of(entries).without(&forget);
     let mut texts: BTreeMap<String, Vec<Block>> = BTreeMap::new();
     let mut now: BTreeMap<String, Vec<Block>> = BTreeMap::new();
     let mut found = Vec::new();
-    for ((hash, place), over) in over(entries) {
+    for ((hash, place), over) in over(entries, &recorded) {
         let source = if place.source.is_empty() { current.main() } else { &place.source };
         let Some(text) = current.text(source) else { continue };
         let then = texts
@@ -42,8 +51,7 @@ pub fn without_effect(store: &dyn Store, run: &str, entries: &[Entry], current: 
 }
 
 /// What is over and has nothing around it that is over as well, by where it was written.
-fn over(entries: &[Entry]) -> Over {
-    let recorded = Recorded::of(entries);
+fn over(entries: &[Entry], recorded: &Recorded) -> Over {
     // Another script asks again what was approved inside of these: they are entered again.
     let (_, entered_again) = recorded.approved();
     let over = |key: &String| {

@@ -16,6 +16,7 @@ use super::frame::{Frame, Here};
 use super::handle::{Conclusion, Ending, Handle, Listener, Observer};
 use super::interrupt::{Interrupt, Stop};
 use super::limits::{Limits, step_clock};
+use super::operate::retried;
 use super::recorded::Recorded;
 use super::session::{Making, Session};
 use super::stored::{self, Stored, started};
@@ -116,13 +117,24 @@ pub struct Resume {
     pub location: Option<Location>,
     /// Where it finds the project's files; `None`: where they were when the run was started.
     pub project: Option<PathBuf>,
+    /// Forgets what failed, so that it is performed again; `None`: what has ended is refused.
+    pub retry: Option<Retry>,
+}
+
+/// Why somebody retries a run.
+#[derive(Debug, Clone, Default)]
+pub struct Retry {
+    /// In words.
+    pub note: String,
+    /// Proof, as text or a link.
+    pub evidence: String,
 }
 
 impl Resume {
     /// A run as it is recorded.
     #[must_use]
     pub fn of(run: impl Into<String>) -> Self {
-        Self { run: run.into(), script: None, break_glass: None, location: None, project: None }
+        Self { run: run.into(), script: None, break_glass: None, location: None, project: None, retry: None }
     }
 }
 
@@ -211,14 +223,23 @@ impl Engine {
     pub fn resume(&self, resume: Resume, execution: Execution) -> Result<Handle, EngineError> {
         let claim = claimed(&*self.store, &resume.run)?;
         let entries = self.store.entries(&resume.run, 0)?;
-        if let Some(verdict) = stored::verdict(&entries) {
-            return Err(stored::ended(&resume.run, verdict).into());
-        }
+        let retried = match resume.retry {
+            Some(Retry { note, evidence }) => {
+                let act = Act::Retry { forget: retried(&resume.run, &entries)? };
+                Some(Body::Decided { person: execution.person.clone(), act, note, evidence })
+            }
+            None => stored::verdict(&entries)
+                .map_or(Ok(None), |verdict| Err(stored::ended(&resume.run, verdict)))?,
+        };
         let edited = resume.script.is_some();
         let stored =
             Stored { run: resume.run, mode: Mode::Run, store: Arc::clone(&self.store), entries, claim };
         let mut making = stored.making(&*self.store, resume.script, &execution)?;
         making.project = resume.project.unwrap_or(making.project);
+        if let Some(retried) = retried {
+            let decided = self.store.append(&making.run, &[(self.clock.now(), retried)])?;
+            making.entries.extend(decided);
+        }
         let sources = edited.then(|| keep(&*self.store, &making.runbook.sources)).transpose()?;
         let (person, engine) = (execution.person.clone(), crate::VERSION.to_owned());
         let Resume { break_glass, location, .. } = resume;

@@ -33,7 +33,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use control::Control;
 pub use edits::without_effect;
-pub use engine::{Engine, Occasion, Resume, Start, Undo};
+pub use engine::{Engine, Occasion, Resume, Retry, Start, Undo};
 pub use handle::{Conclusion, Event, Handle};
 pub use interrupt::Stop;
 pub(crate) use leases::TIME_TO_LIVE as LOCK_TIME_TO_LIVE;

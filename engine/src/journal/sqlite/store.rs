@@ -91,7 +91,7 @@ impl Store for SqliteStore {
     }
 
     fn examine(&self, run: &str) -> Result<Examined, StoreError> {
-        recovery::examined(&self.stored(run, 0)?, |hash| self.text(hash))
+        recovery::examined(run, &self.stored(run, 0)?, |hash| self.text(hash))
     }
 
     fn decisions(&self, run: &str, after: u64) -> Result<(Vec<Entry>, u64), StoreError> {

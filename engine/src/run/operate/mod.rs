@@ -26,6 +26,7 @@ use crate::text::did_you_mean;
 
 pub use answers::Answered;
 pub use leftovers::Left;
+pub(crate) use outcomes::retried;
 
 /// The person in whose name aegis starts what nobody asked for: messages to people.
 pub const AEGIS: &str = "aegis";

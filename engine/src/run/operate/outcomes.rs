@@ -52,22 +52,9 @@ impl Desk<'_> {
     /// When the run neither failed nor waits for somebody to say what happened.
     pub fn retry(&self, run: &str, by: &Decider<'_>) -> Result<Vec<String>, CallError> {
         let entries = self.entries(run)?;
-        let recorded = Recorded::of(&entries);
-        let unknown = |(key, call): (&String, &RecordedCall)| {
-            inverse_around(key).is_none() && matches!(call.outcome, Some(Outcome::Unknown(_)))
-        };
-        let unknown = recorded.calls.iter().any(unknown);
-        if let Some(verdict @ (Verdict::Cancelled | Verdict::Succeeded)) = recorded.verdict {
-            return Err(stored::ended(run, verdict));
-        }
-        if recorded.verdict != Some(Verdict::Failed) && !unknown {
-            let message = format!("`{run}` has not failed");
-            return Err(CallError::new(codes::NOT_POSSIBLE, message)
-                .hint(format!("`aegis resume {run}` goes on where it stands")));
-        }
-        let forget = recorded.to_retry();
+        let forget = retried(run, &entries)?;
         self.decide(run, Act::Retry { forget: forget.clone() }, by)?;
-        if recorded.verdict.is_some() {
+        if stored::verdict(&entries).is_some() {
             // Takes the end back; the resume that follows journals its own entry.
             let resumed = Body::Resumed {
                 person: by.person.clone(),
@@ -126,6 +113,25 @@ impl Desk<'_> {
         let waits = pending(entries).iter().any(|pending| is_below_or_at(&pending.call, key));
         let goes_on = stored::verdict(entries).is_none() && !waits;
         Ok(goes_on && self.store.executed(run).map_err(|error| stored_error(&error))?)
+    }
+}
+
+/// What a retry of a run forgets.
+///
+/// # Errors
+/// When the run neither failed nor waits for somebody to say what happened.
+pub(crate) fn retried(run: &str, entries: &[Entry]) -> Result<Vec<String>, CallError> {
+    let recorded = Recorded::of(entries);
+    let unknown = |(key, call): (&String, &RecordedCall)| {
+        inverse_around(key).is_none() && matches!(call.outcome, Some(Outcome::Unknown(_)))
+    };
+    match recorded.verdict {
+        Some(verdict @ (Verdict::Cancelled | Verdict::Succeeded)) => Err(stored::ended(run, verdict)),
+        None if !recorded.calls.iter().any(unknown) => {
+            Err(CallError::new(codes::NOT_POSSIBLE, format!("`{run}` has not failed"))
+                .hint(format!("`aegis resume {run}` goes on where it stands")))
+        }
+        Some(Verdict::Failed) | None => Ok(recorded.to_retry()),
     }
 }
 

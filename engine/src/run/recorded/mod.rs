@@ -186,6 +186,12 @@ impl Recorded {
         }
     }
 
+    /// As after a retry that forgets something.
+    pub(super) fn without(mut self, forget: &[String]) -> Self {
+        forget.iter().for_each(|key| self.forget(key));
+        self
+    }
+
     /// Drops an outcome, so that the call is made again; a step keeps its attempts and is entered again. Another may stand
     /// in its place now: what failed may have sent the script another way.
     fn forget(&mut self, key: &str) {
