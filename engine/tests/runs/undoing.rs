@@ -361,6 +361,30 @@ fn what_nobody_can_say_of_an_undo_is_asked_and_performed_again_only_on_demand() 
 }
 
 #[test]
+fn nothing_goes_forward_from_what_is_half_taken_back() {
+    let bench = Bench::new();
+    bench.world.fail("fragile", 1);
+    let ended = bench.run(
+        r#"
+        fn back() { world::once("off"); world::once("fragile"); }
+        runbook(#{ title: "t", owner: "o", needs: ["world:change", "world:send"], on_failure: "undo" });
+        undo::with("back");
+        world::once("on");
+        if world::read("x") == () { throw "enough"; }
+    "#,
+    );
+    let desk = Desk { store: &*bench.store, clock: &SystemClock };
+    let told = desk.retry(&ended.run, &decider("")).unwrap_err();
+    assert_eq!(told.message, format!("`/undo::with#0` of `{}` is taken back in part", ended.run));
+    assert!(bench.undo(&ended.run).leftovers.is_empty());
+    bench.world.things.lock().unwrap().insert("x".into(), json!(1));
+    desk.retry(&ended.run, &decider("")).unwrap();
+    let again = bench.resume(&ended.run).unwrap();
+    assert_eq!(again.verdict, Some(Verdict::Succeeded), "{:?}", again.failure);
+    assert_eq!(bench.world.performed("once on"), 2, "{:?}", bench.world.lines());
+}
+
+#[test]
 fn a_person_takes_back_by_hand_or_leaves_it_as_it_is() {
     for (undone_by_hand, made) in [(true, 2), (false, 1)] {
         let bench = Bench::new();

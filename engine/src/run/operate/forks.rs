@@ -9,7 +9,7 @@ use crate::codes;
 use crate::error::CallError;
 use crate::journal::{Act, Body, Entry, Person, Started};
 use crate::run::engine::EngineError;
-use crate::run::recorded::{Recorded, is_below};
+use crate::run::recorded::{Recorded, is_below, is_of_undo};
 use crate::run::stored;
 use crate::text::did_you_mean;
 
@@ -114,6 +114,15 @@ fn copied(
             person: person.clone(),
             ..started.clone()
         }),
+        Body::Asked { call: key, .. }
+        | Body::Happened { call: key, .. }
+        | Body::Entered { step: key, .. }
+        | Body::Left { step: key, .. }
+        | Body::Noted { note: key, .. }
+            if is_of_undo(key) =>
+        {
+            return None;
+        }
         Body::Asked { call, .. } | Body::Happened { call, .. } if undone.contains(call) => return None,
         Body::Asked { .. } => {
             let mut asked = entry.body.clone();

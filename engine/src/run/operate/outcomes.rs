@@ -131,8 +131,19 @@ pub(crate) fn retried(run: &str, entries: &[Entry]) -> Result<Vec<String>, CallE
             Err(CallError::new(codes::NOT_POSSIBLE, format!("`{run}` has not failed"))
                 .hint(format!("`aegis resume {run}` goes on where it stands")))
         }
-        Some(Verdict::Failed) | None => Ok(recorded.to_retry()),
+        Some(Verdict::Failed) | None => match recorded.half_undone() {
+            None => Ok(recorded.to_retry()),
+            Some(call) => Err(half_undone(run, call)),
+        },
     }
+}
+
+/// Nothing goes forward from what is half taken back.
+fn half_undone(run: &str, call: &str) -> CallError {
+    let inverse = inverse_of(call);
+    CallError::new(codes::NOT_POSSIBLE, format!("`{call}` of `{run}` is taken back in part")).hint(format!(
+        "`aegis undo {run}` goes on with that; `aegis skip {run} '{inverse}'` leaves it as it is; then retry"
+    ))
 }
 
 /// The approval that a call is, or that a step still waits for.

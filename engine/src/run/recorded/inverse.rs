@@ -43,6 +43,18 @@ impl Recorded {
         calls.map(|(key, _)| key.clone()).collect()
     }
 
+    /// A call that is taken back in part: a function of the script did something, and not all of it.
+    pub(crate) fn half_undone(&self) -> Option<&str> {
+        let done = self.calls.iter().filter(|(_, call)| {
+            call.effect.is_effect() && matches!(call.outcome, Some(Outcome::Ok(_) | Outcome::Unknown(_)))
+        });
+        let taken_back = done.filter_map(|(key, _)| inverse_around(key).and_then(taken_back));
+        let is_owed = |call: &&str| {
+            !self.undone.contains(*call) && self.calls.get(*call).is_some_and(|call| call.undo.is_some())
+        };
+        taken_back.filter(is_owed).min()
+    }
+
     /// The effect is not there any more: with it goes what it covers.
     pub(super) fn was_undone(&mut self, call: &str) {
         self.undone.extend(self.covered(call));
