@@ -64,7 +64,7 @@ impl Call<'_> {
             return self.missing(recorded);
         }
         if self.session.mode == Mode::Replay {
-            return Err(self.session.stop(Stop::EndOfJournal));
+            return Err(Stop::EndOfJournal.into());
         }
         self.check_capability()?;
         if self.name == APPROVAL && self.takes_back().is_some() {
@@ -92,7 +92,7 @@ impl Call<'_> {
     /// Asked by an earlier process, outcome missing: perform again, or look, or ask a person.
     fn missing(&self, recorded: &RecordedCall) -> Result<Value, Interrupt> {
         match self.effect() {
-            _ if self.session.mode == Mode::Replay => Err(self.session.stop(Stop::EndOfJournal)),
+            _ if self.session.mode == Mode::Replay => Err(Stop::EndOfJournal.into()),
             Effect::Reads | Effect::Ambient => self.perform(),
             Effect::Changes | Effect::Once | Effect::Destroys => {
                 self.refuse_halted()?;

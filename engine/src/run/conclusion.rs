@@ -14,7 +14,7 @@ use super::session::Session;
 use super::undo::undo_below;
 use crate::codes;
 use crate::diagnostic::Diagnostic;
-use crate::journal::{Act, Body, Entry, StoreError, Verdict};
+use crate::journal::{Act, Body, StoreError, Verdict};
 use crate::runbook::OnFailure;
 use crate::script::convert::to_json;
 use crate::script::errors;
@@ -93,12 +93,6 @@ fn finish(
     {
         conclusion.stop = Some(Stop::Store(error));
     }
-    if matches!(conclusion.stop, Some(Stop::Mismatch(_)))
-        && session.mode == Mode::Run
-        && let Err(error) = put_script_back(session)
-    {
-        conclusion.stop = Some(Stop::Store(error));
-    }
     if let Some(verdict) = conclusion.verdict {
         session.release_leases();
         let (failure, value) = (conclusion.failure.clone(), conclusion.value.clone());
@@ -126,29 +120,6 @@ fn take_cancel_back(session: &Session) -> Result<(), StoreError> {
         note: "left instead of cancelled".to_owned(),
         evidence: String::new(),
     })
-}
-
-/// Another script that does not fit, and of which nothing was done, is not the script of the run.
-fn put_script_back(session: &Session) -> Result<(), StoreError> {
-    session.journal.flush()?;
-    let since = session.store.entries(&session.run, session.recorded.last)?;
-    let resumed = since.iter().rev().find_map(|entry| match &entry.body {
-        Body::Resumed { sources: Some(sources), .. } => Some(sources),
-        _ => None,
-    });
-    let is_done = |entry: &Entry| matches!(entry.body, Body::Asked { .. } | Body::Happened { .. });
-    match &session.recorded.replaced {
-        Some(before) if resumed.is_some_and(|now| now != before) && !since.iter().any(is_done) => {
-            session.journal.commit(Body::Resumed {
-                person: session.person.clone(),
-                sources: Some(before.clone()),
-                break_glass: None,
-                location: None,
-                engine: crate::VERSION.to_owned(),
-            })
-        }
-        _ => Ok(()),
-    }
 }
 
 /// The sentence of what stopped the run, with the place in the script it came from.

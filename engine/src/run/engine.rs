@@ -16,11 +16,7 @@ use super::frame::{Frame, Here};
 use super::handle::{Conclusion, Ending, Handle, Listener, Observer};
 use super::interrupt::{Interrupt, Stop};
 use super::limits::{Limits, step_clock};
-use super::operate::retried;
-use super::recorded::Recorded;
 use super::session::{Making, Session};
-use super::stored::{self, Stored, started};
-use super::undo::undo_below;
 use super::{Mode, TargetFacts};
 use crate::clock::{Clock, Entropy};
 use crate::codes;
@@ -28,8 +24,7 @@ use crate::diagnostic::{Diagnostic, Problems};
 use crate::error::CallError;
 use crate::function::{Registry, Services};
 use crate::journal::{
-    Act, Body, Claim, Format, Location, Person, Place, Scheduled, SqliteStore, Started, Store, StoreError,
-    Verdict,
+    Body, Claim, Format, Person, Place, Scheduled, SqliteStore, Started, Store, StoreError,
 };
 use crate::runbook::{Header, Params, Risk, Runbook, Sources};
 use crate::script::errors;
@@ -37,6 +32,9 @@ use crate::secret::Vault;
 
 /// Stack of a run's thread: deep recursion of a script ends at Rhai's limit, not here.
 const STACK: usize = 16 << 20;
+
+/// How often an id that another run has is drawn again.
+const MEETINGS: usize = 16;
 
 /// Where runs are executed: the store, what scripts can call, and the sources of time and chance.
 #[derive(Clone)]
@@ -105,58 +103,6 @@ pub struct Occasion {
     pub break_glass: Option<String>,
 }
 
-/// A run that is taken up again.
-pub struct Resume {
-    /// Which.
-    pub run: String,
-    /// The edited script, for `--script current`; `None`: the recorded one.
-    pub script: Option<Runbook>,
-    /// Why it may go on outside its maintenance window or inside a freeze.
-    pub break_glass: Option<String>,
-    /// Where this process is, when it is in a Job.
-    pub location: Option<Location>,
-    /// Where it finds the project's files; `None`: where they were when the run was started.
-    pub project: Option<PathBuf>,
-    /// Forgets what failed, so that it is performed again; `None`: what has ended is refused.
-    pub retry: Option<Retry>,
-}
-
-/// Why somebody retries a run.
-#[derive(Debug, Clone, Default)]
-pub struct Retry {
-    /// In words.
-    pub note: String,
-    /// Proof, as text or a link.
-    pub evidence: String,
-}
-
-impl Resume {
-    /// A run as it is recorded.
-    #[must_use]
-    pub fn of(run: impl Into<String>) -> Self {
-        Self { run: run.into(), script: None, break_glass: None, location: None, project: None, retry: None }
-    }
-}
-
-/// A run that is taken back.
-#[derive(Debug, Clone)]
-pub struct Undo {
-    /// Which.
-    pub run: String,
-    /// Why.
-    pub note: String,
-    /// Performs again what nobody can say happened while it was taken back before.
-    pub again: bool,
-}
-
-impl Undo {
-    /// A run, and why.
-    #[must_use]
-    pub fn of(run: impl Into<String>, note: impl Into<String>) -> Self {
-        Self { run: run.into(), note: note.into(), again: false }
-    }
-}
-
 /// Why a run could not be taken up.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -193,13 +139,15 @@ impl Engine {
     /// When the start cannot be journaled.
     pub fn start(&self, start: Start, execution: Execution) -> Result<Handle, EngineError> {
         let store = self.store_for(start.mode)?;
-        let run = start.occasion.run.clone().unwrap_or_else(|| self.new_id(&start.name));
+        let run = self.id_of(&start)?;
         let started = first(&*store, &run, &start, &execution.target.name, &execution.person)?;
         let vault = Vault::new(&run);
         let claim = claimed(&*store, &run)?;
         let Start { runbook, project, params, mode, occasion, .. } = start;
         let (entries, scheduled) = (Vec::new(), occasion.scheduled);
-        let making = Making { run, mode, store, runbook, params, project, entries, vault, claim, scheduled };
+        let skims = false;
+        let making =
+            Making { run, mode, store, runbook, params, project, entries, vault, claim, scheduled, skims };
         self.execute(making, execution, Body::Started(started))
     }
 
@@ -208,7 +156,7 @@ impl Engine {
     /// # Errors
     /// When the start cannot be journaled.
     pub fn register(&self, start: &Start, target: &str, person: &Person) -> Result<String, EngineError> {
-        let run = start.occasion.run.clone().unwrap_or_else(|| self.new_id(&start.name));
+        let run = self.id_of(start)?;
         let started = first(&*self.store, &run, start, target, person)?;
         match self.store.append(&run, &[(self.clock.now(), Body::Started(started))]) {
             Ok(_) | Err(StoreError::Begun(_)) => Ok(run),
@@ -216,103 +164,31 @@ impl Engine {
         }
     }
 
-    /// Takes a run up where it stands.
-    ///
-    /// # Errors
-    /// When it has ended, another process runs it, its secrets are missing, or the journal cannot be read.
-    pub fn resume(&self, resume: Resume, execution: Execution) -> Result<Handle, EngineError> {
-        let claim = claimed(&*self.store, &resume.run)?;
-        let entries = self.store.entries(&resume.run, 0)?;
-        let retried = match resume.retry {
-            Some(Retry { note, evidence }) => {
-                let act = Act::Retry { forget: retried(&resume.run, &entries)? };
-                Some(Body::Decided { person: execution.person.clone(), act, note, evidence })
-            }
-            None => stored::verdict(&entries)
-                .map_or(Ok(None), |verdict| Err(stored::ended(&resume.run, verdict)))?,
-        };
-        let edited = resume.script.is_some();
-        let stored =
-            Stored { run: resume.run, mode: Mode::Run, store: Arc::clone(&self.store), entries, claim };
-        let mut making = stored.making(&*self.store, resume.script, &execution)?;
-        making.project = resume.project.unwrap_or(making.project);
-        if let Some(retried) = retried {
-            let decided = self.store.append(&making.run, &[(self.clock.now(), retried)])?;
-            making.entries.extend(decided);
-        }
-        let sources = edited.then(|| keep(&*self.store, &making.runbook.sources)).transpose()?;
-        let (person, engine) = (execution.person.clone(), crate::VERSION.to_owned());
-        let Resume { break_glass, location, .. } = resume;
-        let resumed = Body::Resumed { person, sources, break_glass, location, engine };
-        self.execute(making, execution, resumed)
-    }
-
-    /// Runs the script over its journal with no outside at all; nothing is written anywhere.
-    ///
-    /// # Errors
-    /// When the journal or its script cannot be read.
-    pub fn replay(&self, resume: Resume, execution: Execution) -> Result<Handle, EngineError> {
-        let entries = self.store.entries(&resume.run, 0)?;
-        let started = started(&entries)?.clone();
-        let store = self.store_for(Mode::Replay)?;
-        let claim = claimed(&*store, &resume.run)?;
-        let stored = Stored { run: resume.run, mode: Mode::Replay, store, entries, claim };
-        let making = stored.making(&*self.store, resume.script, &execution)?;
-        self.execute(making, execution, Body::Started(Started { mode: Mode::Replay, ..started }))
-    }
-
-    /// Takes back what can be taken back of a run that no process executes. A run that has not ended is
-    /// cancelled by it.
-    ///
-    /// # Errors
-    /// When another process runs it, or the journal cannot be read or written.
-    pub fn undo(&self, undo: Undo, execution: Execution) -> Result<Conclusion, EngineError> {
-        let Undo { run, note, again } = undo;
-        let claim = claimed(&*self.store, &run)?;
-        if again {
-            let forget = Recorded::of(&self.store.entries(&run, 0)?).unknown_in_inverses();
-            let act = Act::Retry { forget };
-            let (person, note, evidence) = (execution.person.clone(), note.clone(), String::new());
-            self.store.append(&run, &[(self.clock.now(), Body::Decided { person, act, note, evidence })])?;
-        }
-        let entries = self.store.entries(&run, 0)?;
-        let open = stored::verdict(&entries).is_none();
-        let store = Arc::clone(&self.store);
-        let stored = Stored { run: run.clone(), mode: Mode::Run, store, entries, claim };
-        let making = stored.making(&*self.store, None, &execution)?;
-        let act = if open { Act::Cancel } else { Act::Undo };
-        let person = execution.person.clone();
-        let decided = Body::Decided { person, act, note, evidence: String::new() };
-        let session = Session::new(self, &making, &execution, &decided)?;
-        session.journal.commit(decided)?;
-        session.start_undoing();
-        std::thread::scope(|scope| scope.spawn(|| undo_below(&session, "")).join())
-            .map_err(|_| defect(&session.run))?
-            .map_err(told)?;
-        if open {
-            let ended = Body::Ended { verdict: Verdict::Cancelled, failure: None, value: Value::Null };
-            session.journal.commit(ended)?;
-        }
-        Ok(Conclusion {
-            run,
-            verdict: open.then_some(Verdict::Cancelled),
-            stop: None,
-            failure: None,
-            value: Value::Null,
-            leftovers: session.ledger.below(""),
-        })
-    }
-
-    fn store_for(&self, mode: Mode) -> Result<Arc<dyn Store>, EngineError> {
+    pub(super) fn store_for(&self, mode: Mode) -> Result<Arc<dyn Store>, EngineError> {
         Ok(match mode {
             Mode::Run => Arc::clone(&self.store),
             Mode::Plan | Mode::Replay => Arc::new(SqliteStore::in_memory()?),
         })
     }
 
+    /// The id that was promised to a run, or a new one that no run has.
+    fn id_of(&self, start: &Start) -> Result<String, EngineError> {
+        if let Some(promised) = &start.occasion.run {
+            return Ok(promised.clone());
+        }
+        let mut id = self.new_id(&start.name);
+        // Of a thousand runs that start in one second, two meet half of the time.
+        for _ in 0..MEETINGS {
+            if self.store.standing(&id)?.is_none() {
+                break;
+            }
+            id = self.new_id(&start.name);
+        }
+        Ok(id)
+    }
+
     /// An id for a run that will start: `bootstrap-20261123-020304-k3f9` sorts by runbook and time, short enough to type the end of.
-    #[must_use]
-    pub fn new_id(&self, name: &str) -> String {
+    fn new_id(&self, name: &str) -> String {
         const LETTERS: &[u8] = b"abcdefghjkmnpqrstuvwxyz23456789";
         let name: String = name
             .chars()
@@ -330,7 +206,12 @@ impl Engine {
         format!("{}-{time}-{tail}", name.trim_matches('-'))
     }
 
-    fn execute(&self, making: Making, execution: Execution, first: Body) -> Result<Handle, EngineError> {
+    pub(super) fn execute(
+        &self,
+        making: Making,
+        execution: Execution,
+        first: Body,
+    ) -> Result<Handle, EngineError> {
         let session = Session::new(self, &making, &execution, &first)?;
         session.journal.commit(first)?;
         session.take_leases_back()?;
@@ -395,8 +276,8 @@ fn executed(session: &Arc<Session>, header: &Header, over: &CancellationToken) -
         // Somebody decided that, and the process that was told died before its end.
         session.stop(Stop::Cancelled);
     }
-    let asks = session.target.protected && header.risk == Risk::High && session.mode == Mode::Run;
-    let answer = run_script(session, asks);
+    let risky = session.target.protected && header.risk == Risk::High && session.mode == Mode::Run;
+    let answer = run_script(session, risky);
     over.cancel();
     let conclusion = conclude(session, answer, header.on_failure, header.drill);
     tracing::info!(verdict = ?conclusion.verdict, "ends");
@@ -404,13 +285,14 @@ fn executed(session: &Arc<Session>, header: &Header, over: &CancellationToken) -
 }
 
 /// Asks for the approval that a protected target wants, then runs the script from the top.
-fn run_script(session: &Arc<Session>, asks: bool) -> Result<Dynamic, Box<EvalAltResult>> {
+fn run_script(session: &Arc<Session>, risky: bool) -> Result<Dynamic, Box<EvalAltResult>> {
     let root = Frame::root(Arc::clone(session));
     let _here = Here::set(&root);
     let _clock = step_clock(root.deadline);
-    if asks {
-        let question =
-            format!("run `{}` (high risk) on the protected target `{}`?", session.title, session.target.name);
+    let question =
+        format!("run `{}` (high risk) on the protected target `{}`?", session.title, session.target.name);
+    // What it began with rules: the target may be protected since, or not any more.
+    if session.recorded.began_with(&question).unwrap_or(risky) {
         let arguments = json!({ "question": question });
         crate::gate::call(&root, Place::default(), "approval::ask", arguments)
             .map_err(|interrupt| errors::raised(interrupt, "approval::ask", rhai::Position::NONE))?;
@@ -420,7 +302,7 @@ fn run_script(session: &Arc<Session>, asks: bool) -> Result<Dynamic, Box<EvalAlt
 }
 
 /// Takes the right to execute a run.
-fn claimed(store: &dyn Store, run: &str) -> Result<Box<dyn Claim>, EngineError> {
+pub(super) fn claimed(store: &dyn Store, run: &str) -> Result<Box<dyn Claim>, EngineError> {
     store.claim(run)?.ok_or_else(|| {
         CallError::new(codes::CLAIMED, format!("another process is running `{run}`"))
             .hint(format!("`aegis show {run}` shows how far it is, `aegis cancel {run}` cancels it"))
@@ -428,11 +310,11 @@ fn claimed(store: &dyn Store, run: &str) -> Result<Box<dyn Claim>, EngineError> 
     })
 }
 
-fn told(interrupt: Interrupt) -> EngineError {
+pub(super) fn told(interrupt: Interrupt) -> EngineError {
     EngineError::Call(stop_of(interrupt).error())
 }
 
-fn defect(run: &str) -> CallError {
+pub(super) fn defect(run: &str) -> CallError {
     CallError::new(codes::DEFECT, "aegis itself broke off; what was done before is journaled")
         .hint(format!("`aegis resume {run}` goes on where it stands; please report what stands above"))
 }
@@ -445,7 +327,7 @@ fn broken_off(session: &Session) -> Conclusion {
     Conclusion { run, verdict: None, stop, failure, value: Value::Null, leftovers: Vec::new() }
 }
 
-fn keep(store: &dyn Store, sources: &Sources) -> Result<BTreeMap<String, String>, EngineError> {
+pub(super) fn keep(store: &dyn Store, sources: &Sources) -> Result<BTreeMap<String, String>, EngineError> {
     let texts = sources.iter().map(|(name, text)| (name.to_owned(), text.to_owned())).collect();
     Ok(store.keep_texts(&texts)?)
 }

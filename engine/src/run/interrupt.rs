@@ -52,6 +52,11 @@ pub enum Stop {
 }
 
 impl Stop {
+    /// True where only this branch of the script ends: others come to their own end first.
+    pub(crate) const fn is_of_a_branch(&self) -> bool {
+        matches!(self, Self::Waiting(_) | Self::EndOfJournal)
+    }
+
     /// As it leaves the run: no secret in what people are told.
     pub(super) fn masked(self, vault: &Vault) -> Self {
         let masked = |error: CallError| CallError {

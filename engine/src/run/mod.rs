@@ -22,6 +22,7 @@ mod log;
 pub mod operate;
 pub(crate) mod parallel;
 pub(crate) mod recorded;
+mod resume;
 pub(crate) mod session;
 pub(crate) mod step;
 pub mod stored;
@@ -33,12 +34,13 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use control::Control;
 pub use edits::without_effect;
-pub use engine::{Engine, Occasion, Resume, Retry, Start, Undo};
+pub use engine::{Engine, Occasion, Start};
 pub use handle::{Conclusion, Event, Handle};
 pub use interrupt::Stop;
 pub(crate) use leases::TIME_TO_LIVE as LOCK_TIME_TO_LIVE;
 pub use limits::Limits;
 pub use recorded::is_of_undo;
+pub use resume::{Resume, Retry, Undo};
 pub use undo::Debt;
 
 /// What happens to effects in this execution.

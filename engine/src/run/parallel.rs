@@ -8,9 +8,8 @@ use std::time::Instant;
 use rhai::{Array, Dynamic, FnPtr, Map, NativeCallContext};
 use serde_json::{Value, json};
 
-use super::Mode;
 use super::frame::{Frame, Here, Slot, place};
-use super::interrupt::{Interrupt, Stop};
+use super::interrupt::Interrupt;
 use crate::codes;
 use crate::error::CallError;
 use crate::journal::{Body, Outcome, Place};
@@ -53,14 +52,14 @@ impl Block<'_, '_> {
     fn run(&self) -> Result<Dynamic, Interrupt> {
         let session = &self.frame.session;
         let recorded = self.frame.recorded.steps.get(&self.slot.key).cloned().unwrap_or_default();
-        if let Some((outcome, _)) = recorded.left.filter(|_| session.mode != Mode::Replay) {
+        if let Some((outcome, _)) = recorded.left.filter(|_| !session.enters_again()) {
             return match outcome {
                 Outcome::Ok(value) => Ok(from_json(&value, &session.vault)),
                 Outcome::Skipped(_) => Ok(Array::new().into()),
                 Outcome::Failed(error) | Outcome::Unknown(error) => Err(error.into()),
             };
         }
-        if recorded.attempt == 0 || session.mode == Mode::Replay {
+        if recorded.attempt == 0 || session.enters_again() {
             session.ride(self.entered());
         }
         let began = Instant::now();
@@ -102,11 +101,16 @@ impl Block<'_, '_> {
             let index = next.fetch_add(1, Ordering::AcqRel);
             let Some(item) = self.items.get(index) else { break };
             let answer = self.branch(index, item.clone());
-            let stopped = matches!(answer, Err(Interrupt::Stop(_)));
-            // A branch that waits for a person keeps its own place among `max` and holds no other back.
-            if answer.is_err() && !matches!(answer, Err(Interrupt::Stop(Stop::Waiting(_)))) {
+            // One that waits for a person keeps its own place among `max` and holds no other back.
+            let holds_back = match &answer {
+                Ok(_) => false,
+                Err(Interrupt::Stop(stop)) => !stop.is_of_a_branch(),
+                Err(Interrupt::Failed(_)) => true,
+            };
+            if holds_back {
                 failed.store(true, Ordering::Release);
             }
+            let stopped = matches!(answer, Err(Interrupt::Stop(_)));
             done.push((index, answer));
             if stopped {
                 break;

@@ -53,11 +53,14 @@ pub(super) struct Making {
     pub(super) vault: Vault,
     pub(super) claim: Box<dyn Claim>,
     pub(super) scheduled: Option<Scheduled>,
+    /// A replay that only looks whether a script fits: it hands out what is over, as a resume does.
+    pub(super) skims: bool,
 }
 
 pub(crate) struct Session {
     pub(crate) run: String,
     pub(crate) mode: Mode,
+    skims: bool,
     pub(crate) target: super::TargetFacts,
     pub(crate) person: Person,
     pub(crate) title: String,
@@ -116,6 +119,7 @@ impl Session {
         let session = Arc::new(Self {
             run: making.run.clone(),
             mode: making.mode,
+            skims: making.skims,
             target: execution.target.clone(),
             person: execution.person.clone(),
             title: header.title.clone(),
@@ -153,6 +157,11 @@ impl Session {
         let script = Script::new(&session, &making.runbook, &making.params);
         let _ = session.script.set(script);
         Ok(session)
+    }
+
+    /// True where the bodies of steps that are over are run again: everything of them is recorded.
+    pub(crate) fn enters_again(&self) -> bool {
+        self.mode == Mode::Replay && !self.skims
     }
 
     /// Records what rides along with the next durable entry. Its writing does not count as the script's time.

@@ -56,7 +56,7 @@ pub(crate) fn step(
 impl Step<'_, '_> {
     fn run(&self) -> Result<Dynamic, Interrupt> {
         let recorded = self.frame.recorded.steps.get(&self.slot.key).cloned().unwrap_or_default();
-        let replaying = self.frame.session.mode == Mode::Replay;
+        let replaying = self.frame.session.enters_again();
         if let Some((outcome, _)) =
             recorded.left.filter(|(outcome, _)| !replaying || !outcome.is_ok() && recorded.attempt == 0)
         {
@@ -106,7 +106,7 @@ impl Step<'_, '_> {
 
     /// One attempt; a failed one that another may follow is journaled as not the last.
     fn attempt(&self, attempt: u32, fresh: bool) -> Result<Dynamic, Interrupt> {
-        if fresh || self.frame.session.mode == Mode::Replay {
+        if fresh || self.frame.session.enters_again() {
             self.frame.session.ride(self.entered(attempt));
         }
         let began = Instant::now();

@@ -42,7 +42,19 @@ impl Stored {
         let vault = Vault::new(&run);
         let params = params(&runbook, started, &vault, execution, mode)?;
         let (project, scheduled) = (PathBuf::from(&started.project), started.scheduled.clone());
-        Ok(Making { run, mode, store, runbook, params, project, entries, vault, claim, scheduled })
+        Ok(Making {
+            run,
+            mode,
+            store,
+            runbook,
+            params,
+            project,
+            entries,
+            vault,
+            claim,
+            scheduled,
+            skims: false,
+        })
     }
 }
 

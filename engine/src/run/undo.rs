@@ -53,7 +53,7 @@ impl Ledger {
             .collect();
         owed.sort_by_key(|(seq, ..)| *seq);
         let debt = |(_, call, undo, sure): (u64, &String, UndoCall, bool)| {
-            let failure = recorded.not_undone.get(call).cloned();
+            let failure = recorded.not_undone.get(call).cloned().or_else(|| cut_off(recorded, call));
             Debt { call: call.clone(), undo, sure, failure }
         };
         Self(Mutex::new(owed.into_iter().map(debt).collect()))
@@ -165,6 +165,12 @@ fn perform(
     context.cancel = session.left.clone();
     let arguments = session.vault.opened(&undo.arguments);
     unless_left(session, function.perform(&context, &arguments))
+}
+
+/// Why the last try has no end.
+fn cut_off(recorded: &Recorded, call: &str) -> Option<CallError> {
+    let begun = recorded.calls.get(&inverse_of(call)).filter(|inverse| inverse.outcome.is_none());
+    begun.map(|_| CallError::new(codes::UNDO, "the process died, or was stopped, while it took this back"))
 }
 
 /// What earlier tries of a script function did, in this process or before: it goes on from there.

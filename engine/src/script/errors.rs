@@ -46,8 +46,7 @@ pub(crate) fn raised(interrupt: Interrupt, function: &str, position: Position) -
             Box::new(EvalAltResult::ErrorRuntime(thrown, position))
         }
         Interrupt::Stop(stop) => {
-            // Where people are waited for, only this branch of the script ends: others come to their own end first.
-            if let Some(frame) = Here::get().filter(|_| !matches!(stop, Stop::Waiting(_))) {
+            if let Some(frame) = Here::get().filter(|_| !stop.is_of_a_branch()) {
                 frame.session.stop(stop.clone());
             }
             let told = super::convert::from_json(&as_map(&stop.error()), &crate::secret::Vault::default());

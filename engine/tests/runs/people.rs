@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aegis_engine::clock::{Clock, SystemClock};
+use aegis_engine::diagnostic::Diagnostic;
 use aegis_engine::journal::{Body, Entry, Halt, Person, Store, Verdict, Wait};
 use aegis_engine::run::confirm::{Answer, Confirm, Proposal};
 use aegis_engine::run::engine::EngineError;
 use aegis_engine::run::operate::{Decider, Desk, Pending};
-use aegis_engine::run::{Mode, Stop, Undo};
+use aegis_engine::run::{Conclusion, Mode, Stop, Undo};
 use serde_json::json;
 
 use crate::world::{Bench, HEADER};
@@ -265,6 +266,58 @@ fn a_retry_keeps_what_the_script_went_on_from() {
     }
 }
 
+/// Why a script does not fit.
+fn misfit(refused: Result<Conclusion, EngineError>) -> Diagnostic {
+    let Err(EngineError::Problems(problems)) = refused else { panic!("it fits") };
+    let told = problems.diagnostics.into_iter().next().unwrap();
+    assert_eq!(told.code, "A0201");
+    told
+}
+
+#[test]
+fn a_retry_that_is_refused_leaves_what_nobody_can_say_as_it_is() {
+    let bench = Bench::new();
+    bench.world.faults.lock().unwrap().insert("fragile".into(), (1, true));
+    let script = format!("{HEADER}\nworld::once(\"first\");\nstep(\"s\", || world::once(\"fragile\"));");
+    let run = bench.run(&script).run;
+    let desk = Desk { store: &*bench.store, clock: &SystemClock };
+    let retry = |text: &str| bench.retry_with(&run, Some(text));
+    let open = desk.pending(&run).unwrap();
+    misfit(retry(&script.replace("first", "other")));
+    let halt = Halt { person: by("grace"), reason: "storm".into(), at: jiff::Timestamp::now() };
+    bench.store.set_halt(Some(&halt)).unwrap();
+    assert!(matches!(retry(&script), Err(EngineError::Call(error)) if error.code == "A0104"));
+    bench.store.set_halt(None).unwrap();
+    assert_eq!(desk.pending(&run).unwrap(), open);
+    assert_eq!(bench.resume(&run).unwrap().verdict, None, "a resume alone does not perform it again");
+    assert_eq!(bench.world.lines(), ["once first"]);
+    // A step that is over may read otherwise.
+    let ended = retry(&script.replace("fragile", "sturdy")).unwrap();
+    assert_eq!(ended.verdict, Some(Verdict::Succeeded), "{:?}", ended.failure);
+    assert_eq!(bench.world.lines(), ["once first", "once sturdy"]);
+}
+
+#[test]
+fn a_run_goes_on_as_it_began_whether_its_target_is_protected_since_or_not_any_more() {
+    let script = r#"runbook(#{ title: "t", owner: "o", risk: "high", needs: ["world:change", "world:send"] });
+        world::change("x", 1); world::once("fragile");"#;
+    for protected in [true, false] {
+        let mut bench = Bench::new();
+        bench.protected = protected;
+        bench.world.fail("fragile", 1);
+        let run = bench.run(script).run;
+        let desk = Desk { store: &*bench.store, clock: &SystemClock };
+        if protected {
+            desk.approve(&run, None, &decider(&by("grace"), "")).unwrap();
+            bench.resume(&run).unwrap();
+        }
+        bench.protected = !protected;
+        let ended = bench.retry_with(&run, None).unwrap();
+        assert_eq!(ended.verdict, Some(Verdict::Succeeded), "{:?}", ended.failure);
+        assert_eq!(bench.replay(&run).verdict, Some(Verdict::Succeeded));
+    }
+}
+
 #[test]
 fn an_edited_script_that_does_not_fit_is_not_kept() {
     let bench = Bench::new();
@@ -274,8 +327,7 @@ fn an_edited_script_that_does_not_fit_is_not_kept() {
     let run = bench.run(&script).run;
     desk.retry(&run, &decider(&by("ada"), "")).unwrap();
     let edited = script.replace("first", "other");
-    let refused = bench.resume_with(&run, Some(&edited)).unwrap();
-    assert_eq!(refused.failure.unwrap().code, "A0201");
+    misfit(bench.resume_with(&run, Some(&edited)));
     assert_eq!(bench.resume(&run).unwrap().verdict, Some(Verdict::Succeeded));
     assert_eq!(bench.world.lines(), ["once first", "once second"]);
 }
@@ -447,10 +499,10 @@ fn edits_below_the_point_reached_are_accepted_and_above_it_refused() {
     desk.retry(&ended.run, &decider(&by("grace"), "")).unwrap();
 
     let above = format!(r#"{HEADER} world::change("first", 10); world::change("second", 2);"#);
-    let refused = bench.resume_with(&ended.run, Some(&above)).unwrap();
-    let told = refused.failure.unwrap();
-    assert_eq!((refused.verdict, told.code.as_str()), (None, "A0201"));
+    let before = bench.entries(&ended.run).len();
+    let told = misfit(bench.resume_with(&ended.run, Some(&above)));
     assert!(told.message.contains("-  \"value\": 1\n+  \"value\": 10"), "{}", told.message);
+    assert_eq!(bench.entries(&ended.run).len(), before, "nothing is decided");
 
     let below = format!(r#"{HEADER} world::change("first", 1); world::change("third", 3); "fixed forward""#);
     let ended = bench.resume_with(&ended.run, Some(&below)).unwrap();

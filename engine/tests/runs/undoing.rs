@@ -235,6 +235,11 @@ fn a_run_that_is_left_while_it_is_cancelled_goes_on_where_it_was() {
     assert_eq!(bench.world.things.lock().unwrap()["x"], json!(null), "the newest effect was taken back");
     let without_waiting = SLOW_TO_UNDO.replace("|| world::hang(\"work\")", "|| 7");
     let script = format!("{HEADER}\n{without_waiting}");
+    // `slowly` did something, and nobody knows what it left.
+    let told = bench.resume_with(&left.run, Some(&script)).unwrap_err().to_string();
+    assert!(told.ends_with("is taken back in part"), "{told}");
+    let desk = Desk { store: &*bench.store, clock: &SystemClock };
+    desk.skip(&left.run, "undo::with#0~undo", &decider("it had not begun")).unwrap();
     let ended = bench.resume_with(&left.run, Some(&script)).unwrap();
     assert_eq!(ended.verdict, Some(Verdict::Succeeded), "{:?}", ended.failure);
     let things = bench.world.things.lock().unwrap();
@@ -361,6 +366,27 @@ fn what_nobody_can_say_of_an_undo_is_asked_and_performed_again_only_on_demand() 
 }
 
 #[test]
+fn what_an_undo_that_was_killed_may_have_taken_back_is_made_again_by_a_retry() {
+    let script =
+        r#"world::change("x", 1); world::change("y", 2); if world::read("go") == () { throw "enough"; }"#;
+    let whole = Bench::new();
+    let run = whole.run(script).run;
+    let before = whole.entries(&run).len();
+    whole.undo(&run);
+    for cut in 0..whole.entries(&run).len() - before {
+        let bench = Bench::new();
+        let run = bench.run(script).run;
+        let store = Arc::new(cut_after(cut, bench.store.clone()));
+        let _ = bench.engine(store).undo(Undo::of(&run, "killed"), bench.execution());
+        bench.world.things.lock().unwrap().insert("go".into(), json!(1));
+        let ended = bench.retry_with(&run, None).unwrap();
+        assert_eq!(ended.verdict, Some(Verdict::Succeeded), "cut after {cut}: {:?}", ended.failure);
+        let things = bench.world.things.lock().unwrap();
+        assert_eq!((&things["x"], &things["y"]), (&json!(1), &json!(2)), "cut after {cut}");
+    }
+}
+
+#[test]
 fn nothing_goes_forward_from_what_is_half_taken_back() {
     let bench = Bench::new();
     bench.world.fail("fragile", 1);
@@ -416,9 +442,13 @@ fn what_takes_something_back_is_an_effect_and_is_halted_like_one() {
     );
     let halt = Halt { person: Person("grace".into()), reason: "storm".into(), at: SystemClock.now() };
     bench.store.set_halt(Some(&halt)).unwrap();
-    let left = bench.undo(&ended.run).leftovers;
-    assert!(left.iter().all(|debt| debt.failure.as_ref().unwrap().code == "A0104"), "{left:?}");
-    assert_eq!((left.len(), bench.world.performed("change x")), (2, 1));
+    let engine = bench.engine(bench.store.clone());
+    let refused = engine.undo(Undo::of(&ended.run, ""), bench.execution()).unwrap_err();
+    assert!(refused.to_string().starts_with("effects are halted by `grace`"), "{refused}");
+    // Who cancels wants it to end: it does, and what it did is taken back later.
+    let waits = bench.run(r#"world::change("y", 1);"#);
+    assert_eq!((waits.verdict, bench.undo(&waits.run).verdict), (None, Some(Verdict::Cancelled)));
+    assert_eq!(bench.world.performed("change x"), 1);
     bench.store.set_halt(None).unwrap();
     let left = bench.undo(&ended.run).leftovers;
     assert_eq!(left.len(), 1);

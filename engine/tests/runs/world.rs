@@ -16,7 +16,7 @@ use aegis_engine::journal::{Entry, Person, SqliteStore, Store, StoreError};
 use aegis_engine::run::confirm::Confirm;
 use aegis_engine::run::engine::{EngineError, Execution};
 use aegis_engine::run::{
-    Conclusion, Engine, Event, Handle, Limits, Mode, Occasion, Resume, Start, TargetFacts, Undo,
+    Conclusion, Engine, Event, Handle, Limits, Mode, Occasion, Resume, Retry, Start, TargetFacts, Undo,
 };
 use aegis_engine::runbook::{Params, Runbook, Sources};
 use aegis_engine::testing::Interposed;
@@ -323,6 +323,18 @@ impl Bench {
         let script = script.map(|text| Runbook::from_sources(Sources::new("test.rhai", text))).transpose()?;
         let resume = Resume { script, ..Resume::of(run) };
         Ok(self.engine(self.store.clone()).resume(resume, self.execution())?.wait())
+    }
+
+    /// Retries a run, as `aegis retry` does, with an edited script or its own.
+    pub(crate) fn retry_with(&self, run: &str, script: Option<&str>) -> Result<Conclusion, EngineError> {
+        let script = script.map(|text| Runbook::from_sources(Sources::new("test.rhai", text))).transpose()?;
+        let resume = Resume { script, retry: Some(Retry::default()), ..Resume::of(run) };
+        Ok(self.engine(self.store.clone()).resume(resume, self.execution())?.wait())
+    }
+
+    /// Replays a run, with no outside.
+    pub(crate) fn replay(&self, run: &str) -> Conclusion {
+        self.engine(self.store.clone()).replay(Resume::of(run), self.execution()).unwrap().wait()
     }
 
     /// Takes a run back, as `aegis undo` does.

@@ -26,7 +26,7 @@ use crate::text::did_you_mean;
 
 pub use answers::Answered;
 pub use leftovers::Left;
-pub(crate) use outcomes::retried;
+pub(crate) use outcomes::{refuse_half_undone, retried};
 
 /// The person in whose name aegis starts what nobody asked for: messages to people.
 pub const AEGIS: &str = "aegis";

@@ -77,7 +77,9 @@ impl Desk<'_> {
         let owed: Vec<String> =
             Ledger::of(&recorded).below("").iter().map(|debt| inverse_of(&debt.call)).collect();
         let inverses = owed.iter().filter(|key| !recorded.calls.contains_key(*key)).map(|key| (key, None));
-        let known: Vec<(&String, Option<&Outcome>)> = calls.chain(steps).chain(inverses).collect();
+        let forgotten = recorded.forgotten.keys().map(|key| (key, None));
+        let known: Vec<(&String, Option<&Outcome>)> =
+            calls.chain(forgotten).chain(steps).chain(inverses).collect();
         let exact = known.iter().position(|(key, _)| key.as_str() == what);
         let fits = |(key, _): &&(&String, Option<&Outcome>)| is_named(key, what);
         let found: Vec<&(&String, Option<&Outcome>)> =
@@ -131,18 +133,23 @@ pub(crate) fn retried(run: &str, entries: &[Entry]) -> Result<Vec<String>, CallE
             Err(CallError::new(codes::NOT_POSSIBLE, format!("`{run}` has not failed"))
                 .hint(format!("`aegis resume {run}` goes on where it stands")))
         }
-        Some(Verdict::Failed) | None => match recorded.half_undone() {
+        Some(Verdict::Failed) | None => match recorded.half_undone().min() {
             None => Ok(recorded.to_retry()),
             Some(call) => Err(half_undone(run, call)),
         },
     }
 }
 
+/// Refuses to go on with a run that somebody let go of while it was taken back.
+pub(crate) fn refuse_half_undone(run: &str, recorded: &Recorded) -> Result<(), CallError> {
+    recorded.let_go().min().map_or(Ok(()), |call| Err(half_undone(run, call)))
+}
+
 /// Nothing goes forward from what is half taken back.
 fn half_undone(run: &str, call: &str) -> CallError {
     let inverse = inverse_of(call);
     CallError::new(codes::NOT_POSSIBLE, format!("`{call}` of `{run}` is taken back in part")).hint(format!(
-        "`aegis undo {run}` goes on with that; `aegis skip {run} '{inverse}'` leaves it as it is; then retry"
+        "`aegis undo {run}` takes back the rest; after `aegis skip {run} '{inverse}'` it goes on as if nothing of it were taken back"
     ))
 }
 

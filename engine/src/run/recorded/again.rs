@@ -39,6 +39,7 @@ impl Recorded {
     /// undone.
     pub(crate) fn to_retry(&self) -> Vec<String> {
         let mut forget = self.to_try_again(Scope::Run, self.failure.as_deref());
+        forget.extend(self.to_make_again().cloned());
         let undone = |key: &str| self.undone.contains(key);
         let calls = self.calls.iter().filter(|(key, call)| match call.outcome {
             Some(Outcome::Unknown(_)) => true,

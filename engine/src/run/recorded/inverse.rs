@@ -4,6 +4,7 @@
 use super::again::Scope;
 use super::{BEFORE, Recorded, RecordedCall, is_below};
 use crate::error::CallError;
+use crate::function::Effect;
 use crate::journal::Outcome;
 
 /// The call by which a script names its own inverse.
@@ -34,6 +35,15 @@ pub fn is_of_undo(key: &str) -> bool {
     taken_back(key).is_some() || inverse_around(key).is_some()
 }
 
+fn is_of_the_script(call: &RecordedCall) -> bool {
+    call.undo.as_ref().is_some_and(|undo| undo.function.starts_with("script::"))
+}
+
+/// True where making the effect again is right whether its inverse came to its end or not.
+fn is_made_again(call: &RecordedCall) -> bool {
+    call.effect == Effect::Changes && !is_of_the_script(call)
+}
+
 impl Recorded {
     /// What the functions that take something back did, and that nobody can say the outcome of.
     pub(crate) fn unknown_in_inverses(&self) -> Vec<String> {
@@ -43,16 +53,39 @@ impl Recorded {
         calls.map(|(key, _)| key.clone()).collect()
     }
 
-    /// A call that is taken back in part: a function of the script did something, and not all of it.
-    pub(crate) fn half_undone(&self) -> Option<&str> {
-        let done = self.calls.iter().filter(|(_, call)| {
-            call.effect.is_effect() && matches!(call.outcome, Some(Outcome::Ok(_) | Outcome::Unknown(_)))
-        });
-        let taken_back = done.filter_map(|(key, _)| inverse_around(key).and_then(taken_back));
-        let is_owed = |call: &&str| {
-            !self.undone.contains(*call) && self.calls.get(*call).is_some_and(|call| call.undo.is_some())
-        };
-        taken_back.filter(is_owed).min()
+    /// A call that is taken back in part, and that nothing goes forward from: a function of the script did something and
+    /// not all of it, or nobody can say what came of the inverse of an effect that counts.
+    pub(crate) fn half_undone(&self) -> impl Iterator<Item = &String> {
+        self.maybe_undone().filter(|(_, call)| !is_made_again(call)).map(|(key, _)| key)
+    }
+
+    /// As [`Recorded::half_undone`], and somebody let go of it: no step or run that failed goes on with it.
+    pub(crate) fn let_go(&self) -> impl Iterator<Item = &String> {
+        let begun = |call: &str| self.calls.get(&inverse_of(call)).map_or(0, |inverse| inverse.seq);
+        self.half_undone().filter(move |call| begun(call) < self.goes_on)
+    }
+
+    /// Effects that may be there or not, and can be made again in either case.
+    pub(super) fn to_make_again(&self) -> impl Iterator<Item = &String> {
+        self.maybe_undone().filter(|(_, call)| is_made_again(call)).map(|(key, _)| key)
+    }
+
+    /// What is owed still, and whose inverse has begun and did not fail before it did something.
+    fn maybe_undone(&self) -> impl Iterator<Item = (&String, &RecordedCall)> {
+        let owed = self.calls.iter().filter(|(key, call)| call.undo.is_some() && !self.undone.contains(*key));
+        owed.filter(|(key, call)| {
+            let place = inverse_of(key);
+            self.calls.get(&place).is_some_and(|inverse| match is_of_the_script(call) {
+                true => self.did_something(&place),
+                false => !matches!(&inverse.outcome, Some(Outcome::Failed(error)) if !error.unknown),
+            })
+        })
+    }
+
+    fn did_something(&self, inverse: &str) -> bool {
+        let inside =
+            self.calls.iter().filter(|(key, call)| call.effect.is_effect() && is_below(key, inverse));
+        inside.map(|(_, call)| &call.outcome).any(|outcome| !matches!(outcome, Some(Outcome::Failed(_))))
     }
 
     /// The effect is not there any more: with it goes what it covers.

@@ -76,6 +76,8 @@ pub(crate) fn above(key: &str) -> impl Iterator<Item = &str> {
 pub(crate) struct Recorded {
     children: HashMap<String, BTreeMap<u32, String>>,
     pub(crate) calls: HashMap<String, RecordedCall>,
+    /// Calls that a retry performs again, and that have not been since.
+    pub(crate) forgotten: HashMap<String, RecordedCall>,
     pub(crate) steps: HashMap<String, RecordedStep>,
     pub(crate) undone: BTreeSet<String>,
     /// Calls of which the last try to take them back failed, and why.
@@ -83,9 +85,9 @@ pub(crate) struct Recorded {
     notes: BTreeSet<String>,
     /// The script by the hashes of its texts, and the position since which it is that.
     script: (BTreeMap<String, String>, u64),
-    /// The script before that.
-    pub(super) replaced: Option<BTreeMap<String, String>>,
     pub(crate) verdict: Option<Verdict>,
+    /// Position of the last decision that it goes on: a retry, or the end of a cancel that was taken back.
+    goes_on: u64,
     /// The error that ended it the last time.
     failure: Option<String>,
     /// Position of the decision to cancel it, unless that was taken back.
@@ -127,6 +129,7 @@ impl Recorded {
                     happened: 0,
                 };
                 self.drop_inverse(call);
+                self.forgotten.remove(call);
                 self.calls.insert(call.clone(), recorded);
             }
             Body::Happened { call, outcome, .. } => {
@@ -175,6 +178,7 @@ impl Recorded {
         match act {
             Act::Retry { forget } => {
                 self.cancelled = None;
+                self.goes_on = seq;
                 forget.iter().for_each(|key| self.forget(key));
             }
             Act::Cancel => self.cancelled = Some(seq),
@@ -196,7 +200,7 @@ impl Recorded {
     /// in its place now: what failed may have sent the script another way.
     fn forget(&mut self, key: &str) {
         self.drop_inverse(key);
-        self.calls.remove(key);
+        self.forgotten.extend(self.calls.remove_entry(key));
         self.notes.remove(key);
         self.children.values_mut().for_each(|children| children.retain(|_, child| child != key));
         if let Some(step) = self.steps.get_mut(key) {
@@ -210,8 +214,7 @@ impl Recorded {
         if self.script.0 == *sources {
             return;
         }
-        let before = std::mem::replace(&mut self.script, (sources.clone(), seq));
-        self.replaced = Some(before.0);
+        self.script = (sources.clone(), seq);
         let (calls, steps) = self.approved();
         for call in calls {
             self.calls.entry(call).and_modify(|call| call.outcome = None);
@@ -242,6 +245,7 @@ impl Recorded {
 
     /// What a person said came of it, whether or not it was ever asked.
     fn settle(&mut self, key: &str, outcome: Outcome, seq: u64) {
+        self.calls.extend(self.forgotten.remove_entry(key));
         if let Some(call) = self.calls.get_mut(key) {
             call.outcome = Some(outcome);
             call.happened = seq;
@@ -257,12 +261,19 @@ impl Recorded {
             Body::Undone { call, outcome } if outcome.is_ok() => Some(call),
             _ => None,
         });
-        let calls: BTreeSet<String> =
-            calls.flat_map(|call| recorded.covered(call).into_iter().chain([call.clone()])).collect();
+        let calls = calls.flat_map(|call| recorded.covered(call).into_iter().chain([call.clone()]));
+        let calls: BTreeSet<String> = calls.chain(recorded.to_make_again().cloned()).collect();
         let inside = |step: &&String| calls.iter().any(|call| call.starts_with(step.as_str()));
         let steps = recorded.steps.iter().filter(|(_, step)| step.left.is_some());
         let steps: Vec<String> = steps.map(|(key, _)| key).filter(inside).cloned().collect();
         calls.into_iter().chain(steps).collect()
+    }
+
+    /// Whether the first thing it did was to ask people something; `None`: it did nothing yet.
+    pub(crate) fn began_with(&self, question: &str) -> Option<bool> {
+        let first = self.children.get("")?.get(&0)?;
+        let asked = self.calls.get(first).filter(|call| call.function == APPROVAL);
+        Some(asked.is_some_and(|call| call.arguments["question"] == question))
     }
 
     pub(crate) fn is_noted(&self, note: &str) -> bool {
