@@ -252,6 +252,27 @@ fn a_full_disk_is_told_once_and_the_run_goes_on_when_there_is_room() {
     assert_eq!(recorded(&serde_json::from_slice(&report).unwrap()), 300, "a step was lost");
 }
 
+#[test]
+fn a_disk_that_is_full_before_the_run_starts_is_told_as_what_it_is() {
+    let project = Project::new(WRITES);
+    // With no room at all, and with less and less in the way of the first files.
+    for left in ["0", "4096", "20480", "45056"] {
+        let script = format!(
+            "mount -t tmpfs -o size=1m none small; mkdir small/state
+            head -c 1048576 /dev/zero > small/filler 2>/dev/null || true; truncate -s -{left} small/filler
+            \"$1\" --state-dir small/state run book.rhai > first 2>&1 || echo $? > first.exit"
+        );
+        if mounted(&project, &script).is_none() {
+            return;
+        }
+        let text = std::fs::read_to_string(project.path().join("first")).unwrap();
+        let exit = std::fs::read_to_string(project.path().join("first.exit")).unwrap();
+        let first = Output { status: exited(exit.trim()), stdout: text.into_bytes(), stderr: Vec::new() };
+        let says = "the disk with the state directory `small/state` is full";
+        assert_told(&project, &first, STATE, &Told { code: "A0203", says, hint: "free some room" });
+    }
+}
+
 fn exited(code: &str) -> std::process::ExitStatus {
     Command::new("sh").args(["-c", &format!("exit {code}")]).status().unwrap()
 }

@@ -57,9 +57,13 @@ impl Step<'_, '_> {
     fn run(&self) -> Result<Dynamic, Interrupt> {
         let recorded = self.frame.recorded.steps.get(&self.slot.key).cloned().unwrap_or_default();
         let replaying = self.frame.session.enters_again();
-        if let Some((outcome, _)) =
-            recorded.left.filter(|(outcome, _)| !replaying || !outcome.is_ok() && recorded.attempt == 0)
-        {
+        // A replay goes through the bodies again, but what people said of a step has no body.
+        if let Some((outcome, _)) = recorded.left.filter(|_| !replaying || recorded.decided) {
+            if replaying {
+                let attempt = recorded.attempt.max(1);
+                self.frame.session.ride(self.entered(attempt));
+                self.left(attempt, outcome.clone(), true, Instant::now());
+            }
             return self.settled(outcome);
         }
         if !self.options.when {

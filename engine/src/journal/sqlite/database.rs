@@ -2,6 +2,7 @@
 //! business of whoever opens it: the journal has its tables there, and so has the scheduler.
 
 use std::fs::File;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -144,16 +145,30 @@ fn told(directory: &Path, error: &rusqlite::Error) -> StoreError {
     let directory = directory.to_owned();
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => StoreError::Full(directory),
+        // Of some files SQLite does not say that there was no room for them.
+        Some(ErrorCode::SystemIoFailure) if is_full(&directory) => StoreError::Full(directory),
         Some(ErrorCode::SystemIoFailure) => StoreError::Unwritable(directory, error.to_string()),
         // SQLite only says that it cannot; the system says why.
         Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
             match File::options().append(true).create(true).open(directory.join(FILE)) {
                 Err(why) => StoreError::of_file(&directory, &why),
+                Ok(_) if is_full(&directory) => StoreError::Full(directory),
                 Ok(_) => StoreError::Unusable(directory, error.to_string()),
             }
         }
         _ => StoreError::Unusable(directory, error.to_string()),
     }
+}
+
+/// Whether a disk has no room for the least that SQLite needs beside its file: the 32 KiB that its processes share.
+fn is_full(directory: &Path) -> bool {
+    let path = directory.join(format!("room.{}", std::process::id()));
+    let written = File::create(&path).and_then(|mut file| {
+        file.write_all(&[0; 32 << 10])?;
+        file.sync_all()
+    });
+    let _ = std::fs::remove_file(&path);
+    written.is_err_and(|error| error.kind() == ErrorKind::StorageFull)
 }
 
 /// A transaction under way, which is rolled back unless it is committed. rusqlite's own reads the words `BEGIN` and

@@ -45,6 +45,8 @@ pub(crate) struct RecordedStep {
     pub(crate) attempt_failed: bool,
     /// The final outcome and its position.
     pub(crate) left: Option<(Outcome, u64)>,
+    /// True when a person said so.
+    pub(crate) decided: bool,
 }
 
 impl RecordedStep {
@@ -148,6 +150,7 @@ impl Recorded {
                 let recorded = self.steps.entry(step.clone()).or_default();
                 if *last {
                     recorded.left = Some((outcome.clone(), seq));
+                    recorded.decided = false;
                 } else {
                     recorded.attempt_failed = true;
                 }
@@ -250,7 +253,9 @@ impl Recorded {
             call.outcome = Some(outcome);
             call.happened = seq;
         } else {
-            self.steps.entry(key.to_owned()).or_default().left = Some((outcome, seq));
+            let step = self.steps.entry(key.to_owned()).or_default();
+            step.left = Some((outcome, seq));
+            step.decided = true;
         }
     }
 
