@@ -54,6 +54,16 @@ pub fn printable(text: &str) -> std::borrow::Cow<'_, str> {
     text.chars().map(|c| if hostile(c) { picture(c) } else { c }).collect::<String>().into()
 }
 
+/// A word of a line for a shell, quoted where it has to be.
+#[must_use]
+pub fn shell_word(word: &str) -> std::borrow::Cow<'_, str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@+%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.into();
+    }
+    format!("'{}'", word.replace('\'', "'\\''")).into()
+}
+
 /// `1 call`, `3 calls`.
 #[must_use]
 pub fn count(number: usize, noun: &str) -> String {

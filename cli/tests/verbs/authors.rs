@@ -181,7 +181,7 @@ fn what_a_page_says_that_a_function_needs_a_header_takes() {
             let needs = function["needs"].as_str().filter(|needs| !needs.is_empty());
             let needs = needs.map(|needs| format!("\"{needs}\"")).unwrap_or_default();
             let text = format!(
-                "runbook(#{{ title: \"A\", needs: [{needs}] }});\n{};\n",
+                "runbook(#{{ title: \"A\", needs: [{needs}] }});\nfn restore_weight(name, weight) {{}}\n{};\n",
                 function["example"].as_str().unwrap()
             );
             project.write(&format!("runbooks/{asked}.rhai"), &text);
@@ -238,4 +238,38 @@ fn what_servers_and_scripts_say_does_not_steer_the_terminal() {
     for verb in ["show", "logs"] {
         assert!(!project.aegis(&[verb]).ended(0).out.contains(['\u{1b}', '\u{7}']), "{verb}");
     }
+}
+
+#[test]
+fn what_a_run_refuses_is_told_before_where_it_stands_in_the_text() {
+    let wrong = [
+        ("step(\"a\", #{ undo: \"nofn\" }, || 1);", "the runbook has no function `nofn` with 0 parameters"),
+        ("step(\"a\", #{ undo: #{ function: \"bcak\", arguments: [1] } }, || 1);", "did you mean `back`?"),
+        ("undo::with(\"back\", []);", "it is `back(what)`"),
+        ("undo::with(\"back\", [1, 2]);", "the runbook has no function `back` with 2 parameters"),
+        ("approval::ask(\"go?\", #{ quorum: 0 });", "at least 1"),
+        (
+            "step(\"a\", #{ approval: #{ question: \"go?\", quorum: 2, approvers: [\"ada\", \"ada\"] } }, || 1);",
+            "1 person may",
+        ),
+    ];
+    for (line, told) in wrong {
+        let text = format!("runbook(#{{ title: \"A\" }});\nfn back(what) {{ log(what) }}\n{line}\n");
+        let project = Project::new(&[("runbooks/a.rhai", &text)]);
+        let checked = project.aegis(&["check", "runbooks/a.rhai"]).ended(2);
+        assert!(format!("{}{}", checked.out, checked.talk).contains(told), "{line}: {checked:?}");
+    }
+    for line in [
+        "step(\"a\", #{ undo: #{ function: \"back\", arguments: [params] } }, || 1);",
+        "let given = [1]; undo::with(\"back\", given); undo::with(\"b\" + \"ack\", [1]);",
+        "let n = 1; approval::ask(\"go?\", #{ quorum: n, approvers: [\"ada\"] });",
+    ] {
+        let text = format!("runbook(#{{ title: \"A\" }});\nfn back(what) {{ log(what) }}\n{line}\n");
+        let project = Project::new(&[("runbooks/a.rhai", &text)]);
+        project.aegis(&["check", "runbooks/a.rhai"]).ended(0);
+    }
+    let limits = "runbook(#{ title: \"A\", params: #{ n: #{ type: \"int\", min: 5, max: 2 } } });\n";
+    let project = Project::new(&[("runbooks/a.rhai", limits)]);
+    let checked = project.aegis(&["check", "runbooks/a.rhai"]).ended(2);
+    assert!(format!("{checked:?}").contains("no value fits: `min` is 5, and `max` is 2"), "{checked:?}");
 }

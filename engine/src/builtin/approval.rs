@@ -15,6 +15,7 @@ use crate::codes;
 use crate::error::CallError;
 use crate::function::{Context, Description, Effect, Function, HostFunction, Module, Plan};
 use crate::journal::{Act, Body, Entry, Person, Wait};
+use crate::text::shell_word;
 use crate::units::Period;
 
 pub(super) fn module() -> Module {
@@ -110,9 +111,9 @@ impl HostFunction for Ask {
             if left.is_some_and(|left| !left.is_positive()) {
                 return Err(ran_out(&arguments));
             }
-            context.progress(waiting_text(&arguments, &control.session.run));
+            context.progress(waiting_text(&arguments, &control.session.run, &control.call));
             if !control.patient() {
-                return Err(waiting(&arguments, &control.session.run));
+                return Err(waiting(&arguments, &control.session.run, &control.call));
             }
             let patience =
                 left.and_then(|left| Duration::try_from(left).ok()).unwrap_or(Duration::from_secs(3600));
@@ -126,7 +127,7 @@ impl HostFunction for Ask {
 
 impl AskArguments {
     /// A question that asks nobody, or more people than there are, is a mistake.
-    fn check(&self) -> Result<(), CallError> {
+    pub(crate) fn check(&self) -> Result<(), CallError> {
         if self.quorum == 0 {
             return Err(CallError::argument("`quorum` is how many must say yes: at least 1"));
         }
@@ -214,14 +215,19 @@ impl<'a> Asked<'a> {
     }
 }
 
-fn waiting_text(arguments: &AskArguments, run: &str) -> String {
-    format!("waiting for approval: {} (aegis approve {run})", arguments.question)
+/// The question by its place: a run may ask several at once.
+fn answered_by(verb: &str, run: &str, call: &str) -> String {
+    format!("aegis {verb} {run} {}", shell_word(call))
 }
 
-fn waiting(arguments: &AskArguments, run: &str) -> CallError {
-    CallError::new(codes::WAITING, format!("the run waits for an approval: {}", arguments.question)).hint(
-        format!("`aegis approve {run}` or `aegis reject {run}` as somebody else, then `aegis resume {run}`"),
-    )
+fn waiting_text(arguments: &AskArguments, run: &str, call: &str) -> String {
+    format!("waiting for approval: {} ({})", arguments.question, answered_by("approve", run, call))
+}
+
+fn waiting(arguments: &AskArguments, run: &str, call: &str) -> CallError {
+    let (yes, no) = (answered_by("approve", run, call), answered_by("reject", run, call));
+    CallError::new(codes::WAITING, format!("the run waits for an approval: {}", arguments.question))
+        .hint(format!("`{yes}` or `{no}` as somebody else"))
 }
 
 fn ran_out(arguments: &AskArguments) -> CallError {

@@ -88,6 +88,7 @@ impl ParameterSpec {
         let mut spec = Self::default();
         let mut required = None;
         let mut defaulted = None;
+        let mut largest = literal.position;
         for (key, position, value) in reader.entries(literal, &format!("parameter `{name}`")) {
             match key.as_str() {
                 "type" => spec.kind = reader.choice(value, &KINDS),
@@ -95,7 +96,10 @@ impl ParameterSpec {
                 "required" => required = Some(reader.boolean(value)),
                 "pattern" => spec.pattern = Some(pattern(reader, value)),
                 "min" => spec.min = limit(reader, value),
-                "max" => spec.max = limit(reader, value),
+                "max" => {
+                    spec.max = limit(reader, value);
+                    largest = value.position;
+                }
                 "choices" | "enum" => spec.choices = reader.items(value).iter().map(Literal::value).collect(),
                 "secret" => spec.secret = reader.boolean(value),
                 "help" => spec.help = reader.text(value),
@@ -107,6 +111,12 @@ impl ParameterSpec {
                     reader.unknown(key, *position, &format!("parameter `{name}`"), known);
                 }
             }
+        }
+        if let (Some(min), Some(max)) = (spec.min, spec.max)
+            && min > max
+        {
+            let message = format!("no value fits: `min` is {min}, and `max` is {max}");
+            reader.refuse(largest, message, None);
         }
         spec.required = required.unwrap_or(defaulted.is_none());
         spec.place = reader.place(literal.position);

@@ -132,11 +132,19 @@ pub(super) fn literally(call: &Call, function: &Function) -> Option<Result<Optio
     })
 }
 
+/// What a call gives to each parameter by its name, as far as it can be seen.
+pub(super) fn given<'a>(call: &'a Call, signature: &'a Signature) -> Vec<(String, &'a Expr)> {
+    let Some(arguments) = Arguments::of(call, signature) else { return Vec::new() };
+    let names = signature.positional().map(|parameter| parameter.name.clone());
+    let options = arguments.options.into_iter().map(|(key, _, value)| (key, value));
+    names.zip(arguments.positional).chain(options).collect()
+}
+
 /// An entry of an options map: its key, where that stands, and what it holds.
-type Entry<'a> = (String, Position, &'a Expr);
+pub(super) type Entry<'a> = (String, Position, &'a Expr);
 
 /// The entries of a literal map.
-fn entries(expression: &Expr) -> Vec<Entry<'_>> {
+pub(super) fn entries(expression: &Expr) -> Vec<Entry<'_>> {
     let Expr::Map(map, _) = expression else { return Vec::new() };
     map.0.iter().map(|(key, value)| (key.name.to_string(), key.pos, value)).collect()
 }

@@ -2,9 +2,10 @@
 //! function from [`Subject`] to diagnostics, in one visible list.
 //!
 //! - `facts`: what the rules look at, collected in one walk of each script
-//! - `variables`, `calls`, `arguments`, `needs`, `captures`, `steps`, `modules`: the rules
+//! - `variables`, `calls`, `arguments`, `asked`, `needs`, `captures`, `steps`, `modules`: the rules
 
 mod arguments;
+mod asked;
 mod calls;
 mod captures;
 mod facts;
@@ -33,8 +34,8 @@ struct Subject<'a> {
 }
 
 /// The rules, in the order a reader should meet them.
-const RULES: [fn(&Subject<'_>) -> Vec<Diagnostic>; 6] =
-    [variables::rule, calls::rule, needs::rule, captures::rule, steps::rule, modules::rule];
+const RULES: [fn(&Subject<'_>) -> Vec<Diagnostic>; 7] =
+    [variables::rule, calls::rule, asked::rule, needs::rule, captures::rule, steps::rule, modules::rule];
 
 /// Checks a runbook that parses.
 #[must_use]
