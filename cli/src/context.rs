@@ -17,7 +17,7 @@ use aegis_engine::run::engine::Execution;
 use aegis_engine::run::handle::Listener;
 use aegis_engine::run::{Engine, Limits, TargetFacts};
 use aegis_engine::runbook::{Project, Runbook};
-use aegis_engine::text::did_you_mean;
+use aegis_engine::text::{did_you_mean, shell_word};
 use aegis_sandbox::serve::{Options, Sandbox};
 use aegis_scheduler::Plan;
 use aegis_scheduler::reading::{Surroundings, Targets};
@@ -25,7 +25,7 @@ use aegis_scheduler::store::{PostgresRecords, RecordStore, SqliteRecords};
 use aegis_stdlib::k8s::Cluster;
 use clap::{Args, ValueEnum};
 
-use crate::config::{Layered, Origin, load};
+use crate::config::{Layered, Origin, load, load_spared};
 use crate::traces::Traces;
 use crate::view::failure::Failure;
 
@@ -112,10 +112,34 @@ pub(crate) struct Context {
 impl Context {
     /// The project around a runbook, or around the current folder.
     pub(crate) fn new(global: &Global, runbook: Option<&Path>) -> Result<Self, Failure> {
+        Self::with(global, runbook, load)
+    }
+
+    /// The same for what has to work at any time, above all stopping everything: a mistake in the configuration is told,
+    /// and its lines are left out.
+    pub(crate) fn spared(global: &Global) -> Result<Self, Failure> {
+        Self::with(global, None, |root, environment, flags| {
+            let (settings, mistakes) = load_spared(root, environment, flags)?;
+            for mistake in mistakes {
+                crate::view::say(mistake.render(global.colour()).trim_end());
+            }
+            Ok(settings)
+        })
+    }
+
+    fn with(
+        global: &Global,
+        runbook: Option<&Path>,
+        load: impl FnOnce(&Path, &BTreeMap<String, String>, &Global) -> Result<Layered, Failure>,
+    ) -> Result<Self, Failure> {
         let around = || match runbook {
             Some(file) => Project::of(file),
             None => Project::around(Path::new(".")),
         };
+        if let Some(folder) = global.project.as_ref().filter(|folder| !folder.is_dir()) {
+            let missing = CallError::new(codes::CONFIG, format!("there is no folder `{}`", folder.display()));
+            return Err(missing.hint("`--project` names the folder that `aegis.toml` is in").into());
+        }
         let project = global.project.clone().unwrap_or_else(|| around().root);
         let environment: BTreeMap<String, String> = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -197,6 +221,21 @@ impl Context {
             Some(database) => Arc::new(PostgresStore::open(&database)?),
             None => Arc::new(SqliteStore::open(&self.state)?),
         })
+    }
+
+    /// The store for who only looks: no folder is made for that. Where nothing has run yet, it is empty.
+    pub(crate) fn existing_store(&self) -> Result<Arc<dyn Store>, Failure> {
+        if self.state.exists() || self.database()?.is_some() {
+            return self.store();
+        }
+        match self.settings.values.get("state-dir") {
+            Some((_, Origin::Default)) | None => Ok(Arc::new(SqliteStore::in_memory()?)),
+            Some((_, origin)) => {
+                let message = format!("there is no state directory `{}`", self.state.display());
+                let hint = format!("it is named by: {origin}; a run makes one where there is none");
+                Err(CallError::new(codes::STATE, message).hint(hint).into())
+            }
+        }
     }
 
     /// The records of schedules, beside the journals.
@@ -329,7 +368,9 @@ impl Context {
             return Ok(());
         }
         let refused = CallError::new(codes::PROTECTED, format!("target `{name}` is protected"));
-        Err(refused.hint(format!("type its name when asked, or add `--yes-on {name}`")).into())
+        let line = crate::commands::typed_line();
+        let line = format!("{line} --yes-on {}", shell_word(name));
+        Err(refused.hint(format!("type its name when asked, or add `--yes-on {name}`: `{line}`")).into())
     }
 
     /// Folder of the cluster of a sandbox target.

@@ -146,7 +146,9 @@ impl Call<'_> {
         match self.confirmed(&plan)? {
             Answer::Do => {}
             Answer::Skip(note) => return self.skipped(&plan, note),
-            Answer::Stop => return Err(self.session.stop(Stop::Waiting(declined(self.name)))),
+            Answer::Stop => {
+                return Err(self.session.stop(Stop::Waiting(declined(self.name, &self.session.run))));
+            }
         }
         self.session.journal.commit(self.asked(&plan))?;
         if let Some(undo) = plan.undo {
@@ -390,9 +392,9 @@ fn no_function(name: &str) -> Interrupt {
     Interrupt::Failed(CallError::new(codes::FUNCTION, format!("there is no function `{name}`")))
 }
 
-fn declined(name: &str) -> CallError {
+fn declined(name: &str, run: &str) -> CallError {
     CallError::new(codes::DECLINED, format!("the run was stopped before `{name}`"))
-        .hint("`aegis resume` goes on at this call, `aegis resume --step` asks again")
+        .hint(format!("`aegis resume {run}` goes on at this call, `aegis resume {run} --step` asks again"))
 }
 
 /// Nothing may be changed now; `verb` goes on later.

@@ -8,12 +8,13 @@ use aegis_engine::clock::{Clock, SystemClock};
 use aegis_engine::codes;
 use aegis_engine::error::CallError;
 use aegis_engine::run::Handle;
-use aegis_engine::runbook::{AtWindowEnd, Runbook};
+use aegis_engine::runbook::{AtWindowEnd, Risk, Runbook};
 use aegis_scheduler::service::CLOSED;
 use aegis_scheduler::{Refusal, Subject, Why, reading};
 use clap::Args;
 use jiff::Timestamp;
 
+use super::next::{BREAK_GLASS, typed_line};
 use super::running::Watcher;
 use crate::context::Context;
 use crate::view::failure::Failure;
@@ -58,8 +59,7 @@ impl Glass {
             Err(problems) => return Err(problems.into()),
         };
         let protected = context.settings.config.target(target)?.protected;
-        let subject = Subject { risk: runbook.header.risk, target, protected, scheduled: false };
-        match gates.admit(&subject, SystemClock.now()) {
+        match gates.admit(&by_hand(runbook.header.risk, target, protected), SystemClock.now()) {
             Ok(closes) => Ok(Admitted { broken: None, closes, at_end }),
             Err(refusal) => match broken {
                 Some(reason) => {
@@ -72,6 +72,23 @@ impl Glass {
     }
 }
 
+/// A run that a person starts.
+const fn by_hand(risk: Risk, target: &str, protected: bool) -> Subject<'_> {
+    Subject { risk, target, protected, scheduled: false }
+}
+
+/// Why a person's run on a target is held back now, as its refusal says it; `None`: it is not.
+pub(crate) fn held_back(context: &Context, risk: Risk, target: &str) -> Option<Failure> {
+    let protected = context.settings.config.target(target).ok()?.protected;
+    match reading::gates(&context.project, &context.settings.config, SystemClock.now()) {
+        Ok(gates) => {
+            let refusal = gates.admit(&by_hand(risk, target, protected), SystemClock.now()).err()?;
+            Some(refused(&refusal, target).into())
+        }
+        Err(problems) => Some(problems.into()),
+    }
+}
+
 fn refused(refusal: &Refusal, target: &str) -> CallError {
     let until = refusal.local.as_ref().map(|at| format!(" until {at}")).unwrap_or_default();
     let names = refusal.names.join("`, `");
@@ -79,22 +96,11 @@ fn refused(refusal: &Refusal, target: &str) -> CallError {
         Why::Frozen => format!("changes on `{target}` are frozen by `{names}`{until}"),
         _ => format!("no maintenance window is open for `{target}`: `{names}` is closed{until}"),
     };
-    CallError::new(codes::WINDOW, message)
-        .hint(format!("wait, or if it cannot wait: `{} --break-glass 'WHY IT CANNOT WAIT'`", said()))
-}
-
-/// What was typed, as a line of a shell.
-fn said() -> String {
-    let quoted = |word: String| {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@+%".contains(c);
-        if !word.is_empty() && word.chars().all(plain) {
-            word
-        } else {
-            format!("'{}'", word.replace('\'', "'\\''"))
-        }
-    };
-    let words = std::env::args().skip(1).map(quoted);
-    std::iter::once("aegis".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
+    CallError::new(codes::WINDOW, message).hint(format!(
+        "wait, or if it cannot wait: `{}{}`",
+        typed_line(),
+        BREAK_GLASS
+    ))
 }
 
 impl Admitted {

@@ -19,10 +19,12 @@ pub(crate) struct Cancel {
 
 impl Cancel {
     pub(crate) fn run(self, global: &Global) -> Result<Exit, Failure> {
-        let case = Case::open(global, &self.decision.run)?;
+        let case = Case::look(global, &self.decision.run)?;
         let store: Arc<dyn aegis_engine::journal::Store> = case.store.clone();
         let executed = store.claim(&case.record.id)?.is_none();
         if !executed && !ended(&case) {
+            // What takes back needs all of the configuration.
+            let case = Case::open(global, &case.record.id)?;
             return undo::undo(&case, Taking::of(&case.record.id, &self.decision.note));
         }
         case.decide(&self.decision, |desk, run, by| desk.cancel(run, by))?;

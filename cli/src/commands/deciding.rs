@@ -9,6 +9,7 @@ use aegis_engine::run::is_of_undo;
 use aegis_engine::run::operate::{Answered, Decider, Desk};
 use clap::Args;
 
+use super::next::{Next, approval};
 use crate::context::{Context, Global};
 use crate::exit::Exit;
 use crate::view::failure::Failure;
@@ -38,8 +39,17 @@ pub(crate) struct Case {
 impl Case {
     /// Finds the run.
     pub(crate) fn open(global: &Global, run: &str) -> Result<Self, Failure> {
-        let context = Arc::new(Context::new(global, None)?);
-        let store = context.store()?;
+        Self::find(Context::new(global, None)?, run)
+    }
+
+    /// Finds the run for who only looks at it, or stops it: a mistake in the configuration is no reason not to.
+    pub(crate) fn look(global: &Global, run: &str) -> Result<Self, Failure> {
+        Self::find(Context::spared(global)?, run)
+    }
+
+    fn find(context: Context, run: &str) -> Result<Self, Failure> {
+        let context = Arc::new(context);
+        let store = context.existing_store()?;
         let record = Desk { store: &*store, clock: &SystemClock }.find(run)?;
         Ok(Self { context, store, record })
     }
@@ -55,6 +65,11 @@ impl Case {
         Ok(act(&Desk { store: &*self.store, clock: &SystemClock }, &self.record.id, &by)?)
     }
 
+    /// What people type next, as the run stands now.
+    pub(crate) fn next(&self) -> Next<'_> {
+        Next::of(&self.context, &*self.store, &self.record.id)
+    }
+
     /// Tells what an answer came to: whether others are asked as well.
     pub(crate) fn tell_yes(&self, answered: &Answered) -> Exit {
         let (run, given) = (&self.record.id, answered.approved_by.len());
@@ -68,9 +83,10 @@ impl Case {
         if answered.is_enough() {
             return self.tell("approved", &answered.call, "resume");
         }
+        let line = approval(run, &answered.call, self.next().approvals().len());
         say(&format!("approved: {run} {}", answered.call));
         say(&format!(
-            "  {given} of {} approvals; somebody else has to say yes, too: aegis approve {run}",
+            "  {given} of {} approvals; somebody else has to say yes, too: {line}",
             answered.quorum
         ));
         Exit::Ok
@@ -85,14 +101,16 @@ impl Case {
             say(format!("{what}: {run} {key}").trim_end());
             // A run that has failed is taken up by a retry, which keeps what was decided.
             let failed = self.record.status == Status::Failed && next == "resume";
-            let next = match next {
-                _ if is_of_undo(key) => "undo",
-                _ if failed => "retry",
-                next => next,
+            let (now, open) = (self.next(), self.next().approvals());
+            let lines = match next {
+                "" => Vec::new(),
+                _ if is_of_undo(key) => vec![now.line("undo")],
+                _ if failed => vec![now.line("retry")],
+                "resume" if !open.is_empty() => open,
+                "show" => vec![format!("aegis show {run}")],
+                next => vec![now.line(next)],
             };
-            if !next.is_empty() {
-                say(&format!("  next: aegis {next} {run}"));
-            }
+            lines.iter().for_each(|line| say(&format!("  next: {line}")));
         }
         Exit::Ok
     }

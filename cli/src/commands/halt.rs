@@ -2,6 +2,7 @@
 
 use aegis_engine::CallError;
 use aegis_engine::clock::{Clock, SystemClock};
+use aegis_engine::codes;
 use aegis_engine::journal::Halt as Switch;
 use clap::Args;
 
@@ -15,6 +16,9 @@ use crate::view::table;
 pub(crate) struct Halt {
     #[command(flatten)]
     why: Why,
+    /// Put this reason in the place of the one that effects are halted for.
+    #[arg(long)]
+    replace: bool,
 }
 
 /// Given in the one way or the other.
@@ -31,19 +35,36 @@ struct Why {
 
 impl Halt {
     pub(crate) fn run(self, global: &Global) -> Result<Exit, Failure> {
-        let context = Context::new(global, None)?;
+        let context = Context::spared(global)?;
         let reason = self.why.text.or(self.why.reason).unwrap_or_default();
         if reason.trim().is_empty() {
             let hint = "`aegis halt WHY`: who finds everything halted wants to know";
             return Err(CallError::argument("a halt needs a reason").hint(hint).into());
         }
         let switch = Switch { person: context.person(), reason, at: SystemClock.now() };
-        context.store()?.set_halt(Some(&switch))?;
+        let store = context.store()?;
+        let before = store.halt()?;
+        if let Some(halt) = before.as_ref().filter(|_| !self.replace) {
+            return Err(halted_already(halt).into());
+        }
+        store.set_halt(Some(&switch))?;
         if global.json() {
             table::json(&switch);
-        } else {
-            say("effects are halted\n  next: aegis unhalt");
+            return Ok(Exit::Ok);
         }
+        say("effects are halted");
+        if let Some(halt) = before {
+            say(&format!("  in the place of the reason of {}: {}", halt.person.0, halt.reason));
+        }
+        say("  next: aegis unhalt");
         Ok(Exit::Ok)
     }
+}
+
+/// Nothing is lost by a second halt: effects stay halted, for the first reason.
+fn halted_already(halt: &Switch) -> CallError {
+    let (who, at) = (&halt.person.0, halt.at.strftime("%Y-%m-%d %H:%M:%SZ"));
+    let message = format!("effects are halted already, by {who} at {at}: {}", halt.reason);
+    CallError::new(codes::HALTED, message)
+        .hint("they stay halted; `aegis halt --replace WHY` puts your reason in the place of this one")
 }

@@ -30,7 +30,7 @@ struct Leftover {
 impl Leftovers {
     pub(crate) fn run(self, global: &Global) -> Result<Exit, Failure> {
         let context = Context::new(global, None)?;
-        let store = context.store()?;
+        let store = context.existing_store()?;
         let desk = Desk { store: &*store, clock: &SystemClock };
         let run = self.run.as_deref().map(|run| desk.find(run)).transpose()?;
         let (mut found, mut damaged) = (Vec::new(), 0);

@@ -27,7 +27,7 @@ const LOOK: Duration = Duration::from_millis(200);
 
 impl Logs {
     pub(crate) fn run(self, global: &Global) -> Result<Exit, Failure> {
-        let case = Case::open(global, &self.run)?;
+        let case = Case::look(global, &self.run)?;
         let mut seen = 0;
         loop {
             // Asked before the journal is read: what a process wrote before it left is printed, too.
@@ -59,7 +59,9 @@ fn tell_where_it_stands(case: &Case) -> Result<(), Failure> {
     let run = &case.record.id;
     let record = case.store.runs()?.into_iter().find(|record| record.id == *run);
     match record.map(|record| record.status) {
-        Some(Status::Interrupted) => say(&format!("no process runs it\n  next: aegis resume {run}")),
+        Some(Status::Interrupted) => {
+            say(&format!("no process runs it\n  next: {}", case.next().line("resume")));
+        }
         Some(Status::Waiting) => say(&format!("it waits\n  next: aegis show {run}")),
         _ => {}
     }

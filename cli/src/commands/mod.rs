@@ -18,6 +18,7 @@ mod leftovers;
 mod logs;
 mod mark_done;
 mod new;
+mod next;
 mod plan;
 mod reject;
 mod replay;
@@ -41,6 +42,8 @@ mod unhalt;
 mod verify;
 
 use clap::Subcommand;
+
+pub(crate) use next::typed_line;
 
 use crate::context::Global;
 use crate::exit::Exit;

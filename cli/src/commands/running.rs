@@ -4,7 +4,6 @@ use std::io::IsTerminal;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aegis_engine::codes;
-use aegis_engine::error::CallError;
 use aegis_engine::journal::{Entry, Verdict};
 use aegis_engine::report::{Fold, Report};
 use aegis_engine::run::handle::Listener;
@@ -12,6 +11,7 @@ use aegis_engine::run::{Conclusion, Event, Handle, Stop};
 use aegis_engine::runbook::Runbook;
 use serde_json::Value;
 
+use super::next::Next;
 use crate::context::{Context, Global, Output};
 use crate::exit::Exit;
 use crate::view::live::Live;
@@ -134,15 +134,7 @@ pub(crate) fn conclude(context: &Context, conclusion: &Conclusion, runbook: &Run
         return Exit::of_run(conclusion);
     }
     tell(context, conclusion, runbook);
-    match (&conclusion.verdict, &conclusion.stop) {
-        (Some(Verdict::Succeeded), _) => say(&format!("succeeded: {run}")),
-        (Some(Verdict::Failed), _) => say(&format!("failed: {run}\n  next: aegis retry {run}")),
-        (Some(Verdict::Cancelled), _) => say(&format!("cancelled: {run}")),
-        (None, Some(Stop::Waiting(error))) => {
-            say(&format!("{}: {run}\n  next: {}", error.message, next(error, run)))
-        }
-        (None, _) => say(&format!("not finished: {run}\n  next: aegis resume {run}")),
-    }
+    say(&ending(context, conclusion));
     if !conclusion.leftovers.is_empty() {
         say(&format!("  not undone: {} (aegis leftovers {run})", conclusion.leftovers.len()));
     }
@@ -163,13 +155,37 @@ pub(crate) fn checked(exit: Exit, report: &Report) -> Exit {
     if exit == Exit::Ok && report.checks.iter().any(open) { Exit::Checks } else { exit }
 }
 
-/// What a person types when a run waits for one.
-fn next(error: &CallError, run: &str) -> String {
-    match codes::explain(&error.code).map(|entry| entry.code) {
-        Some(codes::UNKNOWN) => format!("aegis show {run}, then aegis mark-done, skip or retry"),
-        Some(codes::HALTED) => format!("aegis unhalt, then aegis resume {run}"),
-        Some(codes::DECLINED) => format!("aegis resume {run}"),
-        _ => format!("aegis approve {run}, then aegis resume {run}"),
+/// How a run ended or why it stands, and what a person types then.
+fn ending(context: &Context, conclusion: &Conclusion) -> String {
+    let run = &conclusion.run;
+    let line = |verb| match context.store() {
+        Ok(store) => Next::of(context, &*store, run).line(verb),
+        Err(_) => format!("aegis {verb} {run}"),
+    };
+    match (&conclusion.verdict, &conclusion.stop) {
+        (Some(Verdict::Succeeded), _) => format!("succeeded: {run}"),
+        (Some(Verdict::Failed), _) => format!("failed: {run}\n  next: {}", line("retry")),
+        (Some(Verdict::Cancelled), _) => format!("cancelled: {run}"),
+        (None, Some(Stop::Waiting(error))) => {
+            let next = match codes::explain(&error.code).map(|entry| entry.code) {
+                Some(codes::UNKNOWN) => format!("aegis show {run}, then aegis mark-done, skip or retry"),
+                Some(codes::HALTED) => format!("aegis unhalt, then {}", line("resume")),
+                Some(codes::DECLINED) => line("resume"),
+                _ => asked(context, run, &line("resume")),
+            };
+            format!("{}: {run}\n  next: {next}", error.message)
+        }
+        (None, _) => format!("not finished: {run}\n  next: {}", line("resume")),
+    }
+}
+
+/// What answers the questions of a run; it goes on after that.
+fn asked(context: &Context, run: &str, then: &str) -> String {
+    let approvals = context.store().map(|store| Next::of(context, &*store, run).approvals());
+    match approvals.unwrap_or_default().as_slice() {
+        [] => format!("aegis approve {run}, then {then}"),
+        [only] => format!("{only}, then {then}"),
+        several => format!("{}\n  then: {then}", several.join("\n  next: ")),
     }
 }
 

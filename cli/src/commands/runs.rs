@@ -40,8 +40,8 @@ fn line(context: &Context, store: &dyn Store, run: RunRecord) -> Result<Line, St
 
 impl Runs {
     pub(crate) fn run(self, global: &Global) -> Result<Exit, Failure> {
-        let context = Context::new(global, None)?;
-        let store = context.store()?;
+        let context = Context::spared(global)?;
+        let store = context.existing_store()?;
         let runs = store.runs()?.into_iter().take(self.limit);
         let runs: Vec<Line> = runs.map(|run| line(&context, &*store, run)).collect::<Result<_, _>>()?;
         table::list(global, &runs, &["RUN", "STATUS", "TARGET", "BY", "STARTED", "TITLE"], |line| {

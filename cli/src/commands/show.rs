@@ -6,11 +6,12 @@ use aegis_engine::journal::{Act, Body, Entry, Placement, Status, Wait};
 use aegis_engine::report::Report;
 use aegis_engine::run::operate::{Pending, pending};
 use aegis_engine::run::stored::{self, Placed};
-use aegis_engine::text::{list, printable};
+use aegis_engine::text::{list, printable, shell_word};
 use clap::Args;
 use serde_json::json;
 
 use super::deciding::Case;
+use super::next::approval;
 use crate::context::Global;
 use crate::exit::Exit;
 use crate::view::failure::Failure;
@@ -27,7 +28,7 @@ pub(crate) struct Show {
 
 impl Show {
     pub(crate) fn run(self, global: &Global) -> Result<Exit, Failure> {
-        let case = Case::open(global, &self.run)?;
+        let case = Case::look(global, &self.run)?;
         let entries = case.store.entries(&case.record.id, 0)?;
         let report = Report::of(&entries);
         let placed = stored::placed(&entries);
@@ -61,13 +62,13 @@ fn head(case: &Case, entries: &[Entry], report: &Report, placed: Option<&Placed>
                 write!(status, ": its job has to go on with it")
             }
             Some(placed) if placed.placement == Placement::GivenUp && !placed.is_past => {
-                let run = &record.id;
-                write!(status, ": its job was given up (next: aegis resume {run} --job, or without it here)")
+                let line = case.next().line("resume");
+                write!(status, ": its job was given up (next: {line} --job, or without it here)")
             }
             Some(placed) if placed.placement == Placement::Wanted => {
                 write!(status, ": an engine puts it into another job")
             }
-            _ => write!(status, ": {} (next: aegis resume {})", left(entries), record.id),
+            _ => write!(status, ": {} (next: {})", left(entries), case.next().line("resume")),
         };
     }
     status.push_str(&undone(entries));
@@ -92,6 +93,7 @@ fn head(case: &Case, entries: &[Entry], report: &Report, placed: Option<&Placed>
 fn ending(case: &Case, entries: &[Entry], report: &Report) -> Result<(), Failure> {
     let run = &case.record.id;
     let pending = pending(entries);
+    let open = pending.iter().filter(|wait| matches!(wait.wait, Wait::Approval { .. })).count();
     for wait in &pending {
         table::text(&format!("\nwaits {} since {}", waiting(&wait.wait), wait.since.strftime("%H:%M:%SZ")));
         if !wait.approved_by.is_empty() {
@@ -102,7 +104,7 @@ fn ending(case: &Case, entries: &[Entry], report: &Report) -> Result<(), Failure
             let details = serde_json::to_string_pretty(&wait.details).unwrap_or_default();
             details.lines().for_each(|line| table::text(&format!("  {}", printable(line))));
         }
-        table::text(&format!("  {}\n  next: {}", wait.call, next(wait, run, pending.len())));
+        table::text(&format!("  {}\n  next: {}", wait.call, next(wait, run, open)));
     }
     table::text(&decided(case, entries, pending.is_empty()));
     if let Some(failure) = &report.failure {
@@ -124,7 +126,7 @@ fn decided(case: &Case, entries: &[Entry], on_everything: bool) -> String {
         let _ = write!(text, "\n{} at {}", tree::told(&entry.body), entry.at.strftime("%H:%M:%SZ"));
     }
     if on_everything && !text.is_empty() {
-        let _ = write!(text, "\n  next: aegis resume {}", case.record.id);
+        let _ = write!(text, "\n  next: {}", case.next().line("resume"));
     }
     text
 }
@@ -153,12 +155,13 @@ fn undone(entries: &[Entry]) -> String {
     last.unwrap_or_default()
 }
 
-fn next(wait: &Pending, run: &str, several: usize) -> String {
-    let call = &wait.call;
+fn next(wait: &Pending, run: &str, open: usize) -> String {
     match wait.wait {
-        Wait::Approval { .. } if several > 1 => format!("aegis approve {run} '{call}'"),
-        Wait::Approval { .. } => format!("aegis approve {run}"),
-        Wait::Unknown { .. } => format!("aegis mark-done {run} '{call}' --note WHY, or skip, or retry"),
+        Wait::Approval { .. } => approval(run, &wait.call, open),
+        Wait::Unknown { .. } => {
+            let call = shell_word(&wait.call);
+            format!("aegis mark-done {run} {call} --note WHY, or skip, or retry")
+        }
         Wait::Halt { .. } => "aegis unhalt".to_owned(),
     }
 }

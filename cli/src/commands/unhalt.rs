@@ -13,7 +13,7 @@ pub(crate) struct Unhalt;
 
 impl Unhalt {
     pub(crate) fn run(self, global: &Global) -> Result<Exit, Failure> {
-        let store = Context::new(global, None)?.store()?;
+        let store = Context::spared(global)?.store()?;
         let halt = store.halt()?;
         store.set_halt(None)?;
         match (&halt, global.json()) {

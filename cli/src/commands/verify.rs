@@ -31,7 +31,7 @@ struct Verified {
 impl Verify {
     pub(crate) fn run(self, global: &Global) -> Result<Exit, Failure> {
         let context = Context::new(global, None)?;
-        let store = context.store()?;
+        let store = context.existing_store()?;
         let runs = match &self.run {
             Some(run) => vec![Case::open(global, run)?.record],
             None => store.runs()?,

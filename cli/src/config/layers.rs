@@ -52,17 +52,27 @@ const VARIABLES: [(&str, &str); 4] = [
     ("AEGIS_DATABASE_URL", "database.url"),
 ];
 
-/// Reads every layer.
+/// Reads every layer; a mistake in a file is refused.
 pub(crate) fn load(
     root: &Path,
     environment: &BTreeMap<String, String>,
     flags: &Global,
 ) -> Result<Layered, Failure> {
+    layered(root, environment, flags, parsed)
+}
+
+/// Every layer, with the files read in one way or the other.
+pub(super) fn layered(
+    root: &Path,
+    environment: &BTreeMap<String, String>,
+    flags: &Global,
+    mut read_file: impl FnMut(&Path, &str) -> Result<Table, Failure>,
+) -> Result<Layered, Failure> {
     let mut values = BTreeMap::new();
     lay(&mut values, parsed(Path::new("default.toml"), DEFAULTS)?, &Origin::Default);
     for path in user_file(environment).into_iter().chain([project_file(root)]) {
         if let Some(text) = read(&path)? {
-            let mut table = parsed(&path, &text)?;
+            let mut table = read_file(&path, &text)?;
             anchor(&mut table, &path);
             lay(&mut values, table, &Origin::File(path));
         }
@@ -112,7 +122,7 @@ fn read(path: &Path) -> Result<Option<String>, Failure> {
 }
 
 /// One file as a table, refused with its line when it is not a configuration.
-fn parsed(path: &Path, text: &str) -> Result<Table, Failure> {
+pub(super) fn parsed(path: &Path, text: &str) -> Result<Table, Failure> {
     let wrong = |error: toml::de::Error| {
         let name = path.display().to_string();
         let place = error.span().map(|span| place(&name, text, span));

@@ -10,6 +10,7 @@
 mod database;
 mod executors;
 mod layers;
+mod spared;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 pub(crate) use database::DatabaseConfig;
 pub(crate) use layers::{Layered, Origin, load};
+pub(crate) use spared::load_spared;
 
 /// The defaults, as a file with comments.
 pub(crate) const DEFAULTS: &str = include_str!("default.toml");

@@ -453,3 +453,139 @@ fn diagnostics_for_programs_are_json() {
     let wrong = finished(project.command(&["runs"]).env("AEGIS_LOG", "a=b=c").spawn().unwrap()).ended(2);
     assert!(wrong.talk.contains("`AEGIS_LOG` is no filter"), "{}", wrong.talk);
 }
+
+/// Two branches that ask at once.
+const ASKS_TWICE: &str =
+    "runbook(#{ title: \"A\" });\nparallel([\"a\", \"b\"], |zone| approval::ask(`move ${zone}?`));\n";
+
+/// The lines that a person is told to type next.
+fn next_lines(talk: &str) -> Vec<&str> {
+    let lines = talk.lines().filter_map(|line| line.trim().strip_prefix("next: "));
+    lines.map(|line| line.split(", then ").next().unwrap_or(line)).collect()
+}
+
+/// Types a line of a shell.
+fn typed(project: &Project, line: &str, more: &[&str]) -> Done {
+    let words = line.strip_prefix("aegis ").unwrap().replace('\'', "");
+    project.aegis(&[&words.split(' ').collect::<Vec<_>>()[..], more].concat())
+}
+
+#[test]
+fn of_several_questions_each_line_to_type_next_names_its_own() {
+    let project = Project::new(&[("runbooks/a.rhai", ASKS_TWICE)]);
+    let asked = project.aegis(&["run", "runbooks/a.rhai", "--operator", "ada"]).ended(4);
+    let shown = project.aegis(&["show"]).ended(0).out;
+    let mut lines = next_lines(&asked.talk);
+    lines.sort_unstable();
+    assert_eq!(lines.len(), 2, "{}", asked.talk);
+    let mut told = next_lines(&shown);
+    told.sort_unstable();
+    assert_eq!(told, lines, "{shown}");
+    let first = typed(&project, lines[0], &["--operator", "grace"]).ended(0);
+    let left = next_lines(&first.talk);
+    assert_eq!(left.len(), 1, "{}", first.talk);
+    let second = typed(&project, left[0], &["--operator", "grace"]).ended(0);
+    let resume = next_lines(&second.talk);
+    assert!(resume[0].starts_with("aegis resume "), "{}", second.talk);
+    typed(&project, resume[0], &[]).ended(0);
+}
+
+#[test]
+fn lines_to_type_next_have_what_a_protected_target_and_a_shut_window_want() {
+    let project = Project::new(&[
+        (
+            "runbooks/a.rhai",
+            "runbook(#{ title: \"A\", risk: \"high\", needs: [\"exec:run\"] });\nexec::run(\"ls\", [\"wanted\"]);\n",
+        ),
+        ("aegis.toml", "[targets.prod]\nprotected = true\n"),
+    ]);
+    let run = ["run", "runbooks/a.rhai", "--target", "prod", "--operator", "ada"];
+    let line = "`aegis run runbooks/a.rhai --target prod --operator ada --yes-on prod";
+    let refused = project.aegis(&run).ended(3);
+    // High risk on a protected target waits for a window, and there is none.
+    assert!(refused.talk.contains(&format!("{line}`")), "{}", refused.talk);
+    let glass = ["--yes-on", "prod", "--break-glass", "now"];
+    let asked = project.aegis(&[&run[..], &glass].concat()).ended(4);
+    assert!(asked.talk.contains(" --yes-on prod"), "{}", asked.talk);
+    let approved = project.aegis(&["approve", "last", "--operator", "grace"]).ended(0);
+    let next = next_lines(&approved.talk);
+    assert!(next[0].ends_with(" --yes-on prod --break-glass 'WHY IT CANNOT WAIT'"), "{}", approved.talk);
+    let resume = next[0].replace("WHY IT CANNOT WAIT", "now");
+    let failed = typed(&project, &resume, &[]).ended(1);
+    let retry = next_lines(&failed.talk)[0].replace("WHY IT CANNOT WAIT", "now");
+    project.write("wanted", "");
+    typed(&project, &retry, &[]).ended(0);
+}
+
+#[test]
+fn a_mistake_in_the_configuration_stops_nobody_from_stopping_everything() {
+    for mistake in
+        ["[targets.prod]\nprotecte = true\n", "target = \n", "[serv]\nlisten = \"x\"\n", "[targets\n"]
+    {
+        let project = Project::new(&[("runbooks/a.rhai", NEEDS_A_FILE), ("wanted", "")]);
+        project.aegis(&["run", "runbooks/a.rhai", "--state-dir", "elsewhere"]).ended(0);
+        project.write("aegis.toml", &format!("state-dir = \"elsewhere\"\n{mistake}"));
+        project.aegis(&["plan", "runbooks/a.rhai"]).ended(2);
+        let halted = project.aegis(&["halt", "incident"]).ended(0);
+        assert!(
+            halted.talk.contains("warning[A0300]") && halted.talk.contains("aegis.toml:"),
+            "{}",
+            halted.talk
+        );
+        for line in [&["runs"][..], &["show", "last"], &["logs", "last"]] {
+            project.aegis(line).ended(0);
+        }
+        project.aegis(&["cancel", "last"]).ended(2);
+        project.write("aegis.toml", "state-dir = \"elsewhere\"\n");
+        project.aegis(&["run", "runbooks/a.rhai"]).ended(3);
+        project.write("aegis.toml", &format!("state-dir = \"elsewhere\"\n{mistake}"));
+        assert!(project.aegis(&["unhalt"]).ended(0).talk.contains("incident"));
+    }
+    // Nobody halts in the wrong place.
+    for mistake in ["state-dri = \"elsewhere\"\n", "state-dir = 7\n", "[databse]\nurl = \"x\"\n"] {
+        let project = Project::new(&[("aegis.toml", mistake)]);
+        project.aegis(&["halt", "incident"]).ended(2);
+        assert!(!project.path(".aegis").exists());
+    }
+}
+
+#[test]
+fn a_second_halt_does_not_take_the_first_ones_reason() {
+    let project = Project::new(&[]);
+    project.aegis(&["halt", "incident 7", "--operator", "ada"]).ended(0);
+    let second = project.aegis(&["halt", "another", "--operator", "grace"]).ended(3);
+    assert!(second.talk.contains("halted already, by ada at "), "{}", second.talk);
+    assert!(second.talk.contains(": incident 7\n"), "{}", second.talk);
+    let replaced = project.aegis(&["halt", "another", "--replace", "--operator", "grace"]).ended(0);
+    assert!(replaced.talk.contains("in the place of the reason of ada: incident 7"), "{}", replaced.talk);
+    assert!(project.aegis(&["unhalt"]).ended(0).talk.contains("grace: another"));
+}
+
+#[test]
+fn who_only_looks_makes_no_folder() {
+    let project = Project::new(&[]);
+    for line in [&["runs"][..], &["leftovers"], &["verify"]] {
+        project.aegis(line).ended(0);
+        let elsewhere = project.aegis(&[line, &["--state-dir", "typo"]].concat()).ended(6);
+        assert!(elsewhere.talk.contains("there is no state directory `typo`"), "{}", elsewhere.talk);
+        let nowhere = project.aegis(&[line, &["--project", "nowhere"]].concat()).ended(2);
+        assert!(nowhere.talk.contains("there is no folder `nowhere`"), "{}", nowhere.talk);
+    }
+    project.aegis(&["show", "last", "--state-dir", "typo"]).ended(6);
+    for folder in [".aegis", "typo", "nowhere"] {
+        assert!(!project.path(folder).exists(), "{folder}");
+    }
+}
+
+#[test]
+fn a_replay_hands_out_what_people_said_of_a_step() {
+    for verb in ["skip", "mark-done"] {
+        let text = "runbook(#{ title: \"A\", needs: [\"exec:run\"] });\nstep(\"one\", || exec::run(\"ls\", [\"wanted\"]));\nstep(\"two\", || 1);\n";
+        let project = Project::new(&[("runbooks/a.rhai", text)]);
+        project.aegis(&["run", "runbooks/a.rhai"]).ended(1);
+        project.aegis(&[verb, "last", "one", "--note", "by hand"]).ended(0);
+        project.aegis(&["retry", "last"]).ended(0);
+        let replay = project.aegis(&["replay", "last"]).ended(0);
+        assert!(replay.talk.contains(" one") && replay.talk.contains("ok two"), "{}", replay.talk);
+    }
+}

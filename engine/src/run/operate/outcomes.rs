@@ -101,7 +101,7 @@ impl Desk<'_> {
             _ if let Some(open) = open_approval(&recorded, key) => {
                 let message = format!("`{open}` is an approval: it is answered by those who are asked");
                 Err(CallError::new(codes::APPROVAL, message)
-                    .hint(format!("`aegis approve {run}` or `aegis reject {run}`")))
+                    .hint(format!("`aegis approve {run} '{open}'` or `aegis reject {run} '{open}'`")))
             }
             _ => Ok((*key).clone()),
         }
