@@ -96,6 +96,10 @@ impl Pod {
             say(&format!("{} has ended already: {}", self.run, verdict_word(verdict)));
             return Ok(Some(Exit::Ok));
         }
+        if self.context.location().is_some_and(|at| !stored::is_to_execute(&entries, &at.job)) {
+            say(&format!("{} is no longer to execute in this job", self.run));
+            return Ok(Some(Exit::Ok));
+        }
         if engine.store.executed(&self.run)? {
             return Ok(None);
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aegis_engine::journal::{Placement, Status, Store, StoreError, Verdict};
+use aegis_engine::journal::{Status, Store, StoreError, Verdict};
 use aegis_engine::run::stored;
 use aegis_scheduler::Record;
 use aegis_scheduler::store::Key;
@@ -68,8 +68,7 @@ impl<'a> Following<'a> {
                 Verdict::Cancelled => Exit::Cancelled,
             }));
         }
-        let given_up = stored::placed(&entries)
-            .is_some_and(|placed| placed.placement == Placement::GivenUp && !placed.is_past);
+        let given_up = stored::is_given_up(&entries);
         let status = entries.iter().rev().find_map(|entry| Status::after(&entry.body));
         if journals.executed(self.run)? || !(given_up || status == Some(Status::Waiting)) {
             return Ok(None);

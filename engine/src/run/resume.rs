@@ -16,7 +16,9 @@ use super::session::{Making, Session};
 use super::stored::{self, Stored, started};
 use super::undo::undo_below;
 use crate::clock::Clock;
+use crate::codes;
 use crate::diagnostic::Problems;
+use crate::error::CallError;
 use crate::gate::halted;
 use crate::journal::{Act, Body, Entry, Location, Started, Verdict};
 use crate::runbook::Runbook;
@@ -78,7 +80,7 @@ impl Engine {
     ///
     /// # Errors
     /// When it has ended and is not retried, another process runs it, its secrets are missing, an edited script does not
-    /// fit, or the journal cannot be read.
+    /// fit, the Job it is in is not the one it was put into, or the journal cannot be read.
     pub fn resume(&self, resume: Resume, execution: Execution) -> Result<Handle, EngineError> {
         let Resume { run, script, break_glass, location, project, retry } = resume;
         let claim = claimed(&*self.store, &run)?;
@@ -90,6 +92,9 @@ impl Engine {
                 None
             }
         };
+        if let Some(location) = &location {
+            refuse_other_job(&run, &entries, &location.job)?;
+        }
         let edited = script.is_some();
         let stored = Stored { run, mode: Mode::Run, store: Arc::clone(&self.store), entries, claim };
         let mut making = stored.making(&*self.store, script, &execution)?;
@@ -235,4 +240,13 @@ fn refuse_to_resume(run: &str, entries: &[Entry]) -> Result<(), EngineError> {
         return Err(stored::ended(run, verdict).into());
     }
     Ok(refuse_half_undone(run, &Recorded::of(entries))?)
+}
+
+/// Refuses a pod whose Job is not, or no longer, where the run is to execute.
+fn refuse_other_job(run: &str, entries: &[Entry], job: &str) -> Result<(), CallError> {
+    if stored::is_to_execute(entries, job) {
+        return Ok(());
+    }
+    let problem = format!("`{run}` is no longer to execute in the job `{job}`");
+    Err(CallError::new(codes::NOT_POSSIBLE, problem))
 }

@@ -117,7 +117,9 @@ pub fn placed(entries: &[Entry]) -> Option<Placed> {
     for entry in entries {
         match (&entry.body, &mut placed) {
             (Body::Placed { location, placement, note, .. }, placed) => {
-                let known = placed.take().filter(|known| known.location.job == location.job);
+                // Whoever cannot even see where Jobs are names none: it is about the last one.
+                let is_same = |known: &Placed| location.job.is_empty() || known.location.job == location.job;
+                let known = placed.take().filter(is_same);
                 let location = known.map_or_else(|| location.clone(), |known| known.location);
                 *placed =
                     Some(Placed { location, placement: *placement, note: note.clone(), is_past: false });
@@ -133,6 +135,19 @@ pub fn placed(entries: &[Entry]) -> Option<Placed> {
         }
     }
     placed
+}
+
+/// Whether the Job of a run was given up, and nobody has decided anything since: it waits for a person.
+#[must_use]
+pub fn is_given_up(entries: &[Entry]) -> bool {
+    placed(entries).is_some_and(|placed| placed.placement == Placement::GivenUp && !placed.is_past)
+}
+
+/// Whether a Job is where a run is to execute. One that was left or given up is not, even while its pod still lives, and
+/// neither is one that another has taken the place of.
+#[must_use]
+pub fn is_to_execute(entries: &[Entry], job: &str) -> bool {
+    placed(entries).is_none_or(|placed| placed.placement.is_expected() && placed.location.job == job)
 }
 
 /// The texts of a run as they were last run.

@@ -60,7 +60,7 @@ pub enum Look {
     Executed,
     /// It is in a Job, which somebody has to watch.
     Placed,
-    /// Its Job was given up: a person has to look.
+    /// Its Job was given up: it goes on when a person has decided so, as one that waits does.
     GivenUp,
     /// Nobody executes it; it can be resumed.
     Interrupted,

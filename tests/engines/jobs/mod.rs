@@ -1,8 +1,11 @@
 //! Runs as Jobs of a management cluster: real pods that run the real binary, a real PostgreSQL, and whatever can happen to
 //! a pod, an engine or a cluster.
 
+mod deleted;
 mod election;
 mod world;
+
+use std::process::Stdio;
 
 use serde_json::{Value, json};
 
@@ -253,6 +256,8 @@ fn a_quota_that_is_used_up_is_told_and_a_run_nobody_executes_can_be_cancelled() 
     world.kubectl(&["delete", "quota", "none", "-n", "full"]);
     world.kubectl(&["create", "quota", "pods", "-n", "full", "--hard=pods=0"]);
     let mut engine = world.engine(1);
+    let mut again = world.project.command("state", &["resume", &run, "--job"]);
+    let mut again = again.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let pods = |entry: &Value| text(entry, "/note").contains("no pod can be made for its job: ");
     until("why there is no pod", || world.of_kind(&run, "placed").iter().any(pods));
     let done = world.aegis(&["cancel", &run]);
@@ -260,6 +265,7 @@ fn a_quota_that_is_used_up_is_told_and_a_run_nobody_executes_can_be_cancelled() 
     let record = world.record("the end", |record| !record["verdict"].is_null());
     assert_eq!(record["verdict"], "cancelled", "{record}");
     until("the end of its job", || world.objects("jobs", "full").is_empty());
+    assert_eq!(again.wait().unwrap().code(), Some(130));
     engine.end();
 }
 

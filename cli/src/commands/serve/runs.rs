@@ -9,9 +9,7 @@ use aegis_engine::clock::{Clock, SystemClock};
 use aegis_engine::codes;
 use aegis_engine::diagnostic::{Problems, Severity};
 use aegis_engine::error::CallError;
-use aegis_engine::journal::{
-    Act, Body, Entry, Person, Placement, Scheduled, Status, Store, StoreError, Verdict, Wait,
-};
+use aegis_engine::journal::{Act, Body, Entry, Person, Scheduled, Status, Store, StoreError, Verdict, Wait};
 use aegis_engine::run::engine::{EngineError, Execution};
 use aegis_engine::run::{Engine, Handle, Mode, Occasion, Resume, Start, stored};
 use aegis_engine::runbook::{BUILTINS, Runbook, check};
@@ -113,15 +111,13 @@ impl Runs {
 
     /// How a run stands that somebody executes, or should. Only where runs can be in Jobs is its journal read for that.
     fn place(&self, run: &str, executed: bool) -> Result<Look, StoreError> {
-        let placed = match self.jobs.are_made() {
-            true => stored::placed(&self.store.entries(run, 0)?),
-            false => None,
+        let entries = match self.jobs.are_made() {
+            true => self.store.entries(run, 0)?,
+            false => Vec::new(),
         };
-        Ok(match placed {
+        Ok(match stored::placed(&entries) {
             Some(placed) if placed.placement.is_expected() => Look::Placed,
-            Some(placed) if placed.placement == Placement::GivenUp && !placed.is_past && !executed => {
-                Look::GivenUp
-            }
+            _ if !executed && stored::is_given_up(&entries) => Look::GivenUp,
             _ if executed => Look::Executed,
             _ => Look::Interrupted,
         })

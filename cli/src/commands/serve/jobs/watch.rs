@@ -149,10 +149,12 @@ impl Watch {
             Seen::Unknown(why) => self.blind(&location, &why),
             // What it came to is in the journal: it waits for people, or goes on in another Job.
             Seen::Complete => Ok(Next::Over(None)),
-            Seen::Coming(_) if stored::is_cancelled(&entries) => self.cancelled(shared, &location.job),
+            Seen::Coming(_) | Seen::Nothing | Seen::Failed(_) if stored::is_cancelled(&entries) => {
+                self.cancelled(shared, &location.job)
+            }
             Seen::Coming(None) => self.coming(shared, &location),
             Seen::Coming(Some(why)) => self.hindered(Some(&location), &why),
-            Seen::Failed(why) => self.give_up(shared, &location, &why),
+            Seen::Failed(why) => self.give_up(Some(shared), &location, &why),
             Seen::Nothing => self.gone(shared, &location),
         }
     }
@@ -185,6 +187,9 @@ impl Watch {
         let entries = self.jobs.store.entries(&self.run, 0)?;
         if let Some(verdict) = stored::verdict(&entries) {
             return Ok(Next::Over(Some(verdict)));
+        }
+        if stored::is_given_up(&entries) {
+            return Ok(Next::Over(None));
         }
         let known: BTreeSet<&str> = entries.iter().filter_map(job_of).collect();
         let last = stored::placed(&entries)
@@ -225,7 +230,7 @@ impl Watch {
         if since.elapsed() < self.executor.patience() {
             return Ok(Next::Wait(SOON));
         }
-        self.give_up(shared, location, "no pod of its job has begun, and the cluster does not say why")
+        self.give_up(Some(shared), location, "no pod of its job has begun, and the cluster does not say why")
     }
 
     /// Something keeps the run from executing: said once, and endured for a while.
@@ -238,13 +243,14 @@ impl Watch {
         });
         if since.elapsed() >= self.executor.patience() {
             let shared = self.jobs.executor(&self.target, &self.executor).ok();
-            return match shared {
-                Some(shared) => self.give_up(&shared, &location, why),
-                None => self.say(&location, Placement::GivenUp, why).map(|()| Next::Over(None)),
-            };
+            return self.give_up(shared.as_deref(), &location, why);
         }
+        self.endured(&location, why)
+    }
+
+    fn endured(&mut self, location: &Location, why: &str) -> Result<Next, StoreError> {
         if gist(&self.said) != gist(why) {
-            self.say(&location, Placement::Hindered, why)?;
+            self.say(location, Placement::Hindered, why)?;
         }
         Ok(Next::Wait(SOON))
     }
@@ -259,17 +265,40 @@ impl Watch {
         }
     }
 
-    /// People have to look: said before the Job is taken away, so that nobody puts the run into it again.
-    fn give_up(&mut self, shared: &Shared, location: &Location, why: &str) -> Result<Next, StoreError> {
-        self.say(location, Placement::GivenUp, why)?;
-        self.remove(shared, &location.job);
+    /// People have to look. Decided under the run's claim, so that what is said is what happens: nobody executes the run
+    /// now, and a pod that begins late, or an engine that watched as well, finds the decision before it does anything.
+    fn give_up(
+        &mut self,
+        shared: Option<&Shared>,
+        location: &Location,
+        why: &str,
+    ) -> Result<Next, StoreError> {
+        let Some(claim) = self.jobs.store.claim(&self.run)? else {
+            // A pod still has it, or died with it a moment ago.
+            return self.endured(location, why);
+        };
+        let entries = self.jobs.store.entries(&self.run, 0)?;
+        if let Some(verdict) = stored::verdict(&entries) {
+            return Ok(Next::Over(Some(verdict)));
+        }
+        let is_of = |placed: &stored::Placed| {
+            let is_it = location.job.is_empty() || placed.location.job == location.job;
+            placed.placement.is_expected() && is_it
+        };
+        if stored::placed(&entries).as_ref().is_none_or(is_of) {
+            self.say(location, Placement::GivenUp, why)?;
+        }
+        drop(claim);
+        if let Some(shared) = shared {
+            self.remove(shared, &location.job);
+        }
         Ok(Next::Over(None))
     }
 
     /// The last look did not see the Job: it may be newer than that.
     fn gone(&mut self, shared: &Shared, location: &Location) -> Result<Next, StoreError> {
         match self.jobs.context.runtime.block_on(shared.executor.is_over(&location.job)) {
-            Ok(None | Some(true)) => self.give_up(shared, location, "somebody took its job away"),
+            Ok(None | Some(true)) => self.give_up(Some(shared), location, "somebody took its job away"),
             Ok(Some(false)) | Err(_) => Ok(Next::Wait(SOON)),
         }
     }
