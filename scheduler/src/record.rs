@@ -73,7 +73,7 @@ pub enum Why {
     Halted,
     /// The runbook, its parameters or its target cannot be used.
     Refused,
-    /// The same event has started a run already.
+    /// The same has happened before, and started a run already.
     Duplicate,
     /// Its trigger has started as many runs as it may.
     RateLimited,

@@ -118,18 +118,19 @@ fn an_alert_starts_one_run_with_its_labels_and_has_one_record() {
 
     // The same alert again starts nothing; another one does; the third in an hour is one too many.
     let answer = send(&serving, SENDER, &alerts[..1]).with(202).json();
-    assert_eq!(answer["events"][0]["record"]["why"], "duplicate", "{answer}");
+    let known = &answer["events"][0];
+    assert_eq!((&known["known"], &known["record"]["run"]), (&json!(true), &json!(run)), "{answer}");
     send(&serving, SENDER, &[alert("DiskFull", "logs", "firing")]).with(202);
     serving.hears("ended");
     let answer = send(&serving, SENDER, &[alert("DiskAlmostFull", "web", "firing")]).with(202).json();
     assert_eq!(answer["events"][0]["record"]["why"], "rate-limited", "{answer}");
     let metrics = serving.ask("GET", "/metrics", &[], "").with(200).body;
     assert!(
-        metrics.contains("aegis_trigger_events_total{trigger=\"disk\",outcome=\"duplicate\"} 1"),
+        metrics.contains("aegis_trigger_events_total{trigger=\"disk\",outcome=\"known\"} 1"),
         "{metrics}"
     );
     serving.stop();
-    assert_eq!(whys(&project, "disk"), ["succeeded", "refused", "duplicate", "succeeded", "rate-limited"]);
+    assert_eq!(whys(&project, "disk"), ["succeeded", "refused", "succeeded", "rate-limited"]);
     let listed = project.aegis(&["trigger", "ls"]).ended(0).out;
     assert!(listed.contains("disk") && listed.contains("alertmanager"), "{listed}");
 }
@@ -260,9 +261,11 @@ fn a_webhook_is_believed_by_its_signature_and_once() {
     };
     git("one", "sha256=00").with(401);
     git("one", &signature).with(202);
-    assert_eq!(git("one", &signature).with(202).json()["events"][0]["record"]["why"], "duplicate");
+    for _ in 0..3 {
+        assert_eq!(git("one", &signature).with(202).json()["events"][0]["known"], true);
+    }
     serving.stop();
-    assert_eq!(history(&project, "hook").len(), 2);
+    assert_eq!((history(&project, "hook").len(), history(&project, "git").len()), (2, 1));
 }
 
 /// Clusters and buckets tell whole seconds: what happened in the one before is before.

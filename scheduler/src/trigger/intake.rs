@@ -6,7 +6,9 @@
 //! ```text
 //! event -> its instant has a record? that one is the answer
 //!       -> lease on its key: free -> a record at this instant
-//!                            held -> the holder's instant has its record: this one is a duplicate of it
+//!                            held -> the holder's instant has its record: what says itself when it happened has
+//!                                    happened again, a duplicate with a record of its own; else it is told again,
+//!                                    and that record is the answer
 //!                                    it has none (who held it died): a record at the holder's instant
 //! ```
 
@@ -79,14 +81,20 @@ impl Intake {
             return Ok(Answer::Known(known));
         }
         let lease = format!("trigger/{}/{}", trigger.name, event.key);
+        let says_when = event.instant.is_some();
         let holder =
             self.journals.acquire(&lease, &instant.to_string(), now, trigger.window, None).map_err(stored)?;
         let (instant, first) = match holder {
             Ok(_) => (instant, None),
             Err(holder) => self.as_the_holder(trigger, &holder.run, instant)?,
         };
-        let hindered =
-            event.hindered.clone().or_else(|| first.map(|at| (Why::Duplicate, format!("the same as {at}"))));
+        if let Some(known) = first.as_ref().filter(|_| !says_when) {
+            return Ok(Answer::Known(known.clone()));
+        }
+        let hindered = event
+            .hindered
+            .clone()
+            .or_else(|| first.map(|first| (Why::Duplicate, format!("the same as {}", first.instant))));
         let duplicate = hindered.as_ref().is_some_and(|(why, _)| *why == Why::Duplicate);
         let record = self.fire(Event { instant: Some(instant), hindered, ..event })?;
         // What was not started does not keep the next one from it.
@@ -107,16 +115,16 @@ impl Intake {
         answer.recv_timeout(PATIENCE).map_err(|_| silent())?
     }
 
-    /// The instant to go by when somebody holds the key, and the one it is a duplicate of.
+    /// The instant to go by when somebody holds the key, and the record of the same event.
     fn as_the_holder(
         &self,
         trigger: &Trigger,
         holder: &str,
         instant: Timestamp,
-    ) -> Result<(Timestamp, Option<Timestamp>), CallError> {
+    ) -> Result<(Timestamp, Option<Record>), CallError> {
         let Ok(first) = holder.parse::<Timestamp>() else { return Ok((instant, None)) };
         match self.records.find(&trigger.name, first).map_err(stored)? {
-            Some(_) => Ok((instant, Some(first))),
+            Some(record) => Ok((instant, Some(record))),
             None => Ok((first, None)),
         }
     }
