@@ -191,8 +191,11 @@ fn begun(body: &Body) -> Option<(String, String)> {
 
 /// The word of an end in its colour; the word alone says the same.
 fn painted(line: String, colour: bool) -> String {
-    let blanks = line.len() - line.trim_start().len();
-    let word = line.trim_start().split(' ').next().unwrap_or_default().to_owned();
+    let text = line.trim_start();
+    // Behind its branch.
+    let text = text.strip_prefix('[').and_then(|rest| rest.split_once("] ")).map_or(text, |(_, text)| text);
+    let blanks = line.len() - text.len();
+    let word = text.split(' ').next().unwrap_or_default().to_owned();
     let code = match word.as_str() {
         "ok" => "32",
         "FAILED" => "31",

@@ -56,13 +56,13 @@ impl Plain {
                     (attempt, None) => format!(" (attempt {attempt})"),
                 };
                 calls.insert(step.clone(), Shown { label: name.clone(), effect: false });
-                Some(format!("{}> {name}{more}", indent(step)))
+                Some(format!("{}> {name}{more}", margin(step)))
             }
             Body::Left { step, outcome, milliseconds, .. } => {
                 let name = &calls.get(step)?.label;
                 Some(format!(
                     "{}{} {name}{} {}",
-                    indent(step),
+                    margin(step),
                     sign(outcome),
                     why(outcome),
                     took(*milliseconds)
@@ -78,11 +78,11 @@ impl Plain {
                 let worth = shown.effect || !outcome.is_ok();
                 worth.then(|| {
                     let (sign, why) = (sign(outcome), why(outcome));
-                    format!("{}{sign} {}{why} {}", indent(call), shown.label, took(*milliseconds))
+                    format!("{}{sign} {}{why} {}", margin(call), shown.label, took(*milliseconds))
                 })
             }
             Body::Noted { note, text, .. } => {
-                let margin = indent(note);
+                let margin = margin(note);
                 let lines: Vec<String> =
                     text.trim_end().lines().map(|line| format!("{margin}{line}")).collect();
                 Some(lines.join("\n"))
@@ -109,6 +109,19 @@ fn short(line: &str) -> String {
             format!("{}… ({} characters; `aegis logs` has all)", &line[..end], line.chars().count())
         }
     }
+}
+
+/// Two spaces a level, and in which branch of a parallel block it is: those of several come in any order.
+fn margin(key: &str) -> String {
+    let branches: String = key.split('/').filter_map(branch).collect();
+    let branches = if branches.is_empty() { branches } else { format!("{branches} ") };
+    format!("{}{branches}", indent(key))
+}
+
+/// `[3]` of `each#0[3]`. Names may have anything in them, what follows the last `#` is ours.
+fn branch(part: &str) -> Option<&str> {
+    let (_, place) = part.rsplit_once('#')?;
+    place.ends_with(']').then(|| &place[place.find('[').unwrap_or(place.len())..])
 }
 
 /// Two spaces a level: a place has one `/` a level.
@@ -138,5 +151,25 @@ fn took(milliseconds: u64) -> String {
         format!("({milliseconds} ms)")
     } else {
         format!("({:.1} s)", milliseconds as f64 / 1000.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_say_in_which_branch_they_are() {
+        let table = [
+            ("/deploy#0", "  "),
+            ("/each#0[3]/deploy#0", "    [3] "),
+            ("/each#0[3]/deploy#0@2/k8s::apply#1", "      [3] "),
+            ("/each#1[12]/inner#0[0]/log#0", "      [12][0] "),
+            ("/a [1]#0/log#0", "    "),
+            ("/a#1[1]#0/log#0", "    "),
+        ];
+        for (key, expected) in table {
+            assert_eq!(margin(key), expected, "{key}");
+        }
     }
 }
