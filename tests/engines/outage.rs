@@ -62,7 +62,9 @@ fn without_its_database_a_command_says_so_in_a_sentence_and_exits_with_5() {
         let told = String::from_utf8_lossy(&done.stderr).into_owned();
         assert_eq!(done.status.code(), Some(5), "{arguments:?}: {told}");
         assert!(
-            told.contains("the database `127.0.0.1:1/aegis` cannot be reached: no connection within 3 s"),
+            told.contains(
+                "the database `127.0.0.1:1/aegis` cannot be reached: no connection within 3 s: connection refused"
+            ),
             "{told}"
         );
         assert!(told.contains("nothing recorded is lost") && !told.contains("hunter22"), "{told}");

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
-use sqlx::{ConnectOptions, PgPool};
+use sqlx::{ConnectOptions, Connection as _, PgPool};
 
 use crate::codes;
 use crate::journal::{Fence, StoreError};
@@ -25,6 +25,9 @@ const CONNECTIONS: u32 = 8;
 
 /// A connection that is not there after this long is given up.
 const CONNECT: Duration = Duration::from_secs(3);
+
+/// How long it is looked for why there was none.
+const CAUSE: Duration = Duration::from_secs(1);
 
 /// An answer that has not come after this long does not come: no question here takes a second. An engine that others
 /// give up early gives up its connections earlier.
@@ -201,11 +204,26 @@ impl Database {
                 Patience::None => false,
             };
             if !is_passing(&failed) || !patient {
-                return Err(self.error(failed));
+                return Err(match failed {
+                    Failed::Server(sqlx::Error::PoolTimedOut) => self.no_connection().await,
+                    failed => self.error(failed),
+                });
             }
             again = true;
             tokio::time::sleep(AGAIN).await;
         }
+    }
+
+    /// Why there is no connection: the pool only says how long it has tried.
+    async fn no_connection(&self) -> StoreError {
+        let why = format!("no connection within {} s", CONNECT.as_secs());
+        let options = self.inner.pool.connect_options();
+        let cause = match tokio::time::timeout(CAUSE, Connection::connect_with(&options)).await {
+            Ok(Err(sqlx::Error::Io(error))) => error.kind().to_string(),
+            Ok(Err(sqlx::Error::Database(error))) => error.message().to_owned(),
+            _ => return self.unusable(&why),
+        };
+        self.unusable(&format!("{why}: {cause}"))
     }
 
     fn error(&self, failed: Failed) -> StoreError {
