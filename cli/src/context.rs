@@ -1,7 +1,7 @@
 //! What commands share: global options, the configuration, the engine over the state directory, and the
 //! execution of a run on a target.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -423,10 +423,16 @@ impl Drop for Context {
 impl Targets for crate::config::Config {
     fn channel(&self, target: &str, channel: &str) -> Result<(), CallError> {
         let config = self.target(target)?;
-        if config.sandbox || config.notify.contains_key(channel) {
+        // What is rehearsed on the sandbox names the channels of where it will run.
+        let known: BTreeSet<&str> = match config.sandbox {
+            true => {
+                self.targets.values().flat_map(|target| target.notify.keys()).map(String::as_str).collect()
+            }
+            false => config.notify.keys().map(String::as_str).collect(),
+        };
+        if known.contains(channel) || config.sandbox && known.is_empty() {
             return Ok(());
         }
-        let known: Vec<&str> = config.notify.keys().map(String::as_str).collect();
         let hint = did_you_mean(channel, known)
             .unwrap_or_else(|| format!("add `[targets.{target}.notify.{channel}]` to `aegis.toml`"));
         let message = format!("target `{target}` has no notification channel `{channel}`");

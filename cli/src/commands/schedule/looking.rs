@@ -147,7 +147,9 @@ impl Explain {
         } else {
             tell(&explained);
         }
-        Ok(Exit::Ok)
+        // Nothing starts for them: what they are belongs to the answer.
+        let is_shut = plan.gates_refused && tell_problems(context, &plan) > 0;
+        Ok(if is_shut { Exit::Usage } else { Exit::Ok })
     }
 }
 
