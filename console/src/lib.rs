@@ -22,6 +22,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use aegis_engine::clock::Clock;
+use aegis_engine::diagnostic::Diagnostic;
 use aegis_engine::journal::{Store, StoreError};
 use aegis_scheduler::store::RecordStore;
 use aegis_scheduler::trigger::{Intake, Trigger};
@@ -75,6 +76,7 @@ struct Inner {
     triggers: Vec<Arc<Trigger>>,
     /// `None`: nothing was read yet.
     gates: Option<Arc<Gates>>,
+    mistakes: Vec<Diagnostic>,
 }
 
 impl Known {
@@ -90,7 +92,14 @@ impl Known {
         // Those that have mistakes and were never right are shut.
         let before = inner.gates.take().filter(|_| plan.gates_refused);
         let gates = Some(before.unwrap_or_else(|| Arc::new(plan.gates.clone())));
-        *inner = Inner { schedules, triggers, gates };
+        let mistakes = plan.problems.iter().flat_map(|problems| &problems.diagnostics).cloned().collect();
+        *inner = Inner { schedules, triggers, gates, mistakes };
+    }
+
+    /// What is wrong with the project as it was last read.
+    #[must_use]
+    pub fn mistakes(&self) -> Vec<Diagnostic> {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner).mistakes.clone()
     }
 
     /// A trigger by its name.

@@ -30,6 +30,8 @@ pub struct Metrics {
 struct Known {
     beat: Option<(Pulse, Instant)>,
     refused: usize,
+    /// When the project was last read without mistakes.
+    read: Option<Timestamp>,
     due: u64,
     missed: u64,
     /// Instants and events by what came of them.
@@ -107,9 +109,13 @@ impl Metrics {
         *self.lock().events.entry((trigger.to_owned(), outcome)).or_default() += 1;
     }
 
-    /// Files with schedules that cannot be used.
-    pub fn set_refused(&self, refused: usize) {
-        self.lock().refused = refused;
+    /// The project was read: so many of its files have mistakes.
+    pub fn read(&self, refused: usize, now: Timestamp) {
+        let mut known = self.lock();
+        known.refused = refused;
+        if refused == 0 {
+            known.read = Some(now);
+        }
     }
 
     /// Jobs that this engine watches.
@@ -217,6 +223,20 @@ impl Known {
             "Files with schedules that cannot be used.",
             float(self.refused as u64),
         );
+        page.one(
+            "aegis_scheduler_last_reload_successful",
+            "gauge",
+            "1 when the project had no mistakes when it was last read; what has them stands as it was.",
+            float(u64::from(self.refused == 0)),
+        );
+        if let Some(read) = self.read {
+            page.one(
+                "aegis_scheduler_last_reload_success_timestamp_seconds",
+                "gauge",
+                "When the project was last read without mistakes.",
+                read.as_duration().as_secs_f64(),
+            );
+        }
         page.one(
             "aegis_scheduler_due_total",
             "counter",

@@ -6,6 +6,7 @@
 //! | `schedules` | schedules, their records; pause, resume, run now |
 //! | `triggers` | triggers; events from outside |
 //! | `halt` | the halt |
+//! | `project` | what is wrong with the project as it was last read |
 //! | `health` | that it lives |
 //!
 //! `asking` reads requests, `answer` writes answers; `paths` says what is meant by a path that there is not.
@@ -15,6 +16,7 @@ mod asking;
 mod halt;
 mod health;
 mod paths;
+mod project;
 mod runs;
 mod schedules;
 mod triggers;
@@ -87,6 +89,7 @@ routes! {
     post "/v1/schedules/{schedule}/runs", Some(Role::Operator), schedules::run_now;
     get "/v1/triggers", Some(Role::Viewer), triggers::list;
     post "/v1/triggers/{trigger}", None, triggers::receive;
+    get "/v1/project", Some(Role::Viewer), project::show;
     get "/v1/halt", Some(Role::Viewer), halt::show;
     put "/v1/halt", Some(Role::Operator), halt::halt;
     delete "/v1/halt", Some(Role::Operator), halt::unhalt;

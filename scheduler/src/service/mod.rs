@@ -22,6 +22,7 @@ mod told;
 mod turns;
 mod windows;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -147,6 +148,8 @@ pub struct Service {
     stopping: Option<Instant>,
     /// The store could not be used: what is due stays due, and is tried again after the longest sleep.
     trouble: bool,
+    /// Whether the store could not be used since the last round ended, and in the one before.
+    unusable: (Cell<bool>, bool),
 }
 
 impl Service {
@@ -178,6 +181,7 @@ impl Service {
             kept: Instant::now(),
             stopping: None,
             trouble: false,
+            unusable: (Cell::new(false), false),
         }
     }
 
@@ -191,7 +195,8 @@ impl Service {
     pub fn run(mut self) {
         self.look_at_all();
         let next = self.keeper.next().map(|(at, _)| at);
-        self.tell(&Told::Serving { schedules: self.keeper.len(), next });
+        let shut = self.keeper.gates().are_shut;
+        self.tell(&Told::Serving { schedules: self.keeper.len(), next, shut });
         self.notice_shutting();
         let mut last = (Instant::now(), self.clock.now());
         while !self.is_over() {
@@ -222,7 +227,21 @@ impl Service {
 
     /// Tells of what could not be read or written: it is tried again.
     fn unless_trouble<T>(&self, answer: Result<T, StoreError>) -> Option<T> {
-        answer.map_err(|error| self.tell(&Told::Trouble(error.to_string()))).ok()
+        answer.map_err(|error| self.in_trouble(&error)).ok()
+    }
+
+    fn in_trouble(&self, error: &StoreError) {
+        self.unusable.0.set(true);
+        self.tell(&Told::Trouble(error.to_string()));
+    }
+
+    /// Every round asks the store something: one without trouble is the end of it.
+    fn notice_mending(&mut self) {
+        let is_unusable = self.unusable.0.replace(false);
+        if self.unusable.1 && !is_unusable {
+            self.tell(&Told::Mended);
+        }
+        self.unusable.1 = is_unusable;
     }
 
     fn round(&mut self) {
@@ -250,6 +269,7 @@ impl Service {
         }
         self.keep_what_executes(now);
         self.watch_windows(now);
+        self.notice_mending();
         self.pulse(now);
     }
 
@@ -353,7 +373,7 @@ impl Service {
                 self.carry_out(Ok(orders));
             }
             Err(error) => {
-                self.tell(&Told::Trouble(error.to_string()));
+                self.in_trouble(&error);
                 decided(Err(aegis_engine::run::Stop::Store(error).error()));
             }
         }

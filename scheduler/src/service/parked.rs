@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::{Look, Service, Told};
+use super::{Look, Service};
 use crate::keeper::Launch;
 
 impl Service {
@@ -35,9 +35,9 @@ impl Service {
         for launch in runs {
             match self.launcher.look(&launch.run) {
                 Ok(Look::Ended(verdict)) => ended.push((launch, verdict)),
-                Ok(Look::Interrupted | Look::GivenUp | Look::Waiting(true)) => awake.push(launch),
-                Ok(Look::Missing | Look::Executed | Look::Placed | Look::Waiting(false)) => {}
-                Err(error) => self.tell(&Told::Trouble(error.to_string())),
+                Ok(Look::Interrupted | Look::Waiting(true)) => awake.push(launch),
+                Ok(Look::Missing | Look::Executed | Look::Placed | Look::GivenUp | Look::Waiting(false)) => {}
+                Err(error) => self.in_trouble(&error),
             }
         }
         if !awake.is_empty() {

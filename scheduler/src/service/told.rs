@@ -20,6 +20,8 @@ pub enum Told {
         schedules: usize,
         /// When the first is due.
         next: Option<Timestamp>,
+        /// Whether windows or freezes have mistakes that let nothing start.
+        shut: bool,
     },
     /// A run is promised to an instant or event, and starts when its turn comes.
     Due(Launch),
@@ -44,8 +46,10 @@ pub enum Told {
     Jumped(SignedDuration),
     /// A run's window closes at this time.
     Closing(Launch, Timestamp, AtWindowEnd),
-    /// Something could not be written or read; it is tried again.
+    /// Something could not be written or read; it is tried again. Told each time.
     Trouble(String),
+    /// Journals and records can be written and read again.
+    Mended,
     /// One round of the loop is over: it lives.
     Alive(Pulse),
     /// No new runs: it waits for those under way.

@@ -53,19 +53,17 @@ impl Service {
             }
             match self.launcher.look(&launch.run) {
                 Ok(Look::Missing) => back.extend(self.begin_first(launch, at, now)),
-                Ok(Look::Interrupted | Look::GivenUp | Look::Waiting(true))
-                    if self.is_admitted(&launch, now) =>
-                {
+                Ok(Look::Interrupted | Look::Waiting(true)) if self.is_admitted(&launch, now) => {
                     back.extend(self.start(launch, now));
                 }
                 Ok(Look::Placed) => back.extend(self.start(launch, now)),
-                Ok(Look::Waiting(false)) => back.push((launch, Rest::Parked)),
+                Ok(Look::GivenUp | Look::Waiting(false)) => back.push((launch, Rest::Parked)),
                 Ok(Look::Ended(verdict)) => ended.push((launch, verdict)),
-                Ok(Look::Executed | Look::Interrupted | Look::GivenUp | Look::Waiting(true)) => {
+                Ok(Look::Executed | Look::Interrupted | Look::Waiting(true)) => {
                     back.push((launch, Rest::After(SOON)));
                 }
                 Err(error) => {
-                    self.tell(&Told::Trouble(error.to_string()));
+                    self.in_trouble(&error);
                     back.push((launch, Rest::After(SOON)));
                 }
             }

@@ -38,7 +38,13 @@ impl Launcher for Patient {
 
     fn look(&self, run: &str) -> Result<Look, StoreError> {
         self.looks.fetch_add(1, Ordering::SeqCst);
-        Ok(Look::Waiting(self.answered.lock().unwrap().contains(run)))
+        let answered = self.answered.lock().unwrap().contains(run);
+        // For half of them a Job was given up, which needs a person as well.
+        let is_given_up = run.bytes().map(usize::from).sum::<usize>() % 2 == 0;
+        Ok(match answered {
+            false if is_given_up => Look::GivenUp,
+            answered => Look::Waiting(answered),
+        })
     }
 
     fn changed(&self) -> Result<Vec<String>, StoreError> {
@@ -108,6 +114,13 @@ fn runs_that_wait_for_people_cost_nothing_until_one_is_answered() {
     assert_eq!(people.looks.load(Ordering::SeqCst), looks, "nothing is read");
     assert_eq!(waiting.load(Ordering::SeqCst), WAITING);
 
+    // News that are no answer start nothing.
+    people.news.lock().unwrap().extend((0..WAITING).map(|n| run_id("a", instant(n))));
+    until("everything is looked at", || people.looks.load(Ordering::SeqCst) >= looks + WAITING);
+    let asked = people.asked.load(Ordering::SeqCst);
+    until("a few more looks", || people.asked.load(Ordering::SeqCst) > asked + 3);
+    assert!(people.launched.lock().unwrap().is_empty());
+
     let answered = run_id("a", instant(7));
     people.answered.lock().unwrap().insert(answered.clone());
     people.news.lock().unwrap().push(answered.clone());
@@ -157,4 +170,69 @@ fn that_nothing_starts_for_mistakes_in_windows_and_freezes_is_told_once() {
     handle.stop();
     serving.join().unwrap();
     heard(&["shut for 1", "opened"]);
+}
+
+/// Journals that can be read again after a while.
+#[derive(Default)]
+struct Away {
+    fails: AtomicUsize,
+}
+
+impl Launcher for Away {
+    fn launch(&self, _: &Launch, left: Left) -> Result<(), CallError> {
+        left(Some(Verdict::Succeeded));
+        Ok(())
+    }
+
+    fn look(&self, _: &str) -> Result<Look, StoreError> {
+        Ok(Look::Missing)
+    }
+
+    fn changed(&self) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn is_glass_broken(&self, _: &str) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    fn cancel(&self, _: &str, _: &str) {}
+
+    fn leave(&self, _: &str, _: &str) {}
+
+    fn halted(&self) -> Result<Option<String>, StoreError> {
+        let left = self.fails.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        match left {
+            Ok(_) => Err(StoreError::Unreachable("db:5432/aegis".into(), "connection refused".into())),
+            Err(_) => Ok(None),
+        }
+    }
+}
+
+#[test]
+fn that_the_store_can_be_used_again_is_told_once() {
+    let now = Timestamp::now();
+    let world = World::new(Vec::new(), &now.to_string());
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let listener = {
+        let heard = Arc::clone(&heard);
+        Arc::new(move |told: &Told| match told {
+            Told::Trouble(why) => heard.lock().unwrap().push(why.clone()),
+            Told::Mended => heard.lock().unwrap().push("mended".to_owned()),
+            _ => {}
+        })
+    };
+    let options = Options { look: Duration::from_millis(20), ..Options::of("test") };
+    let away = Arc::new(Away { fails: AtomicUsize::new(3) });
+    let launcher = Arc::clone(&away) as Arc<dyn Launcher>;
+    let service = Service::new(world.keeper, launcher, Arc::new(SystemClock), listener, options);
+    let handle = service.handle();
+    let serving = std::thread::spawn(move || service.run());
+    until("the end of the trouble", || heard.lock().unwrap().contains(&"mended".to_owned()));
+    away.fails.store(1, Ordering::SeqCst);
+    until("the end of more", || heard.lock().unwrap().iter().filter(|line| *line == "mended").count() == 2);
+    handle.stop();
+    serving.join().unwrap();
+    let refused = "the database `db:5432/aegis` cannot be reached: connection refused";
+    assert_eq!(*heard.lock().unwrap(), [refused, refused, refused, "mended", refused, "mended"]);
 }

@@ -40,6 +40,7 @@ use crate::exit::Exit;
 use crate::notices::Notices;
 use crate::view::failure::Failure;
 use crate::view::say;
+use notices::Shutting;
 use reloading::Reloading;
 use runs::Runs;
 use screen::Screen;
@@ -67,11 +68,12 @@ impl Serve {
 
         let metrics = Arc::new(Metrics::default());
         let runs = Runs::new(&context, &metrics)?;
-        metrics.set_refused(refused);
+        metrics.read(refused, SystemClock.now());
         let supervisor = Supervisor::of(&context);
-        let listener = self.listener(&context, &runs, &metrics, &supervisor);
         let config = &context.settings.config.serve;
         let usual = Options::of(engine_name());
+        let shutting = Shutting::new(context.store()?, usual.engine.clone());
+        let listener = listener(&context, &runs, &metrics, &supervisor, shutting);
         let election = election::of(&context, &usual.engine)?;
         let options = Options {
             most_runs: config.most_runs.unwrap_or(32),
@@ -98,31 +100,31 @@ impl Serve {
     }
 }
 
-impl Serve {
-    /// Who hears what the service tells: counts, the screen, people.
-    fn listener(
-        &self,
-        context: &Arc<Context>,
-        runs: &Arc<Runs>,
-        metrics: &Arc<Metrics>,
-        supervisor: &Supervisor,
-    ) -> Listener {
-        let notices = Notices::start(context, runs.engine.clone());
-        let screen = Screen::new(&context.global);
-        let (metrics, context, supervisor) = (Arc::clone(metrics), Arc::clone(context), supervisor.clone());
-        Arc::new(move |told: &Told| {
-            metrics.hear(told, SystemClock.now());
-            screen.hear(told);
-            match told {
-                Told::Serving { .. } => supervisor.tell("READY=1"),
-                Told::Draining(_) => supervisor.tell("STOPPING=1"),
-                _ => {}
-            }
+/// Who hears what the service tells: counts, the screen, people.
+fn listener(
+    context: &Arc<Context>,
+    runs: &Arc<Runs>,
+    metrics: &Arc<Metrics>,
+    supervisor: &Supervisor,
+    shutting: Shutting,
+) -> Listener {
+    let notices = Notices::start(context, runs.engine.clone());
+    let screen = Screen::new(&context.global);
+    let (metrics, context, supervisor) = (Arc::clone(metrics), Arc::clone(context), supervisor.clone());
+    Arc::new(move |told: &Told| {
+        metrics.hear(told, SystemClock.now());
+        screen.hear(told);
+        match told {
+            Told::Serving { .. } => supervisor.tell("READY=1"),
+            Told::Draining(_) => supervisor.tell("STOPPING=1"),
+            _ => {}
+        }
+        if shutting.is_ours(told) {
             for notice in notices::notices(&context, told) {
                 notices.tell(notice);
             }
-        })
-    }
+        }
+    })
 }
 
 /// What the address answers with, and where events go.

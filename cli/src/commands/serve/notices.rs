@@ -1,10 +1,12 @@
 //! What people are told of what the scheduler does: by each schedule's own declaration, its runbook's, or the usual
-//! channel of its target.
+//! channel of its target. What only one engine sees is told by that one; what all of them see, by one for all.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
-use aegis_engine::journal::Verdict;
+use aegis_engine::clock::{Clock, SystemClock};
+use aegis_engine::journal::{Store, StoreError, Verdict};
 use aegis_engine::runbook::{AtWindowEnd, Moment, Notify};
 use aegis_scheduler::Schedule;
 use aegis_scheduler::keeper::Launch;
@@ -13,6 +15,48 @@ use aegis_scheduler::service::Told;
 use super::screen::SHUT;
 use crate::context::Context;
 use crate::notices::{Notice, channels};
+
+/// What says that people were told of gates that are shut.
+const LEASE: &str = "serve/shut";
+
+/// Gates that are shut are told again after this long, if engines come upon them then.
+const AGAIN: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Whether people have been told that gates are shut, by any engine.
+pub(super) struct Shutting {
+    store: Arc<dyn Store>,
+    engine: String,
+}
+
+impl Shutting {
+    pub(super) fn new(store: Arc<dyn Store>, engine: String) -> Self {
+        Self { store, engine }
+    }
+
+    /// Whether this engine has to tell people of something: of what it alone saw, or was the first to see.
+    pub(super) fn is_ours(&self, told: &Told) -> bool {
+        match told {
+            // Rather twice than never.
+            Told::Shut(_) => self.first().unwrap_or(true),
+            Told::Opened | Told::Serving { shut: false, .. } => {
+                let _ = self.over();
+                true
+            }
+            _ => true,
+        }
+    }
+
+    fn first(&self) -> Result<bool, StoreError> {
+        Ok(self.store.acquire(LEASE, &self.engine, SystemClock.now(), AGAIN, None)?.is_ok())
+    }
+
+    /// Whoever told it: the next time is another one.
+    fn over(&self) -> Result<(), StoreError> {
+        let holder = self.store.acquire(LEASE, &self.engine, SystemClock.now(), AGAIN, None)?;
+        let (Ok(lease) | Err(lease)) = holder;
+        self.store.release(LEASE, &lease.run, None)
+    }
+}
 
 /// What there is to tell: nothing of what nobody needs to hear of.
 pub(super) fn notices(context: &Context, told: &Told) -> Vec<Notice> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use aegis_console::Console;
+use aegis_engine::clock::{Clock, SystemClock};
 use aegis_scheduler::reading::FILE;
 use aegis_scheduler::service::Handle;
 
@@ -66,7 +67,7 @@ impl Reloading {
         }
         self.known = now;
         let Ok(plan) = self.context.plan(true) else { return };
-        self.console.metrics.set_refused(tell_problems(&self.context, &plan));
+        self.console.metrics.read(tell_problems(&self.context, &plan), SystemClock.now());
         self.console.project.set(&plan);
         self.watching.look();
         let as_before = if plan.problems.is_empty() { "" } else { "; what has mistakes stands as it was" };

@@ -1,5 +1,8 @@
 //! What `aegis serve` shows: a line an event for people, a JSON value an event for programs.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
 use aegis_engine::Period;
 use aegis_engine::runbook::AtWindowEnd;
 use aegis_engine::text::{count, printable};
@@ -17,14 +20,19 @@ pub(super) const SHUT: &str = "the windows or freezes of schedules.toml have mis
 /// A reader of what the scheduler tells.
 pub(super) struct Screen {
     json: bool,
+    /// Trouble that lasts, as it was said.
+    trouble: Mutex<BTreeSet<String>>,
 }
 
 impl Screen {
     pub(super) fn new(global: &Global) -> Self {
-        Self { json: global.json() }
+        Self { json: global.json(), trouble: Mutex::default() }
     }
 
     pub(super) fn hear(&self, told: &Told) {
+        if self.is_said(told) {
+            return;
+        }
         if self.json {
             if let Some(value) = value(told) {
                 table::json(&value);
@@ -33,11 +41,24 @@ impl Screen {
             say(&printable(&line));
         }
     }
+
+    /// Whether it was said already: trouble is, once in each words, until it is over.
+    fn is_said(&self, told: &Told) -> bool {
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        match told {
+            Told::Trouble(why) => !trouble.insert(why.clone()),
+            Told::Mended => {
+                trouble.clear();
+                false
+            }
+            _ => false,
+        }
+    }
 }
 
 fn line(told: &Told) -> Option<String> {
     Some(match told {
-        Told::Serving { schedules, next } => {
+        Told::Serving { schedules, next, .. } => {
             let next =
                 next.map_or_else(|| "nothing is due".to_owned(), |at| format!("next at {}", second(at)));
             format!("serving {}, {next}", count(*schedules, "schedule"))
@@ -88,6 +109,7 @@ fn line(told: &Told) -> Option<String> {
         Told::Leads(None) => "leads: decides on instants".to_owned(),
         Told::Leads(Some(leader)) => format!("stands by: {leader} decides on instants; runs are shared"),
         Told::Trouble(why) => format!("trouble: {why}"),
+        Told::Mended => "journals and records can be used again".to_owned(),
         Told::Draining(runs) => format!("stopping: no new runs; {} under way", count(*runs, "run")),
         Told::Alive(_) | Told::Due(_) => return None,
     })
@@ -99,8 +121,8 @@ fn second(at: Timestamp) -> String {
 
 fn value(told: &Told) -> Option<Value> {
     Some(match told {
-        Told::Serving { schedules, next } => {
-            json!({ "event": "serving", "schedules": schedules, "next": next })
+        Told::Serving { schedules, next, shut } => {
+            json!({ "event": "serving", "schedules": schedules, "next": next, "shut": shut })
         }
         Told::Started(launch) => json!({
             "event": "started", "schedule": &*launch.schedule.name, "instant": launch.instant, "run": launch.run,
@@ -122,6 +144,7 @@ fn value(told: &Told) -> Option<Value> {
         Told::Closing(launch, at, _) => json!({ "event": "closing", "run": launch.run, "closes": at }),
         Told::Leads(leader) => json!({ "event": "leads", "leader": leader }),
         Told::Trouble(why) => json!({ "event": "trouble", "message": why }),
+        Told::Mended => json!({ "event": "mended" }),
         Told::Draining(runs) => json!({ "event": "draining", "runs": runs }),
         Told::Alive(_) | Told::Due(_) => return None,
     })
