@@ -25,6 +25,8 @@ pub(super) struct Event {
     pub(super) sequence: i64,
     /// The occurrence of the event with the same `uid` that it takes the place of.
     pub(super) replaces: Option<Moment>,
+    /// It takes the place of all occurrences after that, too (`RANGE=THISANDFUTURE`).
+    pub(super) is_for_good: bool,
     pub(super) is_cancelled: bool,
     title: String,
     start: Moment,
@@ -32,6 +34,25 @@ pub(super) struct Event {
     rules: Vec<RRuleSet>,
     more: Vec<(Moment, Lasts)>,
     except: Vec<Moment>,
+    except_rules: Vec<RRuleSet>,
+    changes: Vec<Change>,
+}
+
+/// What becomes of the occurrences from one on.
+#[derive(Debug)]
+struct Change {
+    from: Timestamp,
+    /// `None`: there are none, or they are an event of their own.
+    to: Option<Changed>,
+}
+
+/// How they are instead: so much later by the clock on the wall, with the zone of `start`.
+#[derive(Debug)]
+struct Changed {
+    later: SignedDuration,
+    start: Moment,
+    lasts: Lasts,
+    title: String,
 }
 
 impl Event {
@@ -42,11 +63,9 @@ impl Event {
         })?;
         let start = Moment::read(&start.value, start, zones)?;
         let lasts = lasts(event, &start, zones)?;
-        if let Some(old) = event.find("EXRULE") {
-            let hint = "write the exceptions as `EXDATE`";
-            return Err(Mistake::new(old.line, "`EXRULE` is no longer part of iCalendar", hint));
-        }
-        let rules = event.all("RRULE").map(|rule| recurring(rule, &start)).collect::<Result<_, _>>()?;
+        let rules = |name| event.all(name).map(|rule| recurring(rule, &start)).collect::<Result<_, _>>();
+        // Of RFC 2445; the one after it took it out again, and files still have it.
+        let (rules, except_rules) = (rules("RRULE")?, rules("EXRULE")?);
         let mut more = Vec::new();
         for property in event.all("RDATE") {
             for text in property.value.split(',') {
@@ -57,10 +76,12 @@ impl Event {
         for property in event.all("EXDATE") {
             except.extend(Moment::all(property, zones)?);
         }
+        let id = event.find("RECURRENCE-ID");
         Ok(Self {
             uid: event.text("UID"),
             sequence: event.text("SEQUENCE").trim().parse().unwrap_or(0),
-            replaces: event.find("RECURRENCE-ID").map(|id| replaced(id, zones)).transpose()?,
+            replaces: id.map(|id| Moment::read(&id.value, id, zones)).transpose()?,
+            is_for_good: id.is_some_and(is_for_good),
             is_cancelled: event.text("STATUS").eq_ignore_ascii_case("CANCELLED"),
             title: event.text("SUMMARY"),
             start,
@@ -68,6 +89,8 @@ impl Event {
             rules,
             more,
             except,
+            except_rules,
+            changes: Vec::new(),
         })
     }
 
@@ -81,6 +104,50 @@ impl Event {
         self.except.push(occurrence);
     }
 
+    /// Occurrences from one on are as a change says, none if it is cancelled, and its own if it recurs by itself.
+    pub(super) fn change_from(&mut self, change: &Self) {
+        let Some((id, from)) = change.replaces.as_ref().and_then(|id| Some((id, id.instant()?))) else {
+            return;
+        };
+        let before = if id.is_day { id.wall } else { self.start.zone.to_datetime(from) };
+        let to = (!change.is_cancelled && !change.recurs()).then(|| Changed {
+            later: change.start.wall.duration_since(before),
+            start: change.start.clone(),
+            lasts: change.lasts,
+            title: change.title.clone(),
+        });
+        self.changes.push(Change { from, to });
+        self.changes.sort_by_key(|change| change.from);
+    }
+
+    /// Whether it has occurrences besides its start.
+    pub(super) fn recurs(&self) -> bool {
+        !self.rules.is_empty() || !self.more.is_empty()
+    }
+
+    /// An occurrence as the last change before it says, if it still is one.
+    fn frozen(&self, start: Moment, lasts: Lasts) -> Option<Frozen> {
+        let begins = start.instant()?;
+        let (start, lasts, title) = match self.changes.iter().rfind(|change| change.from <= begins) {
+            None => (start, lasts, &self.title),
+            Some(Change { to, .. }) => {
+                let to = to.as_ref()?;
+                let wall = start.wall.checked_add(to.later).ok()?;
+                (Moment { wall, ..to.start.clone() }, to.lasts, &to.title)
+            }
+        };
+        Some(Frozen { from: start.instant()?, until: lasts.after(&start)?, title: title.clone() })
+    }
+
+    /// How far from its own time an occurrence may freeze.
+    fn reach(&self) -> SignedDuration {
+        let changed = self.changes.iter().filter_map(|change| change.to.as_ref());
+        let reach = changed.map(|to| to.later.abs().saturating_add(to.lasts.at_most())).max();
+        // No clock is further from UTC than a day.
+        let day = SignedDuration::from_hours(24);
+        self.lasts.at_most().max(reach.unwrap_or_default()).saturating_add(day)
+    }
+
     /// Occurrences that touch a stretch of time.
     pub(super) fn between(&self, from: Timestamp, to: Timestamp) -> Vec<Frozen> {
         let begins = |wall| Moment { wall, ..self.start.clone() };
@@ -89,21 +156,18 @@ impl Event {
         let mut starts: Vec<(Moment, Lasts)> =
             std::iter::once(self.start.wall).chain(ruled).map(|wall| (begins(wall), self.lasts)).collect();
         starts.extend(self.more.iter().cloned());
-        let stays = |(start, _): &(Moment, Lasts)| !self.except.iter().any(|except| except.names(start));
-        let frozen = |(start, lasts): (Moment, Lasts)| {
-            let (from, until) = (start.instant()?, lasts.after(&start)?);
-            Some(Frozen { from, until, title: self.title.clone() })
-        };
+        let ruled_out = self.except_rules.iter().flat_map(|rule| self.occurrences(rule, from, to));
+        let except: Vec<Moment> = self.except.iter().cloned().chain(ruled_out.map(begins)).collect();
+        let stays = |(start, _): &(Moment, Lasts)| !except.iter().any(|except| except.names(start));
+        let frozen = |(start, lasts): (Moment, Lasts)| self.frozen(start, lasts);
         let mut found: Vec<Frozen> = starts.into_iter().filter(stays).filter_map(frozen).collect();
         found.retain(|frozen| frozen.from < to && frozen.until > from);
         found
     }
 
     fn occurrences(&self, rule: &RRuleSet, from: Timestamp, to: Timestamp) -> Vec<jiff::civil::DateTime> {
-        // No clock is further from UTC than a day.
-        let day = SignedDuration::from_hours(24);
-        let earliest = from.checked_sub(self.lasts.at_most().saturating_add(day)).unwrap_or(Timestamp::MIN);
-        let latest = to.checked_add(day).unwrap_or(Timestamp::MAX);
+        let earliest = from.checked_sub(self.reach()).unwrap_or(Timestamp::MIN);
+        let latest = to.checked_add(self.reach()).unwrap_or(Timestamp::MAX);
         let bound = |at: Timestamp| {
             DateTime::<Utc>::from_timestamp(at.as_second(), 0).unwrap_or_default().with_timezone(&Tz::UTC)
         };
@@ -169,12 +233,8 @@ fn added(
     }
 }
 
-fn replaced(id: &Property, zones: &Zones<'_>) -> Result<Moment, Mistake> {
-    if id.parameter("RANGE").is_some() {
-        let hint = "end the series with `UNTIL` before it, and write what follows as an event of its own";
-        return Err(Mistake::new(id.line, "changes to an occurrence and all after it are not read", hint));
-    }
-    Moment::read(&id.value, id, zones)
+fn is_for_good(id: &Property) -> bool {
+    id.parameter("RANGE").is_some_and(|range| range.eq_ignore_ascii_case("THISANDFUTURE"))
 }
 
 /// A rule on the clock on the wall. Its `UNTIL` is an instant, or on that clock already.

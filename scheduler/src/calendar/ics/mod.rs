@@ -9,7 +9,7 @@
 //! - `event`: one event with its recurrences
 //!
 //! Every event counts, whoever it is for and however it is shown; what is cancelled does not. A changed occurrence is an
-//! event of its own and an exception of its series.
+//! event of its own and an exception of its series; one that changes all after it as well (`THISANDFUTURE`) changes the series.
 
 mod event;
 mod lines;
@@ -83,13 +83,20 @@ fn settled(events: Vec<Event>) -> Vec<Event> {
     let is_newest = |event: &Event| event.uid.is_empty() || newest[&event.version_of()] == event.sequence;
     let (mut series, mut changed): (Vec<Event>, Vec<Event>) =
         events.into_iter().filter(is_newest).partition(|event| event.replaces.is_none());
-    for change in &changed {
-        let Some(occurrence) = &change.replaces else { continue };
-        series
-            .iter_mut()
-            .filter(|event| event.uid == change.uid)
-            .for_each(|event| event.leave_out(occurrence.clone()));
-    }
+    changed.retain(|change| {
+        let Some(occurrence) = &change.replaces else { return false };
+        let mut stands = true;
+        for event in series.iter_mut().filter(|event| event.uid == change.uid) {
+            if change.is_for_good {
+                event.change_from(change);
+                // The series has its occurrences from now on, unless it recurs by itself.
+                stands = change.recurs();
+            } else {
+                event.leave_out(occurrence.clone());
+            }
+        }
+        stands
+    });
     series.append(&mut changed);
     series.retain(|event| !event.is_cancelled);
     series
