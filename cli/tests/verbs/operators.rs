@@ -588,4 +588,22 @@ fn a_replay_hands_out_what_people_said_of_a_step() {
         let replay = project.aegis(&["replay", "last"]).ended(0);
         assert!(replay.talk.contains(" one") && replay.talk.contains("ok two"), "{}", replay.talk);
     }
+
+#[test]
+fn a_run_that_was_undone_after_its_end_says_so_in_lists() {
+    let project = Project::new(&[(
+        "runbooks/a.rhai",
+        "runbook(#{ title: \"A\", needs: [\"exec:run\"] });
+fn back(name) { exec::run(\"rm\", [name]); }
+step(\"make\", #{ undo: #{ function: \"back\", arguments: [\"made\"] } }, || exec::run(\"touch\", [\"made\"]));
+",
+    )]);
+    project.aegis(&["run", "runbooks/a.rhai"]).ended(0);
+    let before = project.aegis(&["runs"]).ended(0).out;
+    assert!(before.contains("  succeeded  "), "{before}");
+    project.aegis(&["undo", "last", "--operator", "kim"]).ended(0);
+    let after = project.aegis(&["runs"]).ended(0).out;
+    assert!(after.contains("  succeeded (undone)  "), "{after}");
+    let listed = project.aegis(&["runs", "--output", "json"]).ended(0).json().remove(0);
+    assert_eq!(listed[0]["undone"]["by"], "kim", "{listed}");
 }

@@ -306,6 +306,24 @@ fn who_breaks_the_glass_is_heard_and_a_run_tells_what_its_header_declares() {
 }
 
 #[test]
+fn a_channel_that_no_target_has_is_a_mistake_on_the_sandbox_as_anywhere() {
+    let schedule = |name: &str, channel: &str| {
+        format!(
+            "[schedules.{name}]\nrunbook = \"runbooks/tick.rhai\"\nwhen = \"@daily\"\nnotify = \"{channel}\"\n"
+        )
+    };
+    let project = project(&format!("{}{}", schedule("wrong", "opz"), schedule("rehearsed", "pager")));
+    let config = "[targets.prod.notify.pager]\ntype = \"slack\"\nurl = \"env:PAGER\"\n";
+    project.write("aegis.toml", config);
+    let listed = project.aegis(&["schedule", "ls"]).ended(2);
+    assert!(listed.out.contains("rehearsed") && !listed.out.contains("wrong"), "{}", listed.out);
+    saying(
+        &listed,
+        &["target `sandbox` has no notification channel `opz`", "did you mean `ops`?", "schedules.toml:4:10"],
+    );
+}
+
+#[test]
 fn what_is_told_while_effects_are_halted_is_told_afterwards() {
     let project = project(
         "[schedules.second]\nrunbook = \"runbooks/late.rhai\"\nwhen = \"every 1s\"\nnotify = { failed = \"ops\" }\n",

@@ -10,7 +10,7 @@ use crate::project::Project;
 use crate::sandbox::Up;
 use crate::serving::Serving;
 use crate::triggers::{
-    EVENT, GROW, IMPORT, LOGIN, PUT, SENDER, alert, history, next_second, notification, put, seconds,
+    EVENT, GROW, IMPORT, LOGIN, PUT, READER, SENDER, alert, history, next_second, notification, put, seconds,
     standard, tokens, until,
 };
 
@@ -155,4 +155,52 @@ fn what_both_find_in_a_cluster_and_in_a_bucket_starts_one_run() {
         assert_eq!((runs, records.len()), (2, 2), "{records:?}");
     }
     engines.into_iter().for_each(|engine| drop(engine.stop()));
+}
+
+#[test]
+fn that_windows_and_freezes_have_mistakes_is_told_to_people_once_and_seen_by_whoever_looks() {
+    let server = PostgresServer::start();
+    let wrong = "[freezes.x]\nfrom = \"tomorrow\"\nuntil = \"2030-01-01\"\n";
+    let right = "[freezes.x]\nfrom = \"2020-01-01\"\nuntil = \"2020-01-02\"\n";
+    let grow = "[schedules.grow]\nrunbook = \"runbooks/grow.rhai\"\nwhen = \"@yearly\"\nparams = { volume = \"a\" }\n";
+    let project = project(&server, "", &format!("{grow}{wrong}"));
+    let mut engines = engines(&project, &[]);
+    engines.iter_mut().for_each(|engine| drop(engine.hears("shut")));
+    let notices = || {
+        let runs = project.aegis(&["runs", "--output", "json"]).ended(0).json().remove(0);
+        let runs = runs.as_array().unwrap().clone();
+        runs.iter().filter(|run| run["runbook"] == "notice" && run["status"] == "succeeded").count()
+    };
+    until("the message", || notices() == 1);
+    let seen = |engine: &Serving, value: u8| {
+        let page = engine.ask("GET", "/metrics", &[], "").with(200).body;
+        page.contains(&format!("aegis_scheduler_last_reload_successful {value}\n"))
+    };
+    let bearer = format!("Bearer {READER}");
+    for engine in &engines {
+        assert!(seen(engine, 0));
+        let health = engine.ask("GET", "/healthz", &[], "").with(200).body;
+        assert!(health.contains("ok\n1 mistake in the project"), "{health}");
+        let read = engine.ask("GET", "/v1/project", &[("Authorization", &bearer)], "").with(200).json();
+        assert_eq!((&read["shut"], &read["mistakes"][0]["line"]), (&true.into(), &6.into()), "{read}");
+    }
+    let explained = project.aegis(&["schedule", "explain", "grow"]).ended(2);
+    assert!(explained.talk.contains("schedules.toml:6"), "{}", explained.talk);
+
+    // Mended, and wrong again: what was right once stands, and nobody has to be told.
+    project.write("schedules.toml", &format!("{grow}{right}"));
+    engines.iter_mut().for_each(|engine| drop(engine.hears("opened")));
+    assert!(engines.iter().all(|engine| seen(engine, 1)));
+    project.write("schedules.toml", &format!("{grow}{wrong}"));
+    until("the next mistake", || engines.iter().all(|engine| seen(engine, 0)));
+    let read = engines[0].ask("GET", "/v1/project", &[("Authorization", &bearer)], "").with(200).json();
+    assert_eq!(
+        (&read["shut"], read["mistakes"].as_array().map(Vec::len)),
+        (&false.into(), Some(1)),
+        "{read}"
+    );
+    for engine in engines {
+        engine.stop();
+    }
+    assert_eq!(notices(), 1);
 }

@@ -20,7 +20,7 @@ pub(crate) const GROW: &str = "runbook(#{ title: \"Grows\", needs: [], params: #
 
 /// Who tells of alerts has this.
 pub(crate) const SENDER: &str = "sender-token";
-const READER: &str = "reader-token";
+pub(crate) const READER: &str = "reader-token";
 
 fn token(name: &str, token: &str, role: &str) -> String {
     use sha2::Digest;
