@@ -95,7 +95,7 @@ fn the_examples_of_the_schedules_page_are_read_and_its_commands_work_in_order() 
     let page = std::fs::read_to_string(root().join("docs/schedules.md")).unwrap();
     let project = Project::new("");
     let (tables, books) = (blocks(&page, "toml"), blocks(&page, "rhai"));
-    assert_eq!((tables.len(), books.len()), (4, 1));
+    assert_eq!((tables.len(), books.len()), (5, 1));
     std::fs::create_dir(project.path().join("runbooks")).unwrap();
     std::fs::write(project.path().join("runbooks/backup.rhai"), books[0]).unwrap();
     for (name, params) in
@@ -108,7 +108,7 @@ fn the_examples_of_the_schedules_page_are_read_and_its_commands_work_in_order() 
     }
     std::fs::write(project.path().join("alert.json"), r#"{"version":"4","alerts":[]}"#).unwrap();
     std::fs::write(project.path().join("schedules.toml"), tables[..3].join("\n\n")).unwrap();
-    std::fs::write(project.path().join("aegis.toml"), tables[3]).unwrap();
+    std::fs::write(project.path().join("aegis.toml"), tables[3..].join("\n")).unwrap();
     let check = project.output(&["check"]);
     assert!(check.status.success(), "{}", both(&check));
     let blocks = blocks(&page, "console");

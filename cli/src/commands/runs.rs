@@ -39,7 +39,7 @@ struct Undone {
     at: Timestamp,
 }
 
-/// Journals are read only of runs that may be in Jobs, and of those that people decided about after they had ended.
+/// Journals are read only of runs that may be in Jobs, and of those that people took back.
 fn line(context: &Context, store: &dyn Store, run: RunRecord) -> Result<Line, StoreError> {
     let is_open = matches!(run.status, Status::Running | Status::Interrupted | Status::Waiting);
     let target = context.settings.config.target(&run.target).ok();
@@ -49,7 +49,8 @@ fn line(context: &Context, store: &dyn Store, run: RunRecord) -> Result<Line, St
         let placed = stored::placed(&store.entries(run, 0)?);
         line.word = placed.as_ref().map(word);
         line.place = placed.map(|placed| tree::place(&placed));
-    } else if !is_open && store.standing(run)?.is_some_and(|standing| standing.decided) {
+    } else if !is_open && undone(&store.decisions(run, 0)?.0).is_some() {
+        // It may have been taken up again since.
         line.undone = undone(&store.entries(run, 0)?);
     }
     Ok(line)
