@@ -588,6 +588,7 @@ fn a_replay_hands_out_what_people_said_of_a_step() {
         let replay = project.aegis(&["replay", "last"]).ended(0);
         assert!(replay.talk.contains(" one") && replay.talk.contains("ok two"), "{}", replay.talk);
     }
+}
 
 #[test]
 fn a_run_that_was_undone_after_its_end_says_so_in_lists() {
