@@ -370,6 +370,24 @@ fn a_list_of_runs_that_was_written_into_is_told_and_not_gone_by() {
     let gone_on = project.output(&["retry", "last"]);
     assert!(both(&gone_on).contains("on purpose"), "{}", both(&gone_on));
     assert!(project.output(&["undo", "last"]).status.success());
+    // One row that cannot be read makes no other unreadable.
+    assert_eq!(project.output(&["run", "book.rhai"]).status.code(), Some(1));
+    let journal = rusqlite::Connection::open(project.path().join("state/journal.db")).unwrap();
+    let change = "UPDATE runs SET started = 'zzz', title = x'ff00' WHERE target = 'elsewhere'";
+    assert_eq!(journal.execute(change, []).unwrap(), 1);
+    assert_eq!(journal.execute("UPDATE entries SET body = x'00ff' WHERE seq = 2", []).unwrap(), 2);
+    drop(journal);
+    let verified = project.output(&["verify"]);
+    assert_eq!(verified.status.code(), Some(STATE));
+    for part in ["the title in the list", "the start in the list", "record 2: its hash does not fit"] {
+        assert!(both(&verified).contains(part), "`{part}` is missing: {}", both(&verified));
+    }
+    assert!(project.output(&["runs"]).status.success());
+    let journal = rusqlite::Connection::open(project.path().join("state/journal.db")).unwrap();
+    assert_eq!(journal.execute("DELETE FROM runs WHERE target = 'elsewhere'", []).unwrap(), 1);
+    drop(journal);
+    let verified = project.output(&["verify"]);
+    assert!(both(&verified).contains("the run in the list of runs: it is missing"), "{}", both(&verified));
 }
 
 #[test]

@@ -114,7 +114,7 @@ verbs! {
         "aegis undo last",
         "aegis undo k3f9 --note 'the release is withdrawn'",
     ];
-    /// List effects that could be taken back and are not.
+    /// List effects of runs that did not succeed, and of drills, that could be taken back and are not.
     Leftovers = leftovers, [
         "aegis leftovers",
         "aegis leftovers last",

@@ -46,6 +46,11 @@ impl<'a> Next<'a> {
         format!("aegis {verb} {}{yes}{}", self.run, if held { BREAK_GLASS } else { "" })
     }
 
+    /// True when nothing is asked any more.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.pending.is_empty()
+    }
+
     /// What answers the questions that are open, a line each; several are named.
     pub(crate) fn approvals(&self) -> Vec<String> {
         let open = |wait: &&Pending| matches!(wait.wait, Wait::Approval { .. });

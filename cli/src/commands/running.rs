@@ -167,7 +167,12 @@ fn ending(context: &Context, conclusion: &Conclusion) -> String {
         (Some(Verdict::Failed), _) => format!("failed: {run}\n  next: {}", line("retry")),
         (Some(Verdict::Cancelled), _) => format!("cancelled: {run}"),
         (None, Some(Stop::Waiting(error))) => {
+            let answered =
+                || context.store().is_ok_and(|store| Next::of(context, &*store, run).is_answered());
             let next = match codes::explain(&error.code).map(|entry| entry.code) {
+                Some(codes::UNKNOWN | codes::WAITING) if answered() => {
+                    return format!("{}: {run}\n  answered since; next: {}", error.message, line("resume"));
+                }
                 Some(codes::UNKNOWN) => format!("aegis show {run}, then aegis mark-done, skip or retry"),
                 Some(codes::HALTED) => format!("aegis unhalt, then {}", line("resume")),
                 Some(codes::DECLINED) => line("resume"),

@@ -6,6 +6,7 @@ use aegis_engine::journal::{Act, Body, Entry, Placement, Status, Wait};
 use aegis_engine::report::Report;
 use aegis_engine::run::operate::{Pending, pending};
 use aegis_engine::run::stored::{self, Placed};
+use aegis_engine::run::undo::owed;
 use aegis_engine::text::{list, printable, shell_word};
 use clap::Args;
 use serde_json::json;
@@ -71,7 +72,7 @@ fn head(case: &Case, entries: &[Entry], report: &Report, placed: Option<&Placed>
             _ => write!(status, ": {} (next: {})", left(entries), case.next().line("resume")),
         };
     }
-    status.push_str(&undone(entries));
+    status.push_str(&undone(entries, owed(entries).len()));
     let by = &record.person.0;
     let plan = if report.changes.is_empty() { "none" } else { &report.plan_hash };
     let mut rows = vec![
@@ -144,11 +145,15 @@ fn left(entries: &[Entry]) -> String {
 }
 
 /// Who took an ended run back, and when.
-fn undone(entries: &[Entry]) -> String {
+fn undone(entries: &[Entry], left: usize) -> String {
     let last = entries.iter().rev().find_map(|entry| match &entry.body {
         Body::Resumed { .. } => Some(String::new()),
         Body::Decided { act: Act::Undo, person, .. } => {
-            Some(format!(", undone by {} at {}", person.0, entry.at.strftime("%Y-%m-%d %H:%M:%SZ")))
+            let at = entry.at.strftime("%Y-%m-%d %H:%M:%SZ");
+            Some(match left {
+                0 => format!(", undone by {} at {at}", person.0),
+                left => format!(", undone in part by {} at {at}, {left} left (aegis leftovers)", person.0),
+            })
         }
         _ => None,
     });

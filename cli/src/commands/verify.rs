@@ -12,6 +12,10 @@ use crate::exit::Exit;
 use crate::view::failure::Failure;
 use crate::view::table;
 
+/// What can be done about a list of runs that somebody wrote into.
+const LISTED: &str = "find out who wrote into the list, only aegis does; a backup has it as it was. What goes on with a \
+                      run, or takes it back, goes by its records";
+
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
     /// Only this run. Default: all of them.
@@ -36,7 +40,10 @@ impl Verify {
             Some(run) => vec![Case::open(global, run)?.record],
             None => store.runs()?,
         };
-        let verified = runs.iter().map(|record| verify(&*store, record)).collect::<Result<Vec<_>, _>>()?;
+        let unlisted = if self.run.is_none() { store.unlisted()? } else { Vec::new() };
+        let listed = runs.iter().map(|record| verify(&*store, record));
+        let unlisted = unlisted.into_iter().map(|run| verify_unlisted(&*store, run));
+        let verified = listed.chain(unlisted).collect::<Result<Vec<_>, _>>()?;
         table::list(global, &verified, &["RUN", "ENTRIES", "CHAIN", "HEAD"], |run| {
             let examined = &run.examined;
             vec![run.run.clone(), examined.entries.to_string(), run.chain(), examined.head.clone()]
@@ -73,6 +80,15 @@ fn verify(store: &dyn Store, record: &RunRecord) -> Result<Verified, Failure> {
     examined.damages.extend(listed);
     let next = next(record, &examined.damages);
     Ok(Verified { run: record.id.clone(), examined, next })
+}
+
+/// A run that somebody took out of the list.
+fn verify_unlisted(store: &dyn Store, run: String) -> Result<Verified, Failure> {
+    let mut examined = store.examine(&run)?;
+    let why = "it is missing, and the run has records".to_owned();
+    examined.damages.push(Damage { part: Part::Listed { about: "run" }, why });
+    let next = Some(LISTED.to_owned());
+    Ok(Verified { run, examined, next })
 }
 
 /// The chain holds without its last records as well; the list of runs knows how the run stood. Both are looked at again
@@ -115,11 +131,7 @@ fn next(record: &RunRecord, damages: &[Damage]) -> Option<String> {
     let only_texts = damages.iter().all(|damage| matches!(damage.part, Part::Text { .. }));
     Some(match record.status {
         _ if damages.is_empty() => return None,
-        _ if only_listed => {
-            "find out who wrote into the list: only aegis does. What goes on with the run, or takes it \
-                             back, goes by its records"
-                .to_owned()
-        }
+        _ if only_listed => LISTED.to_owned(),
         _ if !only_texts => format!(
             "keep a copy of the state directory, then bring it back from a backup; without one, see in \
              `logs/{run}.jsonl` what the run did, look at the system, and start anew (aegis explain A0204)"

@@ -89,17 +89,16 @@ impl HostFunction for Ask {
         if let Some(answer) = known.as_ref().and_then(|asked| asked.settled(&arguments)) {
             return answer;
         }
-        let since = match known {
-            Some(asked) => asked.since,
-            None => control.wait_for(Wait::Approval {
-                question: arguments.question.clone(),
-                quorum: arguments.quorum,
-                approvers: arguments.approvers.clone(),
-                subject: subject.clone(),
-                until: until(context.now(), arguments.timeout),
-            })?,
-        };
+        let since = known.map_or_else(|| context.now(), |asked| asked.since);
         let until = until(since, arguments.timeout);
+        // Said again by each process: the run waits, and has not been cut off.
+        control.wait_for(Wait::Approval {
+            question: arguments.question.clone(),
+            quorum: arguments.quorum,
+            approvers: arguments.approvers.clone(),
+            subject: subject.clone(),
+            until,
+        })?;
         loop {
             let entries = control.entries()?;
             let asked = Asked::of(&entries, &control.call, &subject);
@@ -176,7 +175,8 @@ impl<'a> Asked<'a> {
         for entry in entries {
             match &entry.body {
                 Body::Waiting { call: of, wait: Wait::Approval { subject: about, .. } } if of == call => {
-                    asked = (about == subject).then(|| Self { since: entry.at, answers: Vec::new() });
+                    let new = || Self { since: entry.at, answers: Vec::new() };
+                    asked = (about == subject).then(|| asked.take().unwrap_or_else(new));
                 }
                 Body::Decided { act: Act::Retry { forget }, .. } if forget.iter().any(|key| key == call) => {
                     asked = None;

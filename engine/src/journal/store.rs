@@ -48,6 +48,12 @@ pub trait Store: Send + Sync + 'static {
     /// When the store cannot be read. What is damaged is no error.
     fn examine(&self, run: &str) -> Result<Examined, StoreError>;
 
+    /// Runs that have records and are not in the list of runs: somebody took them out.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn unlisted(&self) -> Result<Vec<String>, StoreError>;
+
     /// What people decided about a run after a position, and up to which one was looked: it is looked often while a run
     /// is under way, and never at the same entries twice.
     ///

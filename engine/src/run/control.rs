@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::interrupt::Stop;
@@ -26,11 +25,10 @@ impl Control {
         self.session.store.entries(&self.session.run, 0).map_err(|error| stored(&error))
     }
 
-    /// Journals that the run waits; answers since when.
-    pub(crate) fn wait_for(&self, wait: Wait) -> Result<Timestamp, CallError> {
+    /// Journals that the run waits.
+    pub(crate) fn wait_for(&self, wait: Wait) -> Result<(), CallError> {
         let waiting = Body::Waiting { call: self.call.clone(), wait };
-        self.session.journal.commit(waiting).map_err(|error| stored(&error))?;
-        Ok(self.session.clock.now())
+        self.session.journal.commit(waiting).map_err(|error| stored(&error))
     }
 
     /// The run goes on.

@@ -15,7 +15,7 @@ use crate::codes;
 use crate::error::CallError;
 use crate::function::{Effect, Probe, UndoCall};
 use crate::gate::halted;
-use crate::journal::{Body, Outcome, Place};
+use crate::journal::{Body, Entry, Outcome, Place};
 
 /// An effect that can be taken back and has not been.
 #[derive(Debug, Clone, PartialEq)]
@@ -87,6 +87,12 @@ impl Ledger {
     fn lock(&self) -> MutexGuard<'_, Vec<Debt>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What could be taken back of a stored run and is not, in the order it was made.
+#[must_use]
+pub fn owed(entries: &[Entry]) -> Vec<Debt> {
+    Ledger::of(&Recorded::of(entries)).below("")
 }
 
 /// Takes back everything below a place, newest first. A failure does not stop the rest; it stays in the

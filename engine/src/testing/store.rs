@@ -41,6 +41,10 @@ where
         self.inner.entries(run, after)
     }
 
+    fn unlisted(&self) -> Result<Vec<String>, StoreError> {
+        self.inner.unlisted()
+    }
+
     fn examine(&self, run: &str) -> Result<Examined, StoreError> {
         self.inner.examine(run)
     }

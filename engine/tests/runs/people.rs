@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use aegis_engine::clock::{Clock, SystemClock};
 use aegis_engine::diagnostic::Diagnostic;
-use aegis_engine::journal::{Body, Entry, Halt, Person, Store, Verdict, Wait};
+use aegis_engine::journal::{Body, Entry, Halt, Person, Status, Store, Verdict, Wait};
 use aegis_engine::run::confirm::{Answer, Confirm, Proposal};
 use aegis_engine::run::engine::EngineError;
 use aegis_engine::run::operate::{Decider, Desk, Pending};
@@ -539,6 +539,67 @@ fn a_fork_has_everything_before_a_step() {
         forked.failure
     );
     assert_eq!(bench.world.lines(), ["once mail", "change x", "change y", "change y"]);
+}
+
+#[test]
+fn a_fork_from_a_branch_leaves_the_branches_beside_it_as_they_are() {
+    let script = r#"
+        parallel(["a", "b"], |branch| {
+            step(`first ${branch}`, || world::once(`${branch}1`));
+            step(`second ${branch}`, || world::once(`${branch}2`));
+        });
+        step("end", || world::once("end"));
+    "#;
+    let bench = Bench::new();
+    let run = bench.run(script).run;
+    let desk = Desk { store: &*bench.store, clock: &SystemClock };
+    let before = desk.find("last").unwrap().started;
+    for (from, made) in [("second a", vec!["once a2"]), ("first b", vec!["once b1", "once b2"])] {
+        bench.world.log.lock().unwrap().clear();
+        let fork = desk.fork(&run, from, &decider(&by("ada"), ""), &format!("fork-{}", &from[..1])).unwrap();
+        assert!(desk.find(&fork).unwrap().started > before, "a fork begins when it is made");
+        assert_eq!(bench.resume(&fork).unwrap().verdict, Some(Verdict::Succeeded));
+        assert_eq!(bench.world.lines(), [&made[..], &["once end"]].concat(), "from {from}");
+    }
+}
+
+#[test]
+fn a_fork_makes_again_what_was_taken_back() {
+    let bench = Bench::new();
+    bench.world.fail("broken", 1);
+    let ended = bench.run(
+        r#"
+        fn back() { world::once("off"); world::once("fragile"); }
+        step("one", || world::change("x", 1));
+        step("two", #{ undo: #{ function: "back" } }, || world::once("on"));
+        step("three", || world::change("broken", 1));
+    "#,
+    );
+    let desk = Desk { store: &*bench.store, clock: &SystemClock };
+    bench.world.fail("fragile", 1);
+    bench.undo(&ended.run);
+    let ada = by("ada");
+    let fork = |id: &str| desk.fork(&ended.run, "three", &decider(&ada, ""), id);
+    assert!(fork("early").unwrap_err().message.ends_with("is taken back in part"));
+    bench.undo(&ended.run);
+    assert_eq!(bench.resume(&fork("late").unwrap()).unwrap().verdict, Some(Verdict::Succeeded));
+    assert_eq!(bench.world.things.lock().unwrap()["x"], json!(1));
+    assert_eq!(bench.world.performed("once on"), 2);
+}
+
+#[test]
+fn who_waits_says_so_in_every_process_and_keeps_its_answers() {
+    let bench = Bench::new();
+    let run = bench.run(r#"approval::ask("go?", #{ quorum: 2, timeout: "1h" });"#).run;
+    let desk = Desk { store: &*bench.store, clock: &SystemClock };
+    let first = desk.pending(&run).unwrap().remove(0);
+    desk.approve(&run, None, &decider(&by("grace"), "")).unwrap();
+    assert_eq!(bench.resume(&run).unwrap().verdict, None);
+    assert_eq!(desk.find(&run).unwrap().status, Status::Waiting);
+    let open = desk.pending(&run).unwrap();
+    assert_eq!((open.len(), open[0].since, open[0].approved_by.len()), (1, first.since, 1));
+    desk.approve(&run, None, &decider(&by("joan"), "")).unwrap();
+    assert_eq!(bench.resume(&run).unwrap().verdict, Some(Verdict::Succeeded));
 }
 
 #[test]

@@ -387,6 +387,29 @@ fn what_an_undo_that_was_killed_may_have_taken_back_is_made_again_by_a_retry() {
 }
 
 #[test]
+fn a_step_that_failed_and_was_survived_is_made_again_when_all_was_taken_back() {
+    let script = r#"
+        step("a", || world::change("x", 1));
+        try { step("b", OPTIONS, || { world::change("y", 2); world::change("broken", 1); }); } catch {}
+        world::change("z", 3);
+        if world::read("go") == () { throw "enough"; }
+    "#;
+    for (options, y) in [("#{}", json!(2)), (r#"#{ on_failure: "undo" }"#, json!(null))] {
+        let bench = Bench::new();
+        bench.world.fail("broken", 1);
+        let ended = bench.run(&script.replace("OPTIONS", options));
+        bench.undo(&ended.run);
+        bench.world.things.lock().unwrap().insert("go".into(), json!(1));
+        let ended = bench.retry_with(&ended.run, None).unwrap();
+        assert_eq!(ended.verdict, Some(Verdict::Succeeded), "{:?}", ended.failure);
+        let things = bench.world.things.lock().unwrap();
+        assert_eq!((&things["x"], &things["y"], &things["z"]), (&json!(1), &y, &json!(3)), "{options}");
+        drop(things);
+        assert_eq!(bench.replay(&ended.run).verdict, Some(Verdict::Succeeded), "{options}");
+    }
+}
+
+#[test]
 fn nothing_goes_forward_from_what_is_half_taken_back() {
     let bench = Bench::new();
     bench.world.fail("fragile", 1);

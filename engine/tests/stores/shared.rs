@@ -104,7 +104,7 @@ fn a_server_that_is_not_there_is_told_without_the_password() {
     assert_eq!(error.code().0, "A0302");
     assert_eq!(
         error.to_string(),
-        "the database `127.0.0.1:1/aegis` cannot be reached: no connection within 3 s"
+        "the database `127.0.0.1:1/aegis` cannot be reached: no connection within 3 s: connection refused"
     );
     assert!(!format!("{error:?} {:?}", error.hint()).contains("hunter22"));
 }

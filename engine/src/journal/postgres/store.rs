@@ -128,6 +128,13 @@ impl Store for PostgresStore {
         stored::checked(run, after, previous, &entries)
     }
 
+    fn unlisted(&self) -> Result<Vec<String>, StoreError> {
+        self.read(async |connection, _| {
+            let sql = "SELECT DISTINCT run FROM entries WHERE run NOT IN (SELECT id FROM runs)";
+            Ok(sqlx::query_scalar(sql).fetch_all(connection).await?)
+        })
+    }
+
     fn examine(&self, run: &str) -> Result<Examined, StoreError> {
         recovery::examined(run, &self.stored(run, 0)?.1, |hash| self.text(hash))
     }

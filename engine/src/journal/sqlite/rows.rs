@@ -1,6 +1,7 @@
 //! What tables hold, as the journal's own types, and the list of runs, which follows from their entries.
 
 use jiff::Timestamp;
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, params};
 
 use crate::journal::stored::StoredEntry;
@@ -37,16 +38,27 @@ pub(super) fn record(transaction: &Connection, run: &str, at: &str, body: &Body)
     Ok(())
 }
 
+/// A text, whatever somebody wrote in its place: one row that is damaged makes no other unreadable, and its hash, or the
+/// run's first record, tells that it is.
+pub(super) fn words(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
+    Ok(match row.get_ref(column)? {
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        ValueRef::Null => String::new(),
+        ValueRef::Integer(number) => number.to_string(),
+        ValueRef::Real(number) => number.to_string(),
+    })
+}
+
 pub(super) fn run_record(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
     Ok(RunRecord {
-        id: row.get(0)?,
-        title: row.get(1)?,
-        runbook: row.get(2)?,
-        target: row.get(3)?,
-        person: Person(row.get(4)?),
-        status: Status::of(&row.get::<_, String>(5)?),
-        started: timestamp(row, 6)?,
-        updated: timestamp(row, 7)?,
+        id: words(row, 0)?,
+        title: words(row, 1)?,
+        runbook: words(row, 2)?,
+        target: words(row, 3)?,
+        person: Person(words(row, 4)?),
+        status: Status::of(&words(row, 5)?),
+        started: words(row, 6)?.parse().unwrap_or_default(),
+        updated: words(row, 7)?.parse().unwrap_or_default(),
     })
 }
 
@@ -63,5 +75,5 @@ fn timestamp(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
 
 /// `seq, at, body, hash`.
 pub(super) fn stored_entry(row: &Row<'_>) -> rusqlite::Result<StoredEntry> {
-    Ok(StoredEntry { seq: row.get(0)?, at: row.get(1)?, body: row.get(2)?, hash: row.get(3)? })
+    Ok(StoredEntry { seq: row.get(0)?, at: words(row, 1)?, body: words(row, 2)?, hash: words(row, 3)? })
 }

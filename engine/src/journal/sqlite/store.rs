@@ -9,7 +9,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::claims::{self, Unclaimed, is_claimed};
 use super::database::Database;
-use super::rows::{lease, record, run_record, stored_entry};
+use super::rows::{lease, record, run_record, stored_entry, words};
 use super::tables;
 use crate::journal::recovery::{self, Examined};
 use crate::journal::store::{Halt, Lease, RunRecord, Standing, Status, Store, StoreError};
@@ -94,6 +94,11 @@ impl Store for SqliteStore {
         recovery::examined(run, &self.stored(run, 0)?, |hash| self.text(hash))
     }
 
+    fn unlisted(&self) -> Result<Vec<String>, StoreError> {
+        let sql = "SELECT DISTINCT run FROM entries WHERE run NOT IN (SELECT id FROM runs)";
+        self.database.select(sql, [], |row| words(row, 0))
+    }
+
     fn decisions(&self, run: &str, after: u64) -> Result<(Vec<Entry>, u64), StoreError> {
         let sql = "SELECT seq FROM entries WHERE run = ?1 ORDER BY seq DESC LIMIT 1";
         let last = self.database.find(sql, params![run], |row| row.get(0))?.unwrap_or(after).max(after);
@@ -156,7 +161,7 @@ impl Store for SqliteStore {
 
     fn text(&self, hash: &str) -> Result<String, StoreError> {
         let sql = "SELECT text FROM texts WHERE hash = ?1";
-        let text = self.database.find(sql, params![hash], |row| row.get::<_, String>(0))?;
+        let text = self.database.find(sql, params![hash], |row| words(row, 0))?;
         stored::text(hash, text)
     }
 

@@ -4,46 +4,42 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
+use super::outcomes::half_undone;
 use super::{Decider, Desk, stored_error};
 use crate::codes;
 use crate::error::CallError;
 use crate::journal::{Act, Body, Entry, Person, Started};
 use crate::run::engine::EngineError;
-use crate::run::recorded::{Recorded, is_below, is_of_undo};
+use crate::run::recorded::{Recorded, above, is_below, is_of_undo};
 use crate::run::stored;
 use crate::text::did_you_mean;
 
 impl Desk<'_> {
-    /// Makes a new run that has everything the old one had before a step. Resume it to go on from there.
+    /// Makes a new run that has everything of the old one but a step and what the script does behind it; branches beside
+    /// it stay. What was taken back is made again. Resume it to go on from there.
     ///
     /// # Errors
-    /// When there is no such step.
+    /// When there is no such step, or the run is taken back in part.
     pub fn fork(&self, run: &str, from: &str, by: &Decider<'_>, id: &str) -> Result<String, CallError> {
         let entries = self.entries(run)?;
-        let cut = entries.iter().position(|entry| is_step(&entry.body, from)).ok_or_else(|| {
+        let step = entries.iter().find(|entry| is_step(&entry.body, from)).ok_or_else(|| {
             let names: Vec<&str> = step_names(&entries).collect();
             let hint = did_you_mean(from, names.iter().copied())
                 .unwrap_or_else(|| format!("its steps are {}", crate::text::list(&names)));
             CallError::new(codes::NOT_POSSIBLE, format!("`{run}` has no step `{from}`")).hint(hint)
         })?;
-        let undone = Recorded::of(&entries).undone;
-        let (before, after) = entries.split_at(cut);
-        let step = entered_step(&entries[cut]);
-        // What the step asks for before it begins is its own.
-        let is_own = |entry: &Entry| {
-            let call = asked_call(entry).or_else(|| happened_call(entry));
-            call.is_some_and(|call| is_below(call, step))
-        };
-        let (calls, steps) = Recorded::of(before).approved();
+        let recorded = Recorded::of(&entries);
+        if let Some(call) = recorded.half_undone().min() {
+            return Err(half_undone(run, call));
+        }
+        let left_out = LeftOut::of(&recorded, entered_step(step));
+        let kept: Vec<Entry> = entries.iter().filter(|entry| !left_out.holds(&entry.body)).cloned().collect();
+        let (calls, steps) = Recorded::of(&kept).approved();
         let approved: BTreeSet<String> = calls.into_iter().chain(steps).collect();
-        let asked: BTreeSet<&str> = before.iter().filter_map(asked_call).collect();
-        // What another branch had begun before may have come to its end later.
-        let late = after.iter().filter(|entry| happened_call(entry).is_some_and(|call| asked.contains(call)));
-        let bodies = before
+        let bodies = kept
             .iter()
-            .chain(late)
-            .filter(|entry| !settles(entry, &approved) && !is_own(entry))
-            .filter_map(|entry| copied(entry, run, from, by.person, &undone));
+            .filter(|entry| !settles(entry, &approved))
+            .filter_map(|entry| copied(entry, run, from, by.person));
         let mut bodies: Vec<(Timestamp, Body)> = bodies.collect();
         let sources = stored::sources(self.store, &entries).map_err(|error| match error {
             EngineError::Call(error) => error,
@@ -51,7 +47,8 @@ impl Desk<'_> {
         })?;
         let texts = sources.iter().map(|(name, text)| (name.to_owned(), text.to_owned())).collect();
         let hashes = self.store.keep_texts(&texts).map_err(|error| stored_error(&error))?;
-        if let Some((_, Body::Started(started))) = bodies.first_mut() {
+        if let Some((at, Body::Started(started))) = bodies.first_mut() {
+            *at = self.clock.now();
             started.sources = hashes;
         }
         self.store.append(id, &bodies).map_err(|error| stored_error(&error))?;
@@ -66,17 +63,39 @@ fn entered_step(entry: &Entry) -> &str {
     }
 }
 
-fn asked_call(entry: &Entry) -> Option<&str> {
-    match &entry.body {
-        Body::Asked { call, .. } => Some(call),
-        _ => None,
-    }
+/// What a fork does itself.
+struct LeftOut<'a> {
+    /// The step it begins with.
+    step: &'a str,
+    /// The steps and blocks around it: they are entered, and not over.
+    around: BTreeSet<&'a str>,
+    /// What the script does behind it, and what was taken back.
+    again: BTreeSet<String>,
 }
 
-fn happened_call(entry: &Entry) -> Option<&str> {
-    match &entry.body {
-        Body::Happened { call, .. } => Some(call),
-        _ => None,
+impl<'a> LeftOut<'a> {
+    fn of(recorded: &Recorded, step: &'a str) -> Self {
+        let mut again: BTreeSet<String> = recorded.followed_from(step).into_iter().collect();
+        again.extend(recorded.not_there(&again));
+        Self { step, around: above(step).collect(), again }
+    }
+
+    fn holds(&self, body: &Body) -> bool {
+        match body {
+            Body::Entered { step: key, .. } | Body::Left { step: key, last: false, .. } => {
+                !self.around.contains(key.as_str()) && self.has(key)
+            }
+            Body::Asked { call: key, .. }
+            | Body::Happened { call: key, .. }
+            | Body::Noted { note: key, .. }
+            | Body::Left { step: key, .. }
+            | Body::Decided { act: Act::Skip { key } | Act::MarkDone { key, .. }, .. } => self.has(key),
+            _ => false,
+        }
+    }
+
+    fn has(&self, key: &str) -> bool {
+        key == self.step || is_below(key, self.step) || self.again.contains(key)
     }
 }
 
@@ -100,13 +119,7 @@ fn settles(entry: &Entry, approved: &BTreeSet<String>) -> bool {
 }
 
 /// An entry as a fork takes it over. Its effects stay the old run's to undo.
-fn copied(
-    entry: &Entry,
-    run: &str,
-    from: &str,
-    person: &Person,
-    undone: &BTreeSet<String>,
-) -> Option<(Timestamp, Body)> {
+fn copied(entry: &Entry, run: &str, from: &str, person: &Person) -> Option<(Timestamp, Body)> {
     let body = match &entry.body {
         Body::Started(started) => Body::Started(Started {
             forked: Some((run.to_owned(), from.to_owned())),
@@ -123,7 +136,6 @@ fn copied(
         {
             return None;
         }
-        Body::Asked { call, .. } | Body::Happened { call, .. } if undone.contains(call) => return None,
         Body::Asked { .. } => {
             let mut asked = entry.body.clone();
             if let Body::Asked { undo, .. } = &mut asked {

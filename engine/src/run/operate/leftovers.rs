@@ -3,8 +3,7 @@
 use super::{Desk, started, stored_error};
 use crate::error::CallError;
 use crate::journal::{Act, Body, Entry, RunRecord, Status};
-use crate::run::recorded::Recorded;
-use crate::run::undo::{Debt, Ledger};
+use crate::run::undo::{Debt, owed};
 
 /// What a run left behind.
 #[derive(Debug)]
@@ -35,6 +34,6 @@ impl Desk<'_> {
         let taken_back = |entry: &Entry| matches!(entry.body, Body::Decided { act: Act::Undo, .. });
         let intended = record.status == Status::Succeeded && !drill && !entries.iter().any(taken_back);
         let counts = !intended || asked_for && drill;
-        Ok(if counts { Ledger::of(&Recorded::of(&entries)).below("") } else { Vec::new() })
+        Ok(if counts { owed(&entries) } else { Vec::new() })
     }
 }

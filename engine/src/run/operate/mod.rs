@@ -198,6 +198,9 @@ pub fn pending(entries: &[Entry]) -> Vec<Pending> {
         match &entry.body {
             // Another script asks again.
             Body::Waiting { wait: Wait::Approval { .. }, .. } if entry.seq < recorded.script_since() => {}
+            // Said again by another process.
+            Body::Waiting { call, wait: Wait::Approval { subject, .. } }
+                if pending.iter().any(|asked| asked.call == *call && asked.wait.is_about(subject)) => {}
             Body::Waiting { call, wait } => {
                 let (call, wait, since) = (call.clone(), wait.clone(), entry.at);
                 let details = recorded.calls.get(&call).and_then(|call| call.arguments.get("details"));

@@ -146,7 +146,7 @@ pub(crate) fn refuse_half_undone(run: &str, recorded: &Recorded) -> Result<(), C
 }
 
 /// Nothing goes forward from what is half taken back.
-fn half_undone(run: &str, call: &str) -> CallError {
+pub(super) fn half_undone(run: &str, call: &str) -> CallError {
     let inverse = inverse_of(call);
     CallError::new(codes::NOT_POSSIBLE, format!("`{call}` of `{run}` is taken back in part")).hint(format!(
         "`aegis undo {run}` takes back the rest; after `aegis skip {run} '{inverse}'` it goes on as if nothing of it were taken back"

@@ -39,21 +39,36 @@ impl Recorded {
     /// undone.
     pub(crate) fn to_retry(&self) -> Vec<String> {
         let mut forget = self.to_try_again(Scope::Run, self.failure.as_deref());
-        forget.extend(self.to_make_again().cloned());
-        let undone = |key: &str| self.undone.contains(key);
-        let calls = self.calls.iter().filter(|(key, call)| match call.outcome {
-            Some(Outcome::Unknown(_)) => true,
-            Some(Outcome::Ok(_)) => undone(key),
-            _ => false,
-        });
-        let steps = self.steps.iter().filter(|(key, step)| match step.outcome() {
-            Some(Outcome::Unknown(_)) => true,
-            Some(Outcome::Ok(_) | Outcome::Skipped(_)) => self.undone.iter().any(|call| is_below(call, key)),
-            _ => false,
-        });
+        let is_unknown = |outcome: Option<&Outcome>| matches!(outcome, Some(Outcome::Unknown(_)));
+        let calls = self.calls.iter().filter(|(_, call)| is_unknown(call.outcome.as_ref()));
+        let steps = self.steps.iter().filter(|(_, step)| is_unknown(step.outcome()));
         let keys = calls.map(|(key, _)| key).chain(steps.map(|(key, _)| key));
         forget.extend(keys.filter(|key| Scope::Run.holds(key)).cloned());
+        forget.extend(self.not_there(&forget));
         forget.into_iter().collect()
+    }
+
+    /// Effects that worked and were taken back, or may have been, and the steps that are over with them inside. What a
+    /// step took back that failed is not missed, unless that step is entered `again`.
+    pub(crate) fn not_there(&self, again: &BTreeSet<String>) -> BTreeSet<String> {
+        let worked = |call: &String| {
+            self.calls.get(call).is_some_and(|call| matches!(call.outcome, Some(Outcome::Ok(_))))
+        };
+        let is_missed = |call: &String| {
+            !self.by_steps.contains(call) || self.steps_around(call).any(|step| again.contains(step))
+        };
+        let calls: BTreeSet<&String> = self
+            .undone
+            .iter()
+            .filter(|call| worked(call) && is_missed(call))
+            .chain(self.to_make_again())
+            .collect();
+        let steps = self.steps.iter().filter(|(key, step)| {
+            let is_over = matches!(step.outcome(), Some(Outcome::Ok(_) | Outcome::Failed(_)));
+            is_over && calls.iter().any(|call| is_below(call, key))
+        });
+        let keys = calls.iter().copied().chain(steps.map(|(key, _)| key));
+        keys.filter(|key| Scope::Run.holds(key)).cloned().collect()
     }
 
     /// Failures that the script did not go on from, what it did because of the one that ended it, and reads since the last
@@ -114,7 +129,7 @@ impl Recorded {
     }
 
     /// A failure that ended it, the steps around it, and what the script did behind them because of it.
-    fn followed_from(&self, key: &str) -> Vec<String> {
+    pub(crate) fn followed_from(&self, key: &str) -> Vec<String> {
         let line: Vec<&str> = self.steps_around(key).chain([key]).collect();
         let next: Vec<&String> = line.iter().flat_map(|key| self.behind(key)).collect();
         let follows = |key: &&String| next.iter().any(|next| key == next || is_below(key, next));

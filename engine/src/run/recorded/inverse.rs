@@ -90,8 +90,9 @@ impl Recorded {
 
     /// The effect is not there any more: with it goes what it covers.
     pub(super) fn was_undone(&mut self, call: &str) {
-        self.undone.extend(self.covered(call));
-        self.undone.insert(call.to_owned());
+        let gone = self.covered(call).into_iter().chain([call.to_owned()]);
+        self.lately.extend(gone);
+        self.undone.extend(self.lately.iter().cloned());
         self.not_undone.remove(call);
     }
 
@@ -111,6 +112,7 @@ impl Recorded {
     /// The call is made anew, or will be: what took it back does not count any more.
     pub(super) fn drop_inverse(&mut self, call: &str) {
         self.undone.remove(call);
+        self.by_steps.remove(call);
         self.not_undone.remove(call);
         let place = inverse_of(call);
         if self.calls.remove(&place).is_none() {

@@ -82,6 +82,10 @@ pub(crate) struct Recorded {
     pub(crate) forgotten: HashMap<String, RecordedCall>,
     pub(crate) steps: HashMap<String, RecordedStep>,
     pub(crate) undone: BTreeSet<String>,
+    /// Of these, what a step took back that failed: the script went on without it.
+    by_steps: BTreeSet<String>,
+    /// Taken back, and nothing was done since.
+    lately: Vec<String>,
     /// Calls of which the last try to take them back failed, and why.
     pub(crate) not_undone: BTreeMap<String, CallError>,
     notes: BTreeSet<String>,
@@ -116,6 +120,15 @@ impl Recorded {
     }
 
     fn take(&mut self, seq: u64, body: &Body) {
+        match body {
+            Body::Asked { call: key, .. } | Body::Entered { step: key, .. } if !is_of_undo(key) => {
+                self.by_steps.extend(self.lately.drain(..));
+            }
+            Body::Ended { .. }
+            | Body::Resumed { .. }
+            | Body::Decided { act: Act::Undo | Act::Cancel, .. } => self.lately.clear(),
+            _ => {}
+        }
         match body {
             Body::Asked { call, frame, ordinal, function, effect, arguments, undo, summary, .. } => {
                 self.children.entry(frame.clone()).or_default().insert(*ordinal, call.clone());
@@ -268,8 +281,9 @@ impl Recorded {
         });
         let calls = calls.flat_map(|call| recorded.covered(call).into_iter().chain([call.clone()]));
         let calls: BTreeSet<String> = calls.chain(recorded.to_make_again().cloned()).collect();
-        let inside = |step: &&String| calls.iter().any(|call| call.starts_with(step.as_str()));
-        let steps = recorded.steps.iter().filter(|(_, step)| step.left.is_some());
+        let inside = |step: &&String| calls.iter().any(|call| is_below(call, step));
+        let is_over = |step: &RecordedStep| !matches!(step.outcome(), None | Some(Outcome::Skipped(_)));
+        let steps = recorded.steps.iter().filter(|(_, step)| is_over(step));
         let steps: Vec<String> = steps.map(|(key, _)| key).filter(inside).cloned().collect();
         calls.into_iter().chain(steps).collect()
     }

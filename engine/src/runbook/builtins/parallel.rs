@@ -14,7 +14,8 @@ pub(super) fn described() -> Builtin {
         summary: "Runs a body for each item side by side and answers the results in the items' order.",
         page: "Each item is a branch with its own place in the journal: a resumed run goes on with the branches that \
                are not done. The body sees copies of the variables around it, and hands its result back. \
-               A branch that waits for people keeps its place among `max` and holds no other back.",
+               A branch that waits for people keeps its place among `max`; \
+               the others go on.",
         example: "parallel([\"a\", \"b\", \"c\"], #{ max: 2, collect: true }, |zone| log(zone))",
     }
 }
