@@ -6,6 +6,9 @@ use std::collections::BTreeMap;
 use aegis_engine::function::Registry;
 use aegis_engine::runbook::{BUILTINS, examine};
 
+/// The function that the example of `undo::with` names.
+const INVERSE: &str = "fn restore_weight(name, weight) { log(name); }\n";
+
 #[test]
 fn every_example_passes_the_checks() {
     let modules = [aegis_engine::builtin::modules(), aegis_stdlib::modules()].concat();
@@ -15,8 +18,8 @@ fn every_example_passes_the_checks() {
     for name in registry.names() {
         let description = registry.function(name).unwrap().description;
         let needs = description.needs().map(|needs| format!("\"{needs}\"")).unwrap_or_default();
-        let text =
-            format!("runbook(#{{ title: \"example\", needs: [{needs}] }});\n{};\n", description.example);
+        let header = format!("runbook(#{{ title: \"example\", needs: [{needs}] }});\n");
+        let text = format!("{header}{INVERSE}{};\n", description.example);
         let path = folder.path().join("example.rhai");
         std::fs::write(&path, text).unwrap();
         let problems = examine(&path, &BTreeMap::new(), &registry, &BUILTINS);

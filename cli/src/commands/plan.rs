@@ -3,9 +3,11 @@
 use aegis_engine::function::Effect;
 use aegis_engine::journal::Verdict;
 use aegis_engine::run::{Mode, Occasion, Start};
+use aegis_engine::runbook::{Risk, Runbook};
 use aegis_engine::text::count;
 use clap::Args;
 
+use super::admission::held_back;
 use super::running::{Watcher, conclude, tell, wait};
 use super::subject::Subject;
 use crate::context::{Context, Global};
@@ -53,7 +55,11 @@ impl Plan {
             }
             let unchanged = report.changes.iter().filter(|change| change.unchanged).count();
             let changes = count(report.changes.len() - unchanged, "change");
-            table::text(&format!("{changes}, {unchanged} already so, plan {}", report.plan_hash));
+            let hash = &report.plan_hash;
+            table::text(&format!(
+                "{changes} to make, {unchanged} already so, plan {hash}; nothing was changed"
+            ));
+            notes(&context, &runbook, &target).iter().for_each(|note| table::text(&format!("note: {note}")));
         }
         if conclusion.verdict == Some(Verdict::Succeeded) {
             if global.json() {
@@ -71,4 +77,16 @@ impl Plan {
         say("the plan ends here");
         Ok(Exit::of_run(&conclusion))
     }
+}
+
+/// What a run meets now before its first change, and a plan does not.
+fn notes(context: &Context, runbook: &Runbook, target: &str) -> Vec<String> {
+    let protected = context.settings.config.target(target).is_ok_and(|target| target.protected);
+    let risk = runbook.header.risk;
+    let held =
+        held_back(context, risk, target).map(|why| format!("a run would be refused now: {}", why.message()));
+    let yes = protected.then(|| format!("`{target}` is protected: a run wants `--yes-on {target}`"));
+    let asks = (protected && risk == Risk::High)
+        .then(|| "a run asks somebody else for an approval before it begins".to_owned());
+    held.into_iter().chain(yes).chain(asks).collect()
 }

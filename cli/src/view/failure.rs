@@ -21,6 +21,18 @@ pub(crate) enum Failure {
     Problems(Problems),
 }
 
+impl Failure {
+    /// Its first sentence.
+    pub(crate) fn message(&self) -> String {
+        match self {
+            Self::Call(error) => error.message.clone(),
+            Self::Problems(problems) => {
+                problems.diagnostics.first().map(|first| first.message.clone()).unwrap_or_default()
+            }
+        }
+    }
+}
+
 impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
         Self::Call(error)

@@ -370,7 +370,7 @@ fn a_plan_shows_the_changes_and_makes_none() {
     let project = Project::new(&[("runbooks/a.rhai", NEEDS_A_FILE)]);
     let plan = project.aegis(&["plan", "runbooks/a.rhai"]).ended(0);
     assert!(plan.out.contains("run `touch touched`"), "{}", plan.out);
-    assert!(plan.out.contains("2 changes, 0 already so, plan "), "{}", plan.out);
+    assert!(plan.out.contains("2 changes to make, 0 already so, plan "), "{}", plan.out);
     assert!(!project.path("touched").exists());
     assert!(runs(&project).is_empty());
 }
@@ -498,11 +498,11 @@ fn lines_to_type_next_have_what_a_protected_target_and_a_shut_window_want() {
             "runbook(#{ title: \"A\", risk: \"high\", needs: [\"exec:run\"] });\nexec::run(\"ls\", [\"wanted\"]);\n",
         ),
         ("aegis.toml", "[targets.prod]\nprotected = true\n"),
+        ("schedules.toml", "[windows.never]\nwhen = \"0 0 1 1 *\"\nlasts = \"1s\"\n"),
     ]);
     let run = ["run", "runbooks/a.rhai", "--target", "prod", "--operator", "ada"];
     let line = "`aegis run runbooks/a.rhai --target prod --operator ada --yes-on prod";
     let refused = project.aegis(&run).ended(3);
-    // High risk on a protected target waits for a window, and there is none.
     assert!(refused.talk.contains(&format!("{line}`")), "{}", refused.talk);
     let glass = ["--yes-on", "prod", "--break-glass", "now"];
     let asked = project.aegis(&[&run[..], &glass].concat()).ended(4);

@@ -160,6 +160,11 @@ fn a_risky_run_on_a_protected_target_waits_for_its_window_or_breaks_the_glass() 
     saying(&project.aegis(&["logs", "last"]).ended(0), &["by ", ", glass broken: certificates end tonight"]);
     let planned = project.aegis(&["plan", "runbooks/risky.rhai", "--target", "prod"]);
     assert_eq!(planned.exit, 0, "{}", planned.talk);
+    for note in
+        ["refused now: no maintenance window", "wants `--yes-on prod`", "asks somebody else for an approval"]
+    {
+        assert!(planned.out.contains(note), "`{note}` is missing: {}", planned.out);
+    }
     // Where nothing is protected, people know what they do.
     saying(&project.aegis(&["run", "runbooks/risky.rhai"]).ended(0), &["went"]);
 }
