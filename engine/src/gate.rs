@@ -136,6 +136,7 @@ impl Call<'_> {
     /// Run mode: plan, confirm, journal, perform.
     fn change(&self) -> Result<Value, Interrupt> {
         self.refuse_halted()?;
+        self.session.check_locks()?;
         let plan = match self.plan() {
             Ok(plan) => plan,
             Err(interrupt) => {
@@ -157,9 +158,14 @@ impl Call<'_> {
         self.perform()
     }
 
+    /// The plan; what takes the effect back is kept for other processes, without its secrets.
     fn plan(&self) -> Result<Plan, Interrupt> {
         let deadline = self.frame.deadline;
-        self.session.block(deadline, self.function.plan(&self.context, &self.opened))
+        let mut plan = self.session.block(deadline, self.function.plan(&self.context, &self.opened))?;
+        if let Some(undo) = &mut plan.undo {
+            undo.arguments = self.session.vault.closed(&undo.arguments);
+        }
+        Ok(plan)
     }
 
     fn probe(&self, recorded: &RecordedCall) -> Result<Probe, Interrupt> {

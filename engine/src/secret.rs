@@ -4,6 +4,7 @@
 //! In JSON a secret is a placeholder (`{"$secret": "<fingerprint>"}`); the vault of the run opens it right
 //! before a host function deserializes its arguments.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -147,6 +148,47 @@ impl Vault {
         json!({ PLACEHOLDER: fingerprint })
     }
 
+    /// As [`Vault::seal`], for a text that was put together from secrets and other text: those are masked already, and
+    /// the rest of it is no secret.
+    #[must_use]
+    fn seal_composed(&self, secret: &Secret) -> Value {
+        let fingerprint = secret.fingerprint(&self.salt);
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        inner.by_fingerprint.entry(fingerprint.clone()).or_insert_with(|| secret.clone());
+        json!({ PLACEHOLDER: fingerprint })
+    }
+
+    /// The same JSON with placeholders where a whole text is a secret: it can be stored and opened again.
+    #[must_use]
+    pub(crate) fn closed(&self, value: &Value) -> Value {
+        match value {
+            Value::String(text) => {
+                let fingerprint = Secret::new(text).fingerprint(&self.salt);
+                let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+                match inner.by_fingerprint.contains_key(&fingerprint) {
+                    true => json!({ PLACEHOLDER: fingerprint }),
+                    false => value.clone(),
+                }
+            }
+            Value::Object(_) if is_placeholder(value) => value.clone(),
+            Value::Object(map) => map.iter().map(|(k, v)| (k.clone(), self.closed(v))).collect(),
+            Value::Array(items) => items.iter().map(|item| self.closed(item)).collect(),
+            other => other.clone(),
+        }
+    }
+
+    /// False where something stands in for a secret that this vault does not have.
+    #[must_use]
+    pub(crate) fn has_all(&self, value: &Value) -> bool {
+        match value {
+            Value::Object(_) if is_placeholder(value) => self.secret(value).is_some(),
+            Value::Object(map) => map.iter().all(|(key, inner)| !key.contains(MASK) && self.has_all(inner)),
+            Value::Array(items) => items.iter().all(|item| self.has_all(item)),
+            Value::String(text) => !text.contains(MASK),
+            _ => true,
+        }
+    }
+
     /// True when a placeholder stands anywhere in the value.
     #[must_use]
     pub fn holds(value: &Value) -> bool {
@@ -189,16 +231,21 @@ impl Vault {
         format!("{OPEN}{fingerprint}{CLOSE}")
     }
 
-    /// The whole string as a secret, when it carries markers.
+    /// The placeholder of a whole string, when it carries markers. What stands beside the secrets in it is not masked
+    /// elsewhere, unless one of them is so short that nothing else would cover it.
     #[must_use]
-    pub(crate) fn composed(&self, text: &str) -> Option<Secret> {
+    pub(crate) fn composed(&self, text: &str) -> Option<Value> {
         if !text.contains(OPEN) {
             return None;
         }
+        let covered = Cell::new(true);
         let plain = replace_markers(text, |fingerprint| {
-            self.secret(&json!({ PLACEHOLDER: fingerprint })).map(|secret| secret.open().to_owned())
+            let secret = self.secret(&json!({ PLACEHOLDER: fingerprint }))?;
+            covered.set(covered.get() && secret.open().len() >= SHORTEST);
+            Some(secret.open().to_owned())
         });
-        Some(Secret::new(plain))
+        let secret = Secret::new(plain);
+        Some(if covered.get() { self.seal_composed(&secret) } else { self.seal(&secret) })
     }
 
     /// The same JSON with every placeholder opened. For host functions only.

@@ -4,6 +4,7 @@
 use aegis_engine::journal::{Store, Wait};
 use aegis_engine::run::operate::{Pending, pending};
 use aegis_engine::run::stored;
+use aegis_engine::run::undo::is_half_undone;
 use aegis_engine::runbook::{Risk, Runbook};
 use aegis_engine::text::shell_word;
 
@@ -20,6 +21,8 @@ pub(crate) struct Next<'a> {
     target: String,
     risk: Risk,
     pending: Vec<Pending>,
+    /// It is taken back in part: that is finished first.
+    half_undone: bool,
 }
 
 impl<'a> Next<'a> {
@@ -30,11 +33,12 @@ impl<'a> Next<'a> {
         let sources = stored::sources(store, &entries).ok();
         let runbook = sources.and_then(|sources| Runbook::from_sources(sources).ok());
         let risk = runbook.map(|runbook| runbook.header.risk).unwrap_or_default();
-        Self { context, run, target, risk, pending: pending(&entries) }
+        Self { context, run, target, risk, pending: pending(&entries), half_undone: is_half_undone(&entries) }
     }
 
     /// `aegis resume RUN`, with all that it needs here and now.
     pub(crate) fn line(&self, verb: &str) -> String {
+        let verb = if self.half_undone { "undo" } else { verb };
         let target = self.context.settings.config.target(&self.target);
         let yes = if target.is_ok_and(|target| target.protected) {
             format!(" --yes-on {}", shell_word(&self.target))

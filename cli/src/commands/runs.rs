@@ -49,9 +49,9 @@ fn line(context: &Context, store: &dyn Store, run: RunRecord) -> Result<Line, St
         let placed = stored::placed(&store.entries(run, 0)?);
         line.word = placed.as_ref().map(word);
         line.place = placed.map(|placed| tree::place(&placed));
-    } else if !is_open && undone(&store.decisions(run, 0)?.0).is_some() {
+    } else if !is_open && store.decisions(run, 0).is_ok_and(|(decisions, _)| undone(&decisions).is_some()) {
         // It may have been taken up again since.
-        line.undone = undone(&store.entries(run, 0)?);
+        line.undone = store.entries(run, 0).ok().and_then(|entries| undone(&entries));
     }
     Ok(line)
 }

@@ -1,8 +1,8 @@
 //! `aegis undo`: takes back what can be taken back of a run that no process executes, newest first.
 
-use aegis_engine::codes;
 use aegis_engine::journal::{Body, Entry};
 use aegis_engine::run::{self, Conclusion, Debt, stored};
+use aegis_engine::{Code, codes};
 use clap::Args;
 use serde_json::json;
 
@@ -44,7 +44,12 @@ pub(crate) fn undo(case: &Case, undo: run::Undo) -> Result<Exit, Failure> {
     watcher.close();
     let since = case.store.entries(run, before.last().map_or(0, |entry| entry.seq))?;
     tell(context.global.json(), &conclusion, since.iter().filter(|entry| is_undone(entry)).count());
-    Ok(if conclusion.leftovers.is_empty() { Exit::Ok } else { Exit::Failed })
+    let left = &conclusion.leftovers;
+    Ok(match left.iter().all(|debt| is_because(debt, codes::HALTED)) {
+        _ if left.is_empty() => Exit::Ok,
+        true => Exit::Refused,
+        false => Exit::Failed,
+    })
 }
 
 fn is_undone(entry: &Entry) -> bool {
@@ -69,7 +74,11 @@ fn tell(as_json: bool, Conclusion { run, leftovers, .. }: &Conclusion, undone: u
 
 /// A person has to say first what happened.
 fn is_asked(debt: &Debt) -> bool {
-    debt.failure.as_ref().is_some_and(|failure| failure.code == codes::UNKNOWN.0)
+    is_because(debt, codes::UNKNOWN)
+}
+
+fn is_because(debt: &Debt, code: Code) -> bool {
+    debt.failure.as_ref().is_some_and(|failure| failure.code == code.0)
 }
 
 fn tell_left(run: &str, debt: &Debt) {

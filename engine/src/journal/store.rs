@@ -392,7 +392,8 @@ impl StoreError {
             Self::ClaimLost(run) | Self::Begun(run) => format!("`aegis show {run}` shows how far it is"),
             Self::NoRun(_) => "`aegis runs` lists them".to_owned(),
             Self::NoText(_) | Self::OtherText(_) => {
-                "`aegis resume RUN --script current` goes on with the files as they are now; `aegis verify` names \
+                "`aegis resume RUN --script current` (`aegis retry` where it has failed) goes on with the files as they \
+                 are now; `aegis verify` names \
                  every text that is missing"
                     .to_owned()
             }

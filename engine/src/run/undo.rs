@@ -95,6 +95,16 @@ pub fn owed(entries: &[Entry]) -> Vec<Debt> {
     Ledger::of(&Recorded::of(entries)).below("")
 }
 
+/// Whether a run is taken back in part, so that nothing goes forward from it: the undo is finished first.
+#[must_use]
+pub fn is_half_undone(entries: &[Entry]) -> bool {
+    let recorded = Recorded::of(entries);
+    match recorded.verdict {
+        Some(_) => recorded.half_undone().next().is_some(),
+        None => recorded.let_go().next().is_some(),
+    }
+}
+
 /// Takes back everything below a place, newest first. A failure does not stop the rest; it stays in the
 /// ledger and is told by `leftovers`.
 pub(crate) fn undo_below(session: &Arc<Session>, place: &str) -> Result<usize, Interrupt> {
@@ -123,6 +133,9 @@ fn undo_one(session: &Arc<Session>, debt: &Debt) -> Result<Result<(), CallError>
     }
     if let Some(halt) = session.store.halt()? {
         return Ok(Err(halted(&halt, &session.run, "undo")));
+    }
+    if !session.vault.has_all(&debt.undo.arguments) {
+        return Ok(Err(without_secret()));
     }
     let key = inverse_of(&debt.call);
     let before = done_before(session, debt, &key)?;
@@ -208,6 +221,12 @@ fn happened_after_all(session: &Arc<Session>, debt: &Debt) -> Result<bool, Inter
     let arguments = session.vault.opened(&call.arguments);
     let probe = function.probe(&context, &arguments, Some(&debt.undo));
     Ok(!matches!(unless_left(session, probe)?, Ok(Probe::DidNotHappen)))
+}
+
+/// Nothing is taken back with a mask in the place of a secret.
+fn without_secret() -> CallError {
+    CallError::new(codes::UNDO, "what would take it back holds a secret that was never stored")
+        .hint("give the run's secret parameters again, or take it back by hand")
 }
 
 fn gone(function: &str) -> CallError {

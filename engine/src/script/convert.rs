@@ -64,7 +64,7 @@ fn json_at(value: &Dynamic, vault: &Vault, path: &mut Vec<String>) -> Result<Val
     }
     if value.is_string() {
         let text = value.into_string().unwrap_or_default();
-        return Ok(vault.composed(&text).map_or(Value::String(text), |secret| vault.seal(&secret)));
+        return Ok(vault.composed(&text).unwrap_or(Value::String(text)));
     }
     if let Some(items) = value.read_lock::<Array>() {
         return items

@@ -564,6 +564,39 @@ fn a_fork_from_a_branch_leaves_the_branches_beside_it_as_they_are() {
 }
 
 #[test]
+fn a_fork_from_a_step_that_was_tried_again_goes_on_in_its_last_attempt() {
+    let script = r#"
+        fn back() { world::once("back"); }
+        step("outer", #{ retry: #{ max: 2 }, undo: #{ function: "back" } }, || {
+            world::once("one");
+            step("inner", || world::once("two"));
+            world::change("flaky", 1);
+            world::once("three");
+        });
+        world::once("end");
+    "#;
+    for undone in [false, true] {
+        let bench = Bench::new();
+        bench.world.fail("flaky", 2);
+        let run = bench.run(script).run;
+        let desk = Desk { store: &*bench.store, clock: &SystemClock };
+        if undone {
+            bench.undo(&run);
+        }
+        bench.world.log.lock().unwrap().clear();
+        let fork = desk.fork(&run, "inner", &decider(&by("ada"), ""), "fork").unwrap();
+        let ended = bench.resume(&fork).unwrap();
+        assert_eq!(ended.verdict, Some(Verdict::Succeeded), "{:?}", ended.failure);
+        let made = ["once two", "change flaky", "once three", "once end"];
+        let before: &[&str] = if undone { &["once one"] } else { &[] };
+        assert_eq!(bench.world.lines(), [before, &made].concat());
+        // The fork is within the step, and owes what takes it back.
+        bench.undo(&fork);
+        assert_eq!(bench.world.performed("once back"), 1);
+    }
+}
+
+#[test]
 fn a_fork_makes_again_what_was_taken_back() {
     let bench = Bench::new();
     bench.world.fail("broken", 1);

@@ -434,6 +434,37 @@ fn nothing_goes_forward_from_what_is_half_taken_back() {
 }
 
 #[test]
+fn another_process_takes_back_with_the_secrets_that_the_run_had() {
+    let script = r#"
+        runbook(#{ title: "t", owner: "o", needs: ["world:change", "world:send"], params: #{ key: #{ secret: true } } });
+        fn back(folder, key) { world::once(folder); world::once(key); }
+        world::once(`/srv/shop/${params.key}`);
+        undo::with("back", ["/srv/shop", params.key]);
+        world::change(params.key, 1);
+        UNDO
+    "#;
+    let composed = script.replace("UNDO", r#"undo::with("back", ["/srv/shop", `key ${params.key}`]);"#);
+    for (script, left) in [(script.replace("UNDO", ""), 0), (composed, 1)] {
+        let mut bench = Bench::new();
+        bench.environment.insert("AEGIS_PARAM_KEY".into(), "open-sesame-4711".into());
+        let run = bench.run(&script).run;
+        bench.world.log.lock().unwrap().clear();
+        let undone = bench.undo(&run);
+        // What was put together while the run ran cannot be put together again, and is never replaced by a mask.
+        assert_eq!(undone.leftovers.len(), left, "{:?}", undone.leftovers);
+        let performed = ["change open-sesame-4711", "once /srv/shop", "once open-sesame-4711"];
+        assert_eq!(bench.world.lines(), performed);
+        let journal: Vec<String> =
+            bench.entries(&run).iter().map(|entry| format!("{:?}", entry.body)).collect();
+        assert!(!journal.concat().contains("open-sesame"), "{journal:?}");
+        assert!(
+            journal.concat().contains("/srv/shop"),
+            "what stands beside a secret is not masked elsewhere"
+        );
+    }
+}
+
+#[test]
 fn a_person_takes_back_by_hand_or_leaves_it_as_it_is() {
     for (undone_by_hand, made) in [(true, 2), (false, 1)] {
         let bench = Bench::new();

@@ -8,7 +8,7 @@ use crate::function::Effect;
 use crate::journal::Outcome;
 
 /// The call by which a script names its own inverse.
-const UNDO_WITH: &str = "undo::with";
+pub(crate) const UNDO_WITH: &str = "undo::with";
 
 /// Where a place becomes that of what takes it back.
 const UNDO: &str = "~undo";
@@ -134,7 +134,7 @@ impl Recorded {
         let next = next.map(|call| call.seq).filter(|seq| *seq > with.seq).min().unwrap_or(u64::MAX);
         let place = with.frame.strip_suffix(BEFORE).unwrap_or(&with.frame);
         let follows = |(key, call): &(&String, &RecordedCall)| {
-            let own = call.undo.is_some() || call.function.starts_with("lock::");
+            let own = call.undo.is_some() || call.function.starts_with("lock::") || is_of_undo(key);
             call.effect.is_effect() && !own && (with.seq..next).contains(&call.seq) && is_below(key, place)
         };
         self.calls.iter().filter(follows).map(|(key, _)| key.clone()).collect()

@@ -18,7 +18,7 @@ use crate::function::{Effect, UndoCall};
 use crate::journal::{Act, Body, Entry, Outcome, Place, Verdict};
 
 pub use inverse::is_of_undo;
-pub(crate) use inverse::{inverse_around, inverse_of, taken_back};
+pub(crate) use inverse::{UNDO_WITH, inverse_around, inverse_of, taken_back};
 
 /// A call as the journal has it.
 #[derive(Debug, Clone)]
