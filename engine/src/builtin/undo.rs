@@ -31,7 +31,8 @@ struct With;
 pub(crate) struct WithArguments {
     /// Name of a function of the runbook itself.
     function: String,
-    /// Its arguments, in order; kept as they are now.
+    /// Its arguments, in order; kept as they are now. Of secrets the name is kept: a text that was put together from one
+    /// can be handed over by the run's own process alone.
     #[serde(default)]
     arguments: Vec<Value>,
     /// One line for a person; without it, the function's name.

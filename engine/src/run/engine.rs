@@ -142,6 +142,8 @@ impl Engine {
         let run = self.id_of(&start)?;
         let started = first(&*store, &run, &start, &execution.target.name, &execution.person)?;
         let vault = Vault::new(&run);
+        // Before the script uses them: what the outside answers may hold them already.
+        start.params.secret.values().for_each(|secret| drop(vault.seal(secret)));
         let claim = claimed(&*store, &run)?;
         let Start { runbook, project, params, mode, occasion, .. } = start;
         let (entries, scheduled) = (Vec::new(), occasion.scheduled);

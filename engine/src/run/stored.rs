@@ -39,7 +39,7 @@ impl Stored {
         let Self { run, mode, store, entries, claim } = self;
         let started = started(&entries)?;
         let runbook = edited.map_or_else(|| runbook(texts, &entries), Ok)?;
-        let vault = Vault::new(&run);
+        let vault = Vault::new(first(texts, &run, started)?);
         let params = params(&runbook, started, &vault, execution, mode)?;
         let (project, scheduled) = (PathBuf::from(&started.project), started.scheduled.clone());
         Ok(Making {
@@ -56,6 +56,16 @@ impl Stored {
             skims: false,
         })
     }
+}
+
+/// The run that a fork comes from, and a fork of that: what tells its secrets from others was made for it.
+fn first(store: &dyn Store, run: &str, of: &Started) -> Result<String, EngineError> {
+    let (mut run, mut forked) = (run.to_owned(), of.forked.clone());
+    while let Some((parent, _)) = forked {
+        forked = started(&store.entries(&parent, 0)?)?.forked.clone();
+        run = parent;
+    }
+    Ok(run)
 }
 
 /// The first entry of a run.

@@ -7,7 +7,7 @@
 //!
 //! What is not declared is left to whoever runs it. Nothing is sent here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -120,8 +120,9 @@ impl Notify {
     }
 
     /// Every channel that is named.
-    pub fn channels(&self) -> impl Iterator<Item = &str> {
-        self.0.values().flatten().map(String::as_str)
+    #[must_use]
+    pub fn channels(&self) -> BTreeSet<&str> {
+        self.0.values().flatten().map(String::as_str).collect()
     }
 }
 

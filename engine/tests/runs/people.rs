@@ -597,6 +597,40 @@ fn a_fork_from_a_step_that_was_tried_again_goes_on_in_its_last_attempt() {
 }
 
 #[test]
+fn a_fork_of_a_run_that_was_retried_does_all_that_comes_behind_its_step_with_the_same_secrets() {
+    let script = r#"
+        runbook(#{ title: "t", owner: "o", needs: ["world:change", "world:send"], params: #{ key: #{ secret: true } } });
+        world::once(params.key);
+        step("s", || {
+            step("in", || world::once("in"));
+            world::once("gate");
+            step("in2", || world::once("in2"));
+        });
+        parallel([1, 2], #{ max: 1 }, |n| step(`p${n}`, || world::once(`p${n}`)));
+        step("z", || world::once("z"));
+    "#;
+    let mut bench = Bench::new();
+    bench.environment.insert("AEGIS_PARAM_KEY".into(), "open-sesame-4711".into());
+    bench.world.fail("gate", 1);
+    let run = bench.run(script).run;
+    assert_eq!(bench.retry_with(&run, None).unwrap().verdict, Some(Verdict::Succeeded));
+    let desk = Desk { store: &*bench.store, clock: &SystemClock };
+    let mut last = run;
+    for (from, made) in [
+        ("in", vec!["in", "gate", "in2", "p1", "p2", "z"]),
+        ("in2", vec!["in2", "p1", "p2", "z"]),
+        ("p2", vec!["p2", "z"]),
+    ] {
+        bench.world.log.lock().unwrap().clear();
+        last = desk.fork(&last, from, &decider(&by("ada"), ""), &format!("{last}-{from}")).unwrap();
+        let ended = bench.resume(&last).unwrap();
+        assert_eq!(ended.verdict, Some(Verdict::Succeeded), "{:?}", ended.failure);
+        let made: Vec<String> = made.into_iter().map(|name| format!("once {name}")).collect();
+        assert_eq!(bench.world.lines(), made, "from {from}");
+    }
+}
+
+#[test]
 fn a_fork_makes_again_what_was_taken_back() {
     let bench = Bench::new();
     bench.world.fail("broken", 1);

@@ -465,6 +465,23 @@ fn another_process_takes_back_with_the_secrets_that_the_run_had() {
 }
 
 #[test]
+fn a_secret_that_was_given_is_masked_before_the_script_uses_it() {
+    let mut bench = Bench::new();
+    bench.environment.insert("AEGIS_PARAM_KEY".into(), "open-sesame-4711".into());
+    bench.world.things.lock().unwrap().insert("x".into(), json!("it was open-sesame-4711"));
+    let script = r#"
+        runbook(#{ title: "t", owner: "o", needs: ["world:change"], params: #{ key: #{ secret: true } } });
+        world::change("x", 1);
+    "#;
+    let run = bench.run(script).run;
+    assert!(!format!("{:?}", bench.entries(&run)).contains("sesame"));
+    // What was there is not stored: nothing is put back in its place.
+    let left = bench.undo(&run).leftovers;
+    assert!(left[0].failure.as_ref().unwrap().message.contains("secret"), "{left:?}");
+    assert_eq!(bench.world.things.lock().unwrap()["x"], json!(1));
+}
+
+#[test]
 fn a_person_takes_back_by_hand_or_leaves_it_as_it_is() {
     for (undone_by_hand, made) in [(true, 2), (false, 1)] {
         let bench = Bench::new();

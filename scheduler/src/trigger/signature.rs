@@ -62,7 +62,10 @@ impl Signature {
         key: &str,
         now: Timestamp,
     ) -> Result<Verified, String> {
-        let wanted = |name: &str| header(name).ok_or_else(|| format!("the header `{name}` is missing"));
+        let wanted = |name: &str| {
+            let given = header(name).filter(|given| !given.trim().is_empty());
+            given.ok_or_else(|| format!("the header `{name}` is missing"))
+        };
         match self {
             Self::Standard => standard(
                 wanted("webhook-id")?,

@@ -145,10 +145,7 @@ impl Recorded {
 
     /// What stands behind something in its frame.
     fn behind(&self, key: &str) -> impl Iterator<Item = &String> {
-        let at = self.children.values().find_map(|children| {
-            let (ordinal, _) = children.iter().find(|(_, child)| *child == key)?;
-            Some(children.range(ordinal + 1..).map(|(_, child)| child))
-        });
-        at.into_iter().flatten()
+        let at = self.places.get(key).and_then(|(frame, ordinal)| Some((self.children.get(frame)?, ordinal)));
+        at.into_iter().flat_map(|(children, ordinal)| children.range(ordinal + 1..).map(|(_, child)| child))
     }
 }

@@ -77,6 +77,8 @@ pub(crate) fn above(key: &str) -> impl Iterator<Item = &str> {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Recorded {
     children: HashMap<String, BTreeMap<u32, String>>,
+    /// Where everything stands, or stood before it was forgotten: its frame, and which child of it it is.
+    places: HashMap<String, (String, u32)>,
     pub(crate) calls: HashMap<String, RecordedCall>,
     /// Calls that a retry performs again, and that have not been since.
     pub(crate) forgotten: HashMap<String, RecordedCall>,
@@ -131,7 +133,7 @@ impl Recorded {
         }
         match body {
             Body::Asked { call, frame, ordinal, function, effect, arguments, undo, summary, .. } => {
-                self.children.entry(frame.clone()).or_default().insert(*ordinal, call.clone());
+                self.place(frame, *ordinal, call);
                 let recorded = RecordedCall {
                     frame: frame.clone(),
                     function: function.clone(),
@@ -154,7 +156,7 @@ impl Recorded {
                 }
             }
             Body::Entered { step, frame, ordinal, attempt, .. } => {
-                self.children.entry(frame.clone()).or_default().insert(*ordinal, step.clone());
+                self.place(frame, *ordinal, step);
                 let recorded = self.steps.entry(step.clone()).or_default();
                 recorded.attempt = *attempt;
                 recorded.attempt_failed = false;
@@ -171,7 +173,7 @@ impl Recorded {
             Body::Undone { call, outcome: Outcome::Failed(error) } => self.was_not_undone(call, error),
             Body::Undone { call, .. } => self.was_undone(call),
             Body::Noted { note, frame, ordinal, .. } => {
-                self.children.entry(frame.clone()).or_default().insert(*ordinal, note.clone());
+                self.place(frame, *ordinal, note);
                 self.notes.insert(note.clone());
             }
             Body::Decided { act, note, .. } => self.decide(act, note, seq),
@@ -188,6 +190,11 @@ impl Recorded {
             }
             _ => {}
         }
+    }
+
+    fn place(&mut self, frame: &str, ordinal: u32, key: &str) {
+        self.children.entry(frame.to_owned()).or_default().insert(ordinal, key.to_owned());
+        self.places.insert(key.to_owned(), (frame.to_owned(), ordinal));
     }
 
     fn decide(&mut self, act: &Act, note: &str, seq: u64) {
