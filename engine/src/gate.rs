@@ -174,8 +174,9 @@ impl Call<'_> {
     }
 
     fn perform(&self) -> Result<Value, Interrupt> {
-        // The process may have been stopped since the journal has what is asked.
+        // The process, or the run, may have been stopped since the journal has what is asked.
         self.session.check_claim()?;
+        self.session.check_stopped()?;
         if self.effect().is_effect() {
             self.session.check_locks()?;
         }

@@ -182,9 +182,7 @@ impl Session {
         if self.undoing.load(Ordering::Acquire) {
             return self.check_left();
         }
-        if let Some(stop) = self.stopped.get() {
-            return Err(Interrupt::Stop(stop.clone()));
-        }
+        self.check_stopped()?;
         if self.deadline.is_some_and(|at| Instant::now() >= at) {
             return Err(self.stop(Stop::Refused(run_timeout())));
         }
@@ -192,6 +190,14 @@ impl Session {
             return Err(step_timeout().into());
         }
         Ok(())
+    }
+
+    /// Refuses to go on when the run has been stopped, and not to be taken back.
+    pub(crate) fn check_stopped(&self) -> Result<(), Interrupt> {
+        match self.stopped.get() {
+            Some(stop) if !self.undoing.load(Ordering::Acquire) => Err(Interrupt::Stop(stop.clone())),
+            _ => Ok(()),
+        }
     }
 
     /// Refuses to go on when another engine may have the run: this process may have been stopped for any time.

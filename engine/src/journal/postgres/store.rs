@@ -78,8 +78,16 @@ impl PostgresStore {
             return Ok(Vec::new());
         }
         let texts = stored::texts(bodies);
+        let asks =
+            |(_, body): &(Timestamp, Body)| matches!(body, Body::Asked { effect, .. } if effect.is_effect());
+        let unsure = |fence: &Fence| bodies.iter().any(asks) && !fence.holds();
         let links = self.fenced(run, fence, async |connection, again| {
-            appending::append(connection, run, bodies, &texts, again).await
+            let links = appending::append(connection, run, bodies, &texts, again).await?;
+            // What the process would not begin any more is not asked; what came of something is kept.
+            if fence.is_some_and(unsure) {
+                return Err(StoreError::ClaimLost(run.to_owned()).into());
+            }
+            Ok(links)
         })?;
         Ok(stored::appended(bodies, links))
     }
