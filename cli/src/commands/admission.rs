@@ -33,7 +33,7 @@ pub(crate) struct Glass {
 
 /// A run that may begin.
 pub(crate) struct Admitted {
-    /// Why, when only breaking the glass let it.
+    /// Why, when the glass was broken: the window is shut, or shuts, and neither keeps it from running.
     pub(crate) broken: Option<String>,
     closes: Option<Timestamp>,
     at_end: AtWindowEnd,
@@ -60,7 +60,16 @@ impl Glass {
         };
         let protected = context.settings.config.target(target)?.protected;
         match gates.admit(&by_hand(runbook.header.risk, target, protected), SystemClock.now()) {
-            Ok(closes) => Ok(Admitted { broken: None, closes, at_end }),
+            Ok(closes) => match broken.zip(closes) {
+                // It is open now, and its end is not to stop the run.
+                Some((reason, closes)) => {
+                    say(&format!(
+                        "the glass is broken (the maintenance window closes at {closes}): {reason}"
+                    ));
+                    Ok(Admitted { broken: Some(reason), closes: None, at_end })
+                }
+                None => Ok(Admitted { broken: None, closes, at_end }),
+            },
             Err(refusal) => match broken {
                 Some(reason) => {
                     say(&format!("the glass is broken ({}): {reason}", refusal.note()));

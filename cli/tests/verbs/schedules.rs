@@ -170,6 +170,26 @@ fn a_risky_run_on_a_protected_target_waits_for_its_window_or_breaks_the_glass() 
 }
 
 #[test]
+fn who_breaks_the_glass_in_an_open_window_is_not_stopped_at_its_end() {
+    let project = Project::new(&[
+        (
+            "runbooks/risky.rhai",
+            "runbook(#{ title: \"Risky\", risk: \"high\", needs: [], at_window_end: \"leave\" });\n",
+        ),
+        ("aegis.toml", "[targets.prod]\nprotected = true\n"),
+        ("schedules.toml", "[windows.always]\nwhen = \"0 0 * * *\"\nlasts = \"24h\"\n"),
+    ]);
+    // It waits for its approval.
+    let run = ["run", "runbooks/risky.rhai", "--target", "prod", "--yes-on", "prod"];
+    let plain = project.aegis(&run).ended(4);
+    assert!(!plain.talk.contains("the glass is broken"), "{}", plain.talk);
+    let glass = ["resume", "last", "--yes-on", "prod", "--break-glass", "it takes all night"];
+    let broken = project.aegis(&glass).ended(4);
+    saying(&broken, &["the glass is broken (the maintenance window closes at ", "): it takes all night"]);
+    saying(&project.aegis(&["logs", "last"]).ended(0), &["glass broken: it takes all night"]);
+}
+
+#[test]
 fn a_freeze_holds_back_people_and_schedules() {
     let project = project(
         "[schedules.second]\nrunbook = \"runbooks/tick.rhai\"\nwhen = \"* * * * * *\"\n\
